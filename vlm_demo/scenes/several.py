@@ -1,0 +1,272 @@
+"""Several scenes that belong together: pairs with known changes, stories, and which-image questions."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from .language import PLACES, article, capital
+from .questions import QA
+from .world import (
+    COLORS,
+    LABELS,
+    SETTINGS,
+    Scene,
+    SceneObject,
+    detections_json,
+    fits,
+    is_heldout,
+    make_scene,
+    pick_look,
+    place,
+    with_items,
+)
+
+KINDS = ("added", "removed", "moved", "recoloured", "replaced", "setting")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference: its kind, the words for it, and what it touches in the first and in the second picture."""
+
+    kind: str
+    text: str
+    before: SceneObject | None = None
+    after: SceneObject | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two scenes and what changed between them."""
+
+    scenes: tuple[Scene, Scene]
+    changes: tuple[Change, ...]
+
+    @property
+    def change_text(self) -> str:
+        """What changed, in words."""
+        return " ".join(change.text for change in self.changes) or "Nothing changed."
+
+    @property
+    def boxes_json(self) -> str:
+        """Boxes of the changes on both pictures, in the model's own language."""
+        found = [(c.before, 1) for c in self.changes if c.before] + [(c.after, 2) for c in self.changes if c.after]
+        return detections_json([item for item, _ in found], [image for _, image in found])
+
+
+@dataclass(frozen=True)
+class Story:
+    """Three scenes in a row and what happens across them."""
+
+    scenes: tuple[Scene, ...]
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Two to four scenes, a question about which of them, and its answer."""
+
+    scenes: tuple[Scene, ...]
+    qa: QA
+
+
+def _unique(scene: Scene, rng: random.Random) -> SceneObject | None:
+    """An object whose colour and label stand only once, so that words can name it."""
+    names = [item.name for item in scene.objects]
+    found = [item for item in scene.objects if names.count(item.name) == 1]
+    return rng.choice(found) if found else None
+
+
+def _direction(before: SceneObject, after: SceneObject) -> str:
+    dx, dy = after.center[0] - before.center[0], after.center[1] - before.center[1]
+    if abs(dx) > abs(dy):
+        return "to the right" if dx > 0 else "to the left"
+    return "down" if dy > 0 else "up"
+
+
+def _swap(scene: Scene, old: SceneObject, new: SceneObject | None) -> Scene:
+    kept = [item for item in scene.items if item is not old]
+    return with_items(scene, kept + ([new] if new else []))
+
+
+def _change(scene: Scene, kind: str, rng: random.Random, combos: str) -> tuple[Scene, Change] | None:
+    """The scene with one change of a kind, or None when it does not work out here."""
+    names = {item.name for item in scene.objects}
+    if kind == "setting":
+        setting = rng.choice([name for name in SETTINGS if name != scene.setting])
+        text = f"The setting changed from {PLACES[scene.setting]} to {PLACES[setting]}."
+        return replace(scene, setting=setting), Change(kind, text)
+    if kind == "added":
+        label, color = pick_look(rng, combos)
+        item = place(rng, label, color, list(scene.items))
+        if item is None or item.name in names or len(scene.items) >= 6:
+            return None
+        return with_items(scene, [*scene.items, item]), Change(
+            kind, f"{capital(article(item.name))} was added.", None, item
+        )
+    old = _unique(scene, rng)
+    if old is None:
+        return None
+    others = [item for item in scene.items if item is not old]
+    if kind == "removed":
+        if not others:
+            return None
+        return _swap(scene, old, None), Change(kind, f"The {old.name} was removed.", old, None)
+    if kind == "moved":
+        for _ in range(30):
+            new = replace(old, cx=rng.uniform(0.1, 0.9), cy=rng.uniform(0.1, 0.9))
+            dx, dy = abs(new.cx - old.cx), abs(new.cy - old.cy)
+            if max(dx, dy) > 0.2 and abs(dx - dy) > 0.08 and fits(new, others):
+                return _swap(scene, old, new), Change(kind, f"The {old.name} moved {_direction(old, new)}.", old, new)
+        return None
+    if kind == "recoloured":
+        color = rng.choice([c for c in COLORS if c != old.color])
+        new = replace(old, color=color)
+        text = f"The {old.label} changed from {old.color} to {color}."
+    else:
+        label = rng.choice([name for name in LABELS if name != old.label])
+        new = replace(old, label=label)
+        text = f"The {old.name} was replaced by {article(new.name)}."
+    if new.name in names or not fits(new, others) or (combos == "seen" and is_heldout(new.label, new.color)):
+        return None
+    if kind == "recoloured" and sum(item.label == old.label for item in scene.items) > 1:
+        return None
+    return _swap(scene, old, new), Change(kind, text, old, new)
+
+
+def make_pair(seed: int, kind: str | None = None, changes: int | None = None, combos: str = "any") -> Pair:
+    """Two scenes that differ in one or two known ways (or, now and then, in none)."""
+    rng = random.Random(f"pair {seed} {combos}")
+    first = make_scene(rng.getrandbits(40), combos, objects=rng.randint(1, 5))
+    wanted = changes if changes is not None else rng.choices((0, 1, 2), weights=(6, 74, 20))[0]
+    second, found, touched = first, [], set()
+    for _ in range(40):
+        if len(found) == wanted:
+            break
+        step = _change(second, kind or rng.choice(KINDS), rng, combos)
+        if step is None:
+            continue
+        after, change = step
+        involved = {item.name for item in (change.before, change.after) if item} or {"setting"}
+        if involved & touched:  # two changes of one thing would have no plain words
+            continue
+        touched |= involved
+        second = after
+        found.append(change)
+    return Pair((first, second), tuple(sorted(found, key=lambda change: KINDS.index(change.kind))))
+
+
+def make_story(seed: int, combos: str = "any") -> Story:
+    """Three scenes: something moves on, appears, vanishes, changes its colour, or the setting changes."""
+    rng = random.Random(f"story {seed} {combos}")
+    while True:
+        first = make_scene(rng.getrandbits(40), combos, objects=rng.randint(1, 4))
+        kind = rng.choice(("moves", "appear", "vanish", "colours", "settings"))
+        found = _STORIES[kind](first, rng, combos)
+        if found:
+            return Story((first, *found[0]), kind, found[1])
+
+
+def _moves(first: Scene, rng: random.Random, combos: str) -> tuple[list[Scene], str] | None:
+    item = _unique(first, rng)
+    if item is None:
+        return None
+    others = [other for other in first.items if other is not item]
+    dx, dy, words = rng.choice(
+        ((0.24, 0, "to the right"), (-0.24, 0, "to the left"), (0, 0.24, "down"), (0, -0.24, "up"))
+    )
+    steps = [replace(item, cx=item.cx + dx * k, cy=item.cy + dy * k) for k in (1, 2)]
+    if not all(fits(step, others) for step in steps):
+        return None
+    return [_swap(first, item, step) for step in steps], f"The {item.name} moves {words}."
+
+
+def _appear(first: Scene, rng: random.Random, combos: str) -> tuple[list[Scene], str] | None:
+    scenes, names = [first], []
+    for _ in range(2):
+        step = _change(scenes[-1], "added", rng, combos)
+        if step is None or step[1].after.name in names:
+            return None
+        scenes.append(step[0])
+        names.append(step[1].after.name)
+    return scenes[1:], f"{capital(article(names[0]))} appears, then {article(names[1])}."
+
+
+def _vanish(first: Scene, rng: random.Random, combos: str) -> tuple[list[Scene], str] | None:
+    scenes, names = [first], []
+    for _ in range(2):
+        step = _change(scenes[-1], "removed", rng, combos)
+        if step is None:
+            return None
+        scenes.append(step[0])
+        names.append(step[1].before.name)
+    return scenes[1:], f"The {names[0]} vanishes, then the {names[1]}."
+
+
+def _colours(first: Scene, rng: random.Random, combos: str) -> tuple[list[Scene], str] | None:
+    item = _unique(first, rng)
+    if item is None or sum(other.label == item.label for other in first.items) > 1:
+        return None
+    two, three = rng.sample([color for color in COLORS if color != item.color], 2)
+    if combos == "seen" and (is_heldout(item.label, two) or is_heldout(item.label, three)):
+        return None
+    scenes = [_swap(first, item, replace(item, color=color)) for color in (two, three)]
+    return scenes, f"The {item.label} turns from {item.color} to {two}, then to {three}."
+
+
+def _settings(first: Scene, rng: random.Random, combos: str) -> tuple[list[Scene], str] | None:
+    two, three = rng.sample([name for name in SETTINGS if name != first.setting], 2)
+    scenes = [replace(first, setting=setting) for setting in (two, three)]
+    return scenes, f"The setting changes from {PLACES[first.setting]} to {PLACES[two]}, then to {PLACES[three]}."
+
+
+_STORIES = {"moves": _moves, "appear": _appear, "vanish": _vanish, "colours": _colours, "settings": _settings}
+
+
+def selection_questions(scenes: tuple[Scene, ...], rng: random.Random) -> list[QA]:
+    """Questions about which of several scenes, each with exactly one right picture."""
+    found = []
+
+    def ask(holds: Callable[[Scene], bool], kind: str, *wordings: str) -> None:
+        hits = [number for number, scene in enumerate(scenes, 1) if holds(scene)]
+        if len(hits) == 1:
+            found.append(QA(rng.choice(wordings), f"Image {hits[0]}.", f"which image: {kind}"))
+
+    for item in (item for scene in scenes for item in scene.objects):
+        for kind, words in (("label", item.label), ("look", item.name)):
+            what = article(words)
+            ask(
+                lambda scene, words=words: any(words in (other.label, other.name) for other in scene.objects),
+                kind,
+                f"Which image shows {what}?",
+                f"Which picture shows {what}?",
+                f"In which image is there {what}?",
+                f"Which image has {what}?",
+            )
+    for setting in dict.fromkeys(scene.setting for scene in scenes):
+        where = PLACES[setting]
+        ask(
+            lambda scene, setting=setting: scene.setting == setting,
+            "setting",
+            f"Which image is {where}?",
+            f"Which image was taken {where}?",
+        )
+    counts = [len(scene.objects) for scene in scenes]
+    for word, best in (("most", max(counts)), ("fewest", min(counts))):
+        ask(
+            lambda scene, best=best: len(scene.objects) == best,
+            "number",
+            f"Which image has the {word} objects?",
+            f"Which image shows the {word} things?",
+        )
+    return found
+
+
+def make_selection(seed: int, combos: str = "any") -> Selection:
+    """Two to four scenes and a question about which of them."""
+    rng = random.Random(f"selection {seed} {combos}")
+    while True:
+        scenes = tuple(make_scene(rng.getrandbits(40), combos) for _ in range(rng.randint(2, 4)))
+        asked = selection_questions(scenes, rng)
+        if asked:
+            return Selection(scenes, rng.choice(asked))

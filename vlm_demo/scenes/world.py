@@ -1,0 +1,185 @@
+"""What a scene is made of, and how one is made from a seed."""
+
+import json
+import random
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from PIL import Image
+
+from . import draw, language
+from . import questions as asking
+from .glyphs import CODEPOINTS, extent
+
+LABELS: tuple[str, ...] = tuple(CODEPOINTS)
+COLORS: tuple[str, ...] = tuple(draw.HSV)
+SETTINGS: tuple[str, ...] = tuple(draw.GROUNDS)
+MAX_OBJECTS = 6
+SIZES = (0.19, 0.40)  # longer side of an object before it is turned, as a share of the picture's side
+GRID = 200  # steps of a coordinate from 0 to 1: one token each in the bundled model
+MAX_OVERLAP = 0.10  # shared area of two boxes, as a share of the smaller one
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One icon: what it is, its colour, and where (centre and size as shares of the picture's side)."""
+
+    label: str
+    color: str
+    cx: float
+    cy: float
+    size: float
+    angle: float  # radians
+    mirror: bool
+    jitter: tuple[float, float, float]  # small shifts of hue, saturation and value
+
+    @cached_property
+    def bbox(self) -> tuple[float, float, float, float]:
+        """(x, y, w, h), top-left corner and size, 0 to 1, of the icon with its outline."""
+        left, top, right, bottom = extent(self.label, self.angle, self.mirror)
+        return (
+            self.cx + left * self.size,
+            self.cy + top * self.size,
+            (right - left) * self.size,
+            (bottom - top) * self.size,
+        )
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """Centre of the box."""
+        x, y, w, h = self.bbox
+        return x + w / 2, y + h / 2
+
+    @property
+    def area(self) -> float:
+        """Area of the box as a share of the picture."""
+        return self.bbox[2] * self.bbox[3]
+
+    @property
+    def name(self) -> str:
+        """Colour and label, such as `red cat`."""
+        return f"{self.color} {self.label}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A picture and everything that is true about it; `objects` stand from left to right."""
+
+    seed: int
+    setting: str
+    items: tuple[SceneObject, ...]
+
+    @cached_property
+    def objects(self) -> list[SceneObject]:
+        """The objects from left to right (by the centre of the box)."""
+        return sorted(self.items, key=lambda item: item.center)
+
+    def image(self, size: int = 512) -> Image.Image:
+        """The picture, square, RGB, `size` pixels a side."""
+        return draw.draw(self.setting, self.items, self.seed, size)
+
+    def caption(self, style: str = "brief", variant: int = 0) -> str:
+        """A true caption: `brief`, `detailed` or `alt`; `variant` counts through other wordings."""
+        return language.caption(self, style, variant)
+
+    def questions(self, seed: int | None = None) -> list["asking.QA"]:
+        """True questions and answers of every kind that this scene allows; `seed` varies the wording."""
+        return asking.questions(self, seed)
+
+    def chat(self, seed: int | None = None) -> list["asking.QA"]:
+        """A short conversation whose later questions lean on the earlier ones."""
+        return asking.chat(self, self.seed if seed is None else seed)
+
+    def detections_json(self) -> str:
+        """The detections in the model's own language."""
+        return detections_json(self.objects)
+
+
+def detections_json(objects: list[SceneObject], images: list[int] | None = None) -> str:
+    """JSON of the boxes; with `images` each also carries the number of its picture."""
+    entries = []
+    for i, item in enumerate(objects):
+        entry: dict[str, object] = {"label": item.label}
+        if images is not None:
+            entry["image"] = images[i]
+        numbers = ", ".join(f"{min(round(v * GRID), GRID - 1) / GRID:.3f}" for v in item.bbox)
+        entries.append(json.dumps(entry)[:-1] + f', "bbox": [{numbers}]}}')
+    return '{"objects": [' + ", ".join(entries) + "]}"
+
+
+def is_heldout(label: str, color: str) -> bool:
+    """Whether training never shows this colour with this label (each is seen with others)."""
+    return (LABELS.index(label) * 5 + COLORS.index(color) * 11) % 19 == 3
+
+
+def _overlap(a: SceneObject, b: SceneObject) -> float:
+    ax, ay, aw, ah = a.bbox
+    bx, by, bw, bh = b.bbox
+    shared = max(0.0, min(ax + aw, bx + bw) - max(ax, bx)) * max(0.0, min(ay + ah, by + bh) - max(ay, by))
+    return shared / min(aw * ah, bw * bh)
+
+
+def fits(item: SceneObject, others: list[SceneObject]) -> bool:
+    """Whether the object lies inside the picture and hardly touches the others."""
+    x, y, w, h = item.bbox
+    inside = x >= 0.005 and y >= 0.005 and x + w <= 0.995 and y + h <= 0.995
+    return inside and all(_overlap(item, other) <= MAX_OVERLAP for other in others)
+
+
+def pick_look(rng: random.Random, combos: str) -> tuple[str, str]:
+    """A label and a colour; `combos` is `any`, `seen` (in training) or `heldout`."""
+    while True:
+        label, color = rng.choice(LABELS), rng.choice(COLORS)
+        if combos == "any" or is_heldout(label, color) == (combos == "heldout"):
+            return label, color
+
+
+def place(
+    rng: random.Random, label: str, color: str, others: list[SceneObject], size: float | None = None
+) -> SceneObject | None:
+    """The object somewhere free, or None when no place was found."""
+    for attempt in range(60):
+        shrink = 1 - attempt / 100
+        wanted = size or rng.uniform(*SIZES)
+        item = SceneObject(
+            label,
+            color,
+            cx=rng.uniform(0.08, 0.92),
+            cy=rng.uniform(0.08, 0.92),
+            size=max(SIZES[0], wanted * shrink) if size is None else size,
+            angle=rng.uniform(-0.2, 0.2),
+            mirror=rng.random() < 0.5,
+            jitter=(rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(-1, 1)),
+        )
+        if fits(item, others):
+            return item
+    return None
+
+
+def make_scene(seed: int, combos: str = "any", objects: int | None = None) -> Scene:
+    """The scene of this seed.
+
+    `combos="seen"` keeps the held-out combinations of colour and label out (training), `"heldout"` makes every object
+    one of them (to measure generalisation), `"any"` draws from all. `objects` fixes how many are tried.
+    """
+    rng = random.Random(f"scene {seed} {combos}")
+    count = objects or rng.choices(range(1, MAX_OBJECTS + 1), weights=(10, 22, 25, 20, 13, 10))[0]
+    items: list[SceneObject] = []
+    for _ in range(count):
+        label, color = pick_look(rng, combos)
+        # Repeats, so that counting and telling apart are worth asking about.
+        if items and rng.random() < 0.3:
+            twin = rng.choice(items)
+            for look in rng.sample([(twin.label, twin.color), (twin.label, color), (label, twin.color)], 3):
+                if combos == "any" or is_heldout(*look) == (combos == "heldout"):
+                    label, color = look
+                    break
+        item = place(rng, label, color, items)
+        if item is not None:
+            items.append(item)
+    return Scene(seed, rng.choice(SETTINGS), tuple(items))
+
+
+def with_items(scene: Scene, items: list[SceneObject]) -> Scene:
+    """The same scene with other objects (background and noise stay)."""
+    return replace(scene, items=tuple(items))

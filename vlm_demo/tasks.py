@@ -1,0 +1,50 @@
+"""The table of tasks: what each is called, its tag, its prompts and its limits."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job of the model.
+
+    `tag` is the model's own word for the job, `prompts` maps the choices a page offers to the text behind the tag,
+    `max_new_tokens` is the default limit of an answer.
+    """
+
+    name: str
+    title: str
+    tag: str
+    min_images: int
+    max_images: int
+    max_new_tokens: int
+    prompts: dict[str, str] = field(default_factory=dict)
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            "caption", "Caption", "[CAPTION]", 1, 1, 160, {"brief": "brief", "detailed": "detailed", "alt": "alt text"}
+        ),
+        Task("detect", "Detect", "[OD]", 1, 1, 160, {"all": ""}),
+        Task("vqa", "Chat", "[VQA]", 1, 8, 96),
+        Task(
+            "compare",
+            "Compare",
+            "[COMPARE]",
+            2,
+            4,
+            160,
+            {
+                "change": "What changed?",
+                "boxes": "Box what changed.",
+                "story": "What happens across these images?",
+            },
+        ),
+    )
+}
+
+
+def task_prompt(task: str, text: str = "") -> str:
+    """The prompt as a person could type it: the task's tag, then the words, such as `[VQA] How many cats?`."""
+    return f"{TASKS[task].tag} {text}".strip()
