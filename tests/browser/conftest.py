@@ -1,0 +1,122 @@
+"""A running app, and a real Chromium for it. Each page opened is watched: no console error, no outside host."""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import gradio as gr
+import pytest
+
+from tests.fake_engine import LONG, fake_engine, oracle
+from vlm_demo.engine import BUNDLED, Engine
+from vlm_demo.scenes import make_pair, make_scene
+from vlm_demo.ui import build_app, draws, launch_options
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", shutil.which("chromium") or "/usr/bin/chromium"))
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+PATIENCE = 60_000  # milliseconds that anything on the page may take on a busy machine
+PAIR = 5  # the seed of the pair that "New pair" draws here
+LOCAL = ("127.0.0.1", "")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    missing = pytest.mark.skip(reason=f"no Chromium at {CHROMIUM}: install it, or set CHROMIUM to its path")
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker("browser")
+            item.add_marker(pytest.mark.timeout(600))
+            if not CHROMIUM.exists() and os.environ.get("CI") != "true":
+                item.add_marker(missing)
+
+
+def serve(engine: Engine) -> tuple[gr.Blocks, str]:
+    """Start the page on a free port; returns it and its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    demo = build_app(engine)
+    _, address, _ = demo.launch(
+        server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True, **launch_options()
+    )
+    return demo, address
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The bundled model; a script that knows the same scenes where the checkpoint is not there yet."""
+    if (BUNDLED / "model.safetensors").exists():
+        return Engine(BUNDLED, device="cpu")
+    return fake_engine(oracle(*[make_scene(seed) for seed in draws.EXAMPLES], make_pair(PAIR)))
+
+
+@pytest.fixture(scope="session")
+def address(engine: Engine) -> Iterator[str]:
+    demo, address = serve(engine)
+    yield address
+    demo.close()
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def slow_engine() -> Engine:
+    """Writes two hundred words, slowly, about anything."""
+    return fake_engine(LONG, delay=0.1)
+
+
+@pytest.fixture(scope="session")
+def slow_address(slow_engine: Engine) -> Iterator[str]:
+    demo, address = serve(slow_engine)
+    yield address
+    demo.close()
+    slow_engine.close()
+
+
+@pytest.fixture(scope="session")
+def outside_address() -> Iterator[str]:
+    """A page whose model calls every picture one from outside its world."""
+    engine = fake_engine("three", outside=True)
+    demo, address = serve(engine)
+    yield address
+    demo.close()
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium) -> Iterator[Callable]:
+    """visit(address, width=1280): a page of a person of their own. At the end nothing must have gone wrong on any."""
+    contexts, complaints, hosts = [], [], set()
+
+    def open_page(address: str, width: int = 1280, height: int = 900):
+        context = chromium.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or ""))
+        page.goto(address)
+        page.get_by_role("tab", name="Caption").wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert hosts <= set(LOCAL)

@@ -1,0 +1,330 @@
+"""Every tab, driven as a person would: right answers on known scenes, stop, privacy, small screens, the keyboard."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PAIR, PATIENCE
+from vlm_demo.scenes import make_pair, make_scene
+from vlm_demo.ui import auto, draws
+
+EXAMPLE = 0  # which of the examples the tests press
+SCENE = make_scene(draws.EXAMPLES[EXAMPLE])
+TABS = ("Caption", "Detect", "Chat", "Compare", "Auto")
+expect.set_options(timeout=PATIENCE)
+
+
+def go(page: Page, tab: str) -> None:
+    page.get_by_role("tab", name=tab).click()
+    page.locator(f"#{tab.lower()}-run").wait_for()
+
+
+def choose_example(page: Page, tab: str, index: int = EXAMPLE) -> None:
+    page.locator(f"#{tab}-examples button").nth(index).click()
+    page.locator(f"#{tab}-picture-1 img").wait_for()
+
+
+def finished(page: Page, tab: str) -> None:
+    expect(page.locator(f"#{tab}-line")).to_contain_text("tokens")
+    expect(page.locator(f"#{tab}-stop")).to_have_class(re.compile("secondary"))
+
+
+def names_all(text: str) -> None:
+    """The text names every object of the scene with its colour."""
+    for item in SCENE.objects:
+        assert item.color in text and re.search(rf"\b{item.label}", text), text
+
+
+def test_caption(visit: Callable, address: str) -> None:
+    page = visit(address)
+    choose_example(page, "caption")
+    page.locator("#caption-run").click()
+    expect(page.locator("#caption-text-1 textarea")).not_to_have_value("")
+    finished(page, "caption")
+    names_all(page.locator("#caption-text-1 textarea").input_value())
+
+
+def test_caption_candidates_and_the_truth(visit: Callable, address: str) -> None:
+    page = visit(address)
+    choose_example(page, "caption")
+    page.get_by_role("button", name="Reveal the truth").first.click()
+    expect(page.locator("#caption-truth")).to_contain_text(SCENE.caption())
+    page.get_by_role("button", name="Settings").first.click()
+    page.locator("#caption-count input[type=number]").fill("2")
+    page.locator("#caption-count input[type=number]").press("Tab")
+    page.locator("#caption-run").click()
+    expect(page.locator("#caption-text-2 textarea")).not_to_have_value("")
+
+
+def test_detect(visit: Callable, address: str, tmp_path: Path) -> None:
+    page = visit(address)
+    go(page, "Detect")
+    choose_example(page, "detect")
+    page.locator("#detect-run").click()
+    rows = page.locator("#detect-table tbody tr")
+    expect(rows).to_have_count(len(SCENE.objects))
+    found = sorted(rows.nth(i).locator("td").first.inner_text() for i in range(rows.count()))
+    assert found == sorted(item.label for item in SCENE.objects)
+    expect(page.locator("#detect-table")).to_contain_text(f"{len(SCENE.objects)} read")
+    assert '"objects"' in page.locator("#detect-raw textarea").input_value()
+    # The filter redraws without asking the model again.
+    line = page.locator("#detect-line").inner_text()
+    label = SCENE.objects[0].label
+    page.locator("#detect-labels label", has_text=label).first.click()
+    kept = [item for item in SCENE.objects if item.label != label]
+    expect(rows).to_have_count(len(kept))
+    assert page.locator("#detect-line").inner_text() == line
+    for name, check in (("json", "objects"), ("coco", "annotations")):
+        with page.expect_download() as download:
+            page.locator(f"#detect-{name}").click()
+        path = tmp_path / f"{name}.json"
+        download.value.save_as(path)
+        assert len(json.loads(path.read_text())[check]) == len(kept)
+
+
+def test_chat(visit: Callable, address: str) -> None:
+    page = visit(address)
+    go(page, "Chat")
+    choose_example(page, "chat")
+    ask(page, "How many objects are there?")
+    expect(answers(page).last).to_have_text(str(len(SCENE.objects)))
+    expect(page.locator("#chat-alternatives")).to_contain_text("Probability")
+    ask(page, "Is this <image> at [OD] **night**?")
+    expect(page.locator("#chat-log .user.message").last).to_contain_text("<image> at [OD] **night**?")
+    expect(answers(page)).to_have_count(2)
+    page.get_by_role("button", name="New conversation").click()
+    expect(answers(page)).to_have_count(0)
+
+
+def answers(page: Page):
+    return page.locator("#chat-log .bot.message")
+
+
+def ask(page: Page, question: str) -> None:
+    before = answers(page).count()
+    page.locator("#chat-box textarea").fill(question)
+    page.locator("#chat-box textarea").press("Enter")
+    expect(answers(page)).to_have_count(before + 1)
+    finished(page, "chat")
+
+
+def test_chat_retry_edit_and_undo(visit: Callable, address: str) -> None:
+    page = visit(address)
+    go(page, "Chat")
+    choose_example(page, "chat")
+    ask(page, "How many objects are there?")
+    page.locator("#chat-log").get_by_role("button", name="Retry").click()
+    finished(page, "chat")
+    expect(answers(page)).to_have_count(1)
+    page.locator("#chat-log").get_by_role("button", name="Edit").first.click()
+    page.locator("#chat-log textarea").fill("Is there a picture?")
+    page.locator("#chat-log").get_by_role("button", name="Submit").click()
+    expect(page.locator("#chat-log .user.message").last).to_contain_text("Is there a picture?")
+    finished(page, "chat")
+    expect(answers(page)).to_have_count(1)
+    page.locator("#chat-log").get_by_role("button", name="Undo").click()
+    expect(answers(page)).to_have_count(0)
+    expect(page.locator("#chat-box textarea")).to_have_value("Is there a picture?")
+
+
+def test_compare(visit: Callable, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draws, "fresh_seed", lambda: PAIR)
+    pair = make_pair(PAIR)
+    page = visit(address)
+    go(page, "Compare")
+    page.get_by_role("button", name="New pair").locator("visible=true").click()
+    page.locator("#compare-picture-2 img").wait_for()
+    page.locator("#compare-run").click()
+    expect(page.locator("#compare-text textarea")).to_have_value(pair.change_text)
+    expect(page.locator("#compare-slider")).to_be_visible()
+    expect(page.locator("#compare-boxes img").first).to_be_visible()
+
+
+def test_auto_runs_several_tasks_and_can_be_overruled(visit: Callable, address: str) -> None:
+    page = visit(address)
+    go(page, "Auto")
+    choose_example(page, "auto")
+    box = page.locator("#auto-box textarea")
+    box.fill("Describe the picture and box everything.")
+    box.press("Enter")
+    results = page.locator("#auto-answers .section")
+    expect(results).to_have_count(2)
+    expect(page.locator("#auto-boxes img").first).to_be_visible()
+    names_all(page.locator("#auto-answers").inner_text())
+    page.locator("#auto-card button", has_text="Detect").click()
+    expect(results).to_have_count(1)
+    expect(results.locator("tbody tr")).to_have_count(len(SCENE.objects))
+
+
+def test_auto_asks_when_unsure(visit: Callable, address: str) -> None:
+    page = visit(address)
+    go(page, "Auto")
+    choose_example(page, "auto")
+    page.locator("#auto-box textarea").fill("hello")
+    page.locator("#auto-run").click()
+    expect(page.locator("#auto-card")).to_contain_text("several things")
+    page.locator("#auto-card button", has_text="Caption").click()
+    expect(page.locator("#auto-answers .section")).to_have_count(1)
+
+
+def test_a_wrong_task_is_remembered_on_this_machine(
+    visit: Callable, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auto, "CORRECTIONS", tmp_path / "corrections.jsonl")
+    page = visit(address)
+    go(page, "Auto")
+    choose_example(page, "auto")
+    page.locator("#auto-box textarea").fill("Describe the picture.")
+    page.locator("#auto-run").click()
+    expect(page.locator("#auto-answers .section")).to_have_count(1)
+    page.locator("#auto-card button", has_text="Detect").click()
+    expect(page.locator("#auto-answers tbody tr")).to_have_count(len(SCENE.objects))
+    page.locator("#auto-wrong").click()
+    expect(page.locator("#auto-right").get_by_label("Detect")).to_be_checked()
+    page.locator("#auto-save").click()
+    expect(page.get_by_text("Remembered on this machine")).to_be_visible()
+    [line] = (tmp_path / "corrections.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"text": "Describe the picture.", "n_images": 1, "tasks": ["detect"]}
+
+
+def test_stop_keeps_the_partial_text(visit: Callable, slow_address: str, slow_engine) -> None:
+    page = visit(slow_address)
+    choose_example(page, "caption")
+    page.locator("#caption-run").click()
+    text = page.locator("#caption-text-1 textarea")
+    expect(text).to_have_value(re.compile("word3"))
+    page.locator("#caption-stop").click()
+    expect(page.locator("#caption-line")).to_contain_text("stopped")
+    kept = text.input_value()
+    assert kept.startswith("word1 word2 word3") and "word199" not in kept
+    assert slow_engine.status().running == 0
+    time.sleep(1)
+    assert text.input_value() == kept
+
+
+def test_two_people_do_not_see_each_other(visit: Callable, address: str) -> None:
+    first, second = visit(address), visit(address)
+    for page in (first, second):
+        go(page, "Chat")
+    choose_example(first, "chat")
+    ask(first, "How many objects are there?")
+    expect(answers(second)).to_have_count(0)
+    expect(second.locator("#chat-picture-1 img")).to_have_count(0)
+    choose_example(second, "chat", 1)
+    ask(second, "Is there a picture?")
+    expect(answers(first)).to_have_count(1)
+
+
+def test_stop_is_for_oneself_and_leaving_stops_too(visit: Callable, slow_address: str, slow_engine) -> None:
+    staying, leaving = visit(slow_address), visit(slow_address)
+    for page in (staying, leaving):
+        choose_example(page, "caption")
+        page.locator("#caption-run").click()
+        expect(page.locator("#caption-text-1 textarea")).to_have_value(re.compile("word2"))
+    leaving.close()
+    deadline = time.monotonic() + PATIENCE / 1000
+    while slow_engine.status().running > 1 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert slow_engine.status().running == 1
+    staying.locator("#caption-stop").click()
+    expect(staying.locator("#caption-line")).to_contain_text("stopped")
+
+
+def test_a_picture_from_outside_gets_an_honest_notice(visit: Callable, outside_address: str) -> None:
+    page = visit(outside_address)
+    for tab in ("caption", "detect", "chat", "auto"):
+        go(page, tab.capitalize())
+        choose_example(page, tab)
+        if tab in ("chat", "auto"):
+            page.locator(f"#{tab}-box textarea").fill("How many cats are there?")
+        page.locator(f"#{tab}-run").click()
+        expect(page.locator(f"#{tab}-notice")).to_contain_text("unlike anything")
+
+
+def test_mistakes_are_answered_in_words(visit: Callable, address: str, tmp_path: Path) -> None:
+    page = visit(address)
+    page.locator("#caption-run").click()
+    expect(page.locator("#caption-notice")).to_contain_text("Choose a picture first")
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"nothing" * 9)
+    page.locator("#caption-picture-1 input[type=file]").set_input_files(broken)
+    expect(page.get_by_text(re.compile("damaged|not a picture")).first).to_be_visible()
+    photo = tmp_path / "upside.tiff"
+    SCENE.image(128).convert("CMYK").save(photo)
+    page.locator("#caption-picture-1 input[type=file]").set_input_files(photo)
+    page.locator("#caption-picture-1 img").wait_for()
+    page.locator("#caption-run").click()
+    finished(page, "caption")
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_a_narrow_screen_needs_no_scrolling_sideways(visit: Callable, address: str, tab: str) -> None:
+    page = visit(address, width=390, height=844)
+    go(page, tab)
+    name = tab.lower()
+    if tab == "Compare":
+        page.get_by_role("button", name="New pair").locator("visible=true").click()
+        page.locator("#compare-picture-2 img").wait_for()
+    else:
+        choose_example(page, name)
+    if tab in ("Chat", "Auto"):
+        page.locator(f"#{name}-box textarea").fill("How many objects are there?")
+    page.locator(f"#{name}-run").click()
+    if tab == "Auto":
+        expect(page.locator("#auto-answers .section")).to_have_count(1)
+    else:
+        finished(page, name)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_the_keyboard_reaches_everything(visit: Callable, address: str, tab: str) -> None:
+    page = visit(address)
+    page.get_by_role("tab", name="Caption").focus()
+    for _ in range(TABS.index(tab)):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    name = tab.lower()
+    page.locator(f"#{name}-run").wait_for()
+    reached, unseen = set(), []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        focus = page.evaluate(
+            """() => {
+                const at = document.activeElement, style = getComputedStyle(at);
+                const ids = [];
+                for (let e = at; e; e = e.parentElement) if (e.id) ids.push(e.id);
+                const seen = style.outlineStyle !== "none" || style.boxShadow !== "none";
+                return { ids, seen, what: at.outerHTML.slice(0, 120) };
+            }"""
+        )
+        reached.update(focus["ids"])
+        if not focus["seen"] and "<body" not in focus["what"]:
+            unseen.append(focus["what"])
+    wanted = {f"{name}-run", f"{name}-stop", f"{name}-picture-1", "free-memory"}
+    wanted |= {f"{name}-new-pair"} if tab == "Compare" else {f"{name}-new-scene", f"{name}-examples"}
+    assert wanted <= reached
+    assert unseen == []
+
+
+def test_ctrl_enter_runs_the_open_tab(visit: Callable, address: str) -> None:
+    page = visit(address)
+    choose_example(page, "caption")
+    page.keyboard.press("Control+Enter")
+    finished(page, "caption")
+
+
+def test_the_status_line_tells_and_frees(visit: Callable, address: str) -> None:
+    page = visit(address)
+    choose_example(page, "caption")
+    page.locator("#caption-run").click()
+    finished(page, "caption")
+    page.reload()
+    expect(page.locator("#status")).to_contain_text("parameters")
+    page.locator("#free-memory").click()
+    expect(page.locator("#status")).to_contain_text("not loaded")

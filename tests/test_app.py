@@ -1,0 +1,244 @@
+"""The page without a browser: the named endpoints through gradio_client, and the parts that need no server."""
+
+import io
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from tests.fake_engine import LONG, fake_engine, oracle
+from vlm_demo.results import Result, Settings, Token
+from vlm_demo.scenes import make_scene
+from vlm_demo.ui import build_app, jobs, launch_options, words
+from vlm_demo.ui.common import Run, Sessions
+
+SCENE = make_scene(11)
+ENDPOINTS = {"/caption", "/detect", "/answer", "/compare", "/auto", "/route"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return fake_engine(oracle(SCENE))
+
+
+@pytest.fixture(scope="module")
+def url(engine) -> Iterator[str]:
+    demo = build_app(engine)
+    _, address, _ = demo.launch(
+        server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_options()
+    )
+    yield address
+    demo.close()
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Client:
+    return Client(url, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "scene.png"
+    SCENE.image(256).save(path)
+    return path
+
+
+def test_only_the_six_endpoints_are_public_and_each_says_what_it_does(client: Client) -> None:
+    described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(described) == ENDPOINTS
+    assert all(endpoint["description"] for endpoint in described.values())
+
+
+@pytest.mark.parametrize("style", ["brief", "detailed", "alt"])
+def test_caption_endpoint(client: Client, picture: Path, style: str) -> None:
+    result = client.predict(handle_file(picture), style=style, api_name="/caption")
+    assert result["text"] == SCENE.caption(style)
+    assert 0 < result["confidence"] <= 1
+    assert result["tokens"] > 1
+    assert result["finish"] == "stop"
+    json.dumps(result)
+
+
+def test_detect_endpoint_gives_the_true_boxes(client: Client, picture: Path) -> None:
+    result = client.predict(handle_file(picture), api_name="/detect")
+    truth = json.loads(SCENE.detections_json())["objects"]
+    assert [(item["label"], item["bbox"]) for item in result["objects"]] == [
+        (item["label"], pytest.approx(item["bbox"])) for item in truth
+    ]
+    assert result["report"] == f"{len(truth)} read"
+    assert result["failed"] is False
+
+
+def test_answer_endpoint_passes_the_history_on(client: Client, picture: Path, engine) -> None:
+    qa = SCENE.questions()[0]
+    result = client.predict([handle_file(picture)], qa.question, [["Is it night?", "no"]], api_name="/answer")
+    assert result["text"] == qa.answer
+    assert [turn["text"] for turn in engine.backend.asked[-1]] == ["Is it night?", "no", qa.question]
+
+
+def test_compare_endpoint_wants_two_pictures(client: Client, picture: Path) -> None:
+    two = [handle_file(picture), handle_file(picture)]
+    assert client.predict(two, "What changed?", api_name="/compare")["text"] == "Nothing changed."
+    with pytest.raises(AppError, match="2 to 4 pictures, not 1"):
+        client.predict(two[:1], "What changed?", api_name="/compare")
+
+
+def test_auto_endpoint_runs_what_the_tag_says(client: Client, picture: Path) -> None:
+    result = client.predict([handle_file(picture)], "[OD]", api_name="/auto")
+    assert result["route"]["tasks"] == ["detect"]
+    assert result["results"][0]["text"] == SCENE.detections_json()
+
+
+def test_auto_endpoint_asks_back_when_unsure(client: Client, picture: Path) -> None:
+    result = client.predict([handle_file(picture)], "hello", api_name="/auto")
+    assert result["route"]["unsure"] is True
+    assert result["results"] == []
+
+
+def test_route_endpoint(client: Client) -> None:
+    result = client.predict("Describe this picture.", 1, api_name="/route")
+    assert result["tasks"] == ["caption"]
+    assert set(result["probabilities"]) == {"caption", "detect", "vqa", "compare"}
+
+
+def test_errors_tell_a_person_what_to_do(client: Client, picture: Path, tmp_path: Path) -> None:
+    text = tmp_path / "notes.png"
+    text.write_text("This is no picture.")
+    with pytest.raises(AppError, match="not a picture"):
+        client.predict(handle_file(text), api_name="/caption")
+    with pytest.raises(AppError, match="Choose a picture first"):
+        client.predict(None, api_name="/caption")
+    with pytest.raises(AppError, match="choose one of brief, detailed, alt"):
+        client.predict(handle_file(picture), style="poem", api_name="/caption")
+    with pytest.raises(AppError, match="type a question"):
+        client.predict([handle_file(picture)], "  ", api_name="/answer")
+    with pytest.raises(AppError, match="pairs"):
+        client.predict([handle_file(picture)], "Why?", [["only a question"]], api_name="/answer")
+
+
+def call(url: str, name: str, data: list) -> str:
+    """The raw stream of events of a call, as a program without gradio_client would make it."""
+    joined = httpx.post(f"{url}gradio_api/call/{name}", json={"data": data})
+    if joined.status_code != 200:
+        return joined.text
+    return httpx.get(f"{url}gradio_api/call/{name}/{joined.json()['event_id']}", timeout=30).text
+
+
+def test_the_server_opens_neither_web_addresses_nor_its_own_files(url: str, picture: Path) -> None:
+    meta = {"_type": "gradio.FileData"}
+    remote = call(url, "caption", [{"path": "http://example.com/cat.png", "meta": meta}, "brief", 0, 1, 0, -1])
+    assert "Web addresses are not opened" in remote
+    local = call(url, "caption", [{"path": str(picture), "meta": meta}, "brief", 0, 1, 0, -1])
+    assert "event: error" in local and SCENE.caption() not in local
+
+
+def test_data_urls_are_read_within_bounds(url: str) -> None:
+    from base64 import b64encode
+
+    buffer = io.BytesIO()
+    SCENE.image(64).save(buffer, "PNG")
+    small = {"url": "data:image/png;base64," + b64encode(buffer.getvalue()).decode()}
+    assert SCENE.caption() in call(url, "caption", [small, "brief", 0, 1, 0, -1])
+    large = {"url": "data:image/png;base64," + "A" * 30_000_000}
+    assert "larger than 20 MB" in call(url, "caption", [large, "brief", 0, 1, 0, -1])
+
+
+def test_nothing_is_watched_published_or_kept(url: str) -> None:
+    config = httpx.get(f"{url}config").json()
+    assert config["analytics_enabled"] is False
+    assert not config.get("run_history")
+    assert httpx.get(f"{url}monitoring").status_code in (403, 404)
+    page = httpx.get(url).text
+    assert "fonts.googleapis" not in page
+
+
+def test_the_page_is_up_before_torch_is_imported() -> None:
+    code = "import sys, vlm_demo.ui; print([name for name in ('torch', 'transformers') if name in sys.modules])"
+    root = Path(__file__).parents[1]
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert found.stdout.strip() == "[]"
+
+
+def test_stop_reaches_this_person_on_this_tab_only() -> None:
+    sessions = Sessions()
+    mine, other_tab, other = (
+        sessions.start("me", "chat"),
+        sessions.start("me", "caption"),
+        sessions.start("you", "chat"),
+    )
+    sessions.stop("me", "chat")
+    assert (mine.stopped, other_tab.stopped, other.stopped) == (True, False, False)
+    sessions.close("me")
+    assert other_tab.stopped and not other.stopped
+
+
+def test_a_stopped_run_keeps_its_partial_text_and_is_over_soon() -> None:
+    engine = fake_engine(LONG, delay=0.02)
+    run = Run("me")
+    threading.Timer(0.5, run.stop).start()
+    results = [result for _, result in run.follow(engine.caption_stream(SCENE.image(32), "brief"))]
+    assert results[-1].finish == "cancelled"
+    assert 1 < len(results[-1].text.split()) < 100
+    assert LONG.startswith(results[-1].text)
+    assert len(results) < 12  # ten a second at most
+
+
+def test_stop_before_the_model_starts_ends_the_run() -> None:
+    engine = fake_engine(LONG, delay=0.02)
+    run = Run("me")
+    run.stop()
+    *_, (_, last) = run.follow(engine.caption_stream(SCENE.image(32), "brief"))
+    assert last.finish == "cancelled"
+
+
+def test_several_tasks_become_several_calls_in_turn() -> None:
+    engine = fake_engine(oracle(SCENE))
+    image = SCENE.image(32)
+    plan = jobs.plan(engine, {"vqa": "how many objects?", "detect": "box them"}, [image, image])
+    assert [(job.title, job.picture) for job in plan] == [
+        ("Answer", 0),
+        ("Detect, picture 1", 1),
+        ("Detect, picture 2", 2),
+    ]
+    plan[0].start(Settings(), None).result()
+    assert engine.backend.asked[-1][-1]["text"] == "how many objects?"
+
+
+@pytest.mark.parametrize(
+    ("text", "style"),
+    [("alt text please", "alt"), ("describe it in detail", "detailed"), ("what a salty scene", "brief")],
+)
+def test_caption_style_of_words(text: str, style: str) -> None:
+    assert jobs.style_of(text) == style
+
+
+def tokens(*parts: tuple[str, float]) -> list[Token]:
+    return [Token(i, text, share, [(text, share), ("blue", 0.07)]) for i, (text, share) in enumerate(parts)]
+
+
+def test_short_answers_show_their_alternatives() -> None:
+    result = Result("vqa", "", text="red", tokens=tokens(("red", 0.9)), new_tokens=2, finish="stop")
+    shown = words.alternatives(result)
+    assert "red" in shown and "90 %" in shown and "blue" in shown and "7 %" in shown
+    long = Result("vqa", "", text="a b c d", tokens=tokens(*[(" a", 0.9)] * 4), finish="stop")
+    assert words.alternatives(long) == ""
+
+
+def test_what_a_model_writes_never_becomes_html() -> None:
+    item = {"label": "<script>alert(1)</script>", "bbox": [0, 0, 1, 1], "confidence": 0.5, "image": None}
+    assert "<script>" not in words.boxes([item])
+    assert "<b>" not in words.notice("<b>")

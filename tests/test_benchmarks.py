@@ -1,0 +1,150 @@
+"""The benchmarks measure what they say: on tiny models, in seconds."""
+
+import json
+import os
+import time
+
+import pytest
+import torch
+from test_decoding import checkpoint  # noqa: F401
+from tiny import tiny_config, tiny_model, tiny_processor
+
+from benchmarks import decode, load, soak
+from benchmarks.measure import alternate, fairness, memory, quantile, ratio, report, table, threads
+from vlm_demo.engine import Engine
+
+
+def test_contenders_run_by_turns_after_one_unmeasured_run():
+    order = []
+    seconds = alternate({name: lambda name=name: order.append(name) or len(order) for name in "ab"}, 2)
+    assert order == ["a", "b"] * 3 and seconds == {"a": [3, 5], "b": [4, 6]}
+
+
+def test_a_ratio_is_taken_within_the_rounds():
+    assert ratio([2.0, 20.0, 4.0], [1.0, 10.0, 1.0]) == 2.0
+
+
+def test_quantiles_and_fairness():
+    assert [quantile(range(100), share) for share in (0.5, 0.95, 0.99)] == [50, 95, 99]
+    assert quantile([7], 0.99) == 7 and quantile([], 0.5) != quantile([], 0.5)
+    assert fairness([3, 3, 3]) == pytest.approx(1) and fairness([9, 0, 0]) == pytest.approx(1 / 3)
+
+
+def test_a_table_is_aligned_markdown():
+    assert table([{"way": "ours", "ms": 1.23456}, {"way": "x", "ms": 1234.5}]) == (
+        "| way  | ms    |\n| ---- | ----- |\n| ours | 1.23  |\n| x    | 1,234 |"
+    )
+
+
+def test_a_report_is_printed_and_written(tmp_path, capsys):
+    report({"speed": [{"way": "ours", "ms": 2.0}]}, tmp_path / "figures.json")
+    written = json.loads((tmp_path / "figures.json").read_text())
+    assert written["speed"] == [{"way": "ours", "ms": 2.0}] and written["where"]["cores"] > 0
+    assert "| ours | 2" in capsys.readouterr().out
+
+
+def test_memory_of_this_process():
+    assert memory() > 10_000_000 and memory(field="VmHWM") > 10_000_000
+    assert threads(os.getpid()) >= 1
+
+
+def test_decoding_is_measured_on_the_same_tokens():
+    shape = decode.Shape("tiny", lambda: tiny_model(tiny_config(tiny_processor())), 32, torch.float32, 6, 4)
+    begin = time.perf_counter()
+    sections = decode.measure(shape, rounds=1, rows=[1, 3])
+    took = time.perf_counter() - begin
+    single, batch, first = sections.values()
+    assert [row["way"] for row in single][:4] == [
+        "tutorial loop",
+        "generate(), dynamic cache",
+        "generate(), static cache",
+        "ours",
+    ]
+    assert all(row["same"] == 1 for row in single[:4])
+    assert all(0 < row["ms/token"] < 1000 * took for row in single)
+    assert set(batch[0]) == {"way", "1 rows, tokens/s", "3 rows, tokens/s"} and first[0]["new picture, ms"] > 0
+
+
+def test_a_crowd_is_counted():
+    def call(job: load.Job) -> int:
+        if job.text == "refuse":
+            raise load.Refused
+        if job.text == "fail":
+            raise ValueError("broken")
+        time.sleep(0.01)
+        return 5
+
+    jobs = [[load.Job("vqa", (), text)] * 2 for text in ("fine", "fine", "refuse", "fail")]
+    row = load.crowd([call] * 4, jobs).row()
+    assert (row["answered"], row["refused"], row["failed"]) == (4, 2, 2)
+    assert 0.01 <= row["p50 s"] <= row["p99 s"] and row["tokens/s"] == pytest.approx(5 * row["requests/s"])
+    assert 0.3 < row["fairness"] < 0.6  # two of four got nothing
+
+
+def test_jobs_are_mixed_and_pictures_shared_or_not(tmp_path):
+    shared = load.make_jobs(tmp_path, users=5, each=4, shared=True, seed=1)
+    own = load.make_jobs(tmp_path, users=2, each=2, shared=False, seed=1)
+    assert {job.task for job in shared[0]} == {"caption", "detect", "vqa", "compare"}
+    assert len({file for user in shared for job in user for file in job.files}) == 5  # one of the four is a pair
+    files = [file for user in own for job in user for file in job.files]
+    assert len(set(files)) == len(files) and all(file.exists() for file in files)
+
+
+def test_the_reference_does_the_same_work(checkpoint, tmp_path):  # noqa: F811
+    engine = Engine(checkpoint, device="cpu")
+    reference, ours = load.one_at_a_time(engine), load.straight(engine, "me")
+    for job in load.make_jobs(tmp_path, users=1, each=4, shared=True, seed=3)[0]:
+        assert reference(job) == ours(job) > 0
+    engine.close()
+
+
+def test_a_soak_notices_growth_failures_and_hanging():
+    level = soak.Record(soak.Counter(answered=9), memory=[100, 150, 150, 151, 150, 149] * 5, threads=[20] * 30)
+    assert soak.verdict(level)["well"] == "yes"
+    for worse in (
+        soak.Record(soak.Counter(answered=9, failed=1), memory=[150] * 30, threads=[20] * 30),
+        soak.Record(soak.Counter(answered=9, hung=1), memory=[150] * 30, threads=[20] * 30),
+        soak.Record(soak.Counter(answered=9), memory=list(range(100, 400, 10)), threads=[20] * 30),
+        soak.Record(soak.Counter(answered=9), memory=[150] * 30, threads=list(range(10, 40))),
+    ):
+        assert soak.verdict(worse)["well"] == "no"
+
+
+def test_users_of_a_soak_count_their_ends(tmp_path):
+    class Page:
+        """A page that answers what is fine and turns away what is not."""
+
+        def __init__(self):
+            self.open = True
+
+        def predict(self, **request):
+            if "junk" in str(request) or not request.get("question", "x").strip() or len(str(request)) > 20_000:
+                raise ValueError("Please send a picture and a question.")
+            return {"tokens": 3}
+
+        def submit(self, **request):
+            return self
+
+        def cancel(self):
+            return True
+
+        def close(self):
+            self.open = False
+
+    (tmp_path / "junk.png").write_bytes(b"no")
+    record, jobs = soak.Record(), load.make_jobs(tmp_path, 1, 4, True, 1)[0]
+    user = soak.User(Page, jobs, tmp_path / "junk.png", record, seed=0)
+    for kind, end in (
+        (user.ask, "answered"),
+        (user.cancel, "cancelled"),
+        (user.send_junk, "turned away"),
+        (user.ask_nothing, "turned away"),
+        (user.ask_endlessly, "turned away"),
+    ):
+        assert kind() == end
+    before = user.client
+    assert user.vanish() == "vanished" and not before.open and user.client.open
+    user.client.predict = lambda **request: (_ for _ in ()).throw(ValueError("Something went wrong"))
+    for _ in range(30):
+        user.act()
+    assert record.ends["failed"] and record.surprises

@@ -1,0 +1,281 @@
+"""The MiniVLM backend under the engine: the same tokens as `generate()`, whoever else is being served."""
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from tiny import tiny_config, tiny_model, tiny_processor
+
+from vlm_demo.backends.batched import BatchDecoder
+from vlm_demo.backends.lru import ByteLRU
+from vlm_demo.backends.minivlm import MiniVLMBackend, novelty_score, pool_features
+from vlm_demo.engine import Engine, EngineError, Settings
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    processor = tiny_processor()
+    tiny_model(tiny_config(processor)).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(params=["batched", "plain"])
+def engine(checkpoint, request, monkeypatch):
+    if request.param == "plain":
+        monkeypatch.setattr(BatchDecoder, "supports", staticmethod(lambda config: False))
+    engine = Engine(checkpoint, device="cpu")
+    yield engine
+    engine.close()
+
+
+def picture(seed: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=np.uint8))
+
+
+def generate(engine: Engine, images: list[Image.Image], turns: list[dict], limit: int) -> list[int]:
+    """The reference: the model's own `generate()`, alone."""
+    backend = engine.backend
+    prompt = backend.processor.encode_chat(turns, len(images))
+    pixels = backend.processor.image_processor(images, return_tensors="pt")["pixel_values"]
+    ids = backend.model.generate(torch.tensor([prompt]), pixel_values=pixels, do_sample=False, max_new_tokens=limit)
+    return ids[0, len(prompt) :].tolist()
+
+
+def written(generation) -> list[int]:
+    generation.result()
+    return [step.id for step in generation._request.row.steps]
+
+
+def test_greedy_equals_generate_in_any_order_of_arrival(engine):
+    engine.load()
+    chance = random.Random(0)
+    cases = []
+    for number in range(24):
+        images = [picture(chance.randrange(6)) for _ in range(chance.choice([1, 1, 2, 3]))]
+        question = " ".join(["how many cats?", "where is this?", "yes"][: chance.randint(1, 3)]) + str(number)
+        cases.append((images, question, chance.randint(1, 40)))
+    wanted = [
+        generate(engine, images, [{"role": "user", "task": "vqa", "text": question}], limit)
+        for images, question, limit in cases
+    ]
+    assert len({tuple(ids) for ids in wanted}) > 12  # the reference answers differ from each other
+    running = []
+    for images, question, limit in cases:
+        running.append(engine.answer_stream(images, question, settings=Settings(max_new_tokens=limit)))
+        time.sleep(chance.choice([0, 0, 0.01]))
+    assert [written(generation) for generation in running] == wanted
+
+
+def test_a_sample_depends_on_its_seed_and_not_on_company(engine):
+    settings = [Settings(temperature=1.5, top_p=0.9, max_new_tokens=25, seed=seed) for seed in range(6)]
+    alone = [written(engine.answer_stream(picture(1), "where is this?", settings=one)) for one in settings]
+    company = [engine.answer_stream(picture(1), "where is this?", settings=one) for one in reversed(settings)]
+    assert [written(generation) for generation in reversed(company)] == alone
+    assert len({tuple(ids) for ids in alone}) > 3
+
+
+def test_a_drawn_seed_is_told_and_repeats_the_text(engine):
+    first = engine.caption(picture(2), settings=Settings(temperature=1.0))
+    again = engine.caption(picture(2), settings=Settings(temperature=1.0, seed=first.seed))
+    assert again.text == first.text and [t.id for t in again.tokens] == [t.id for t in first.tokens]
+    assert engine.caption(picture(2)).seed is None
+
+
+def test_top_p_keeps_only_the_nucleus(engine):
+    greedy = engine.caption(picture(3))
+    nucleus = engine.caption(picture(3), settings=Settings(temperature=1.0, top_p=1e-6, seed=1))
+    assert [token.id for token in nucleus.tokens] == [token.id for token in greedy.tokens]
+
+
+def test_probabilities_are_those_of_the_raw_logits(engine):
+    result = engine.answer(picture(4), "yes", settings=Settings(max_new_tokens=1, temperature=2.0, seed=5))
+    backend = engine.backend
+    prompt = backend.processor.encode_chat([{"role": "user", "task": "vqa", "text": "yes"}], 1)
+    pixels = backend.processor.image_processor([picture(4)], return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        logits = backend.model(torch.tensor([prompt]), pixel_values=pixels).logits[0, -1]
+    logits[backend.processor.image_token_id] = -torch.inf  # never written
+    probabilities = logits.softmax(-1)
+    token = result.tokens[0]
+    assert token.probability == pytest.approx(probabilities[token.id].item(), rel=1e-4)
+    shown = dict(token.alternatives)
+    assert len(token.alternatives) == 5 and backend.piece(token.id) in shown
+    assert max(shown.values()) == pytest.approx(probabilities.max().item(), rel=1e-4)
+    assert result.confidence == pytest.approx(token.probability)
+
+
+def test_a_history_is_read_and_its_oldest_turns_make_room(engine):
+    history = [(f"what is {number}?", "a red dog " * 12) for number in range(30)]
+    turns = []
+    result = engine.answer_stream(picture(5), "and now?", history, Settings(max_new_tokens=20))
+    kept = history[result.result().dropped_turns :]
+    assert 0 < len(kept) < len(history)
+    for question, answer in kept:
+        turns += [{"role": "user", "task": "vqa", "text": question}, {"role": "assistant", "text": answer}]
+    turns.append({"role": "user", "task": "vqa", "text": "and now?"})
+    assert written(result) == generate(engine, [picture(5)], turns, 20)
+    assert result.result().prompt_tokens + 20 <= 512
+
+
+def test_too_long_a_question_is_refused_with_words(engine):
+    with pytest.raises(EngineError, match="shorter question"):
+        engine.answer(picture(0), "how many cats are there? " * 200)
+
+
+def test_an_answer_ends_where_the_context_ends(engine):
+    result = engine.caption(picture(0), settings=Settings(max_new_tokens=10_000))
+    assert result.finish in ("stop", "length") and result.prompt_tokens + result.new_tokens <= 512
+
+
+def test_unload_frees_and_the_next_use_loads_again(engine):
+    before = engine.caption(picture(6))
+    status = engine.status()
+    assert status.loaded and status.parameters > 10_000 and status.allocated_bytes >= 4 * status.parameters
+    assert status.device == "cpu" and status.dtype == "float32" and status.resident_bytes > status.allocated_bytes
+    engine.unload()
+    status = engine.status()
+    assert not status.loaded and status.allocated_bytes == 0 and "not loaded" in str(status)
+    assert engine.caption(picture(6)).text == before.text
+
+
+def test_a_picture_is_encoded_once(engine, monkeypatch):
+    engine.load()
+    encoded = []
+    tower = engine.backend.model.get_vision_features
+    monkeypatch.setattr(engine.backend.model, "get_vision_features", lambda p: encoded.append(len(p)) or tower(p))
+    engine.answer([picture(7), picture(7)], "yes")
+    engine.answer([picture(8), picture(7)], "no")
+    engine.caption(picture(8).convert("RGBA"))
+    assert encoded == [1, 1]
+
+
+@pytest.mark.parametrize("where", ["pixels", "features"])
+def test_poisoned_numbers_fail_alone_and_leave_no_trace(engine, monkeypatch, where):
+    clean = [engine.caption(picture(seed)).text for seed in range(4)]
+    name = {"pixels": "prepare", "features": "encode"}[where]
+    real = getattr(engine.backend, name)
+
+    def poisoned(*args):
+        value = real(*args)
+        if where == "pixels" and args[0][-1]["text"] == "poison":
+            value.pictures[0].values.fill_(torch.nan)
+        for row in args[0] if where == "features" else []:
+            if row.temperature == 9:
+                row.features = [one * torch.nan for one in row.features]
+        return value
+
+    monkeypatch.setattr(engine.backend, name, poisoned)
+    for _ in range(2):  # the second round reuses the slots of the first
+        good = [engine.caption_stream(picture(seed)) for seed in range(2)]
+        bad = engine.answer_stream(picture(9), "poison", settings=Settings(temperature=9))
+        good += [engine.caption_stream(picture(seed)) for seed in range(2, 4)]
+        assert [generation.result().text for generation in good] == clean
+        with pytest.raises(EngineError, match="numbers"):
+            bad.result()
+
+
+def test_a_batch_too_large_for_the_memory_goes_on_one_by_one(engine, monkeypatch):
+    clean = [engine.caption(picture(seed)).text for seed in range(4)]
+    decoder = engine.backend._decoder
+    owner, name = (decoder.lean, "forward") if isinstance(decoder, BatchDecoder) else (decoder, "_forward")
+    forward = getattr(owner, name)
+
+    def small(embeds, *args, **kwargs):
+        if len(embeds) > 1:
+            raise RuntimeError("CUDA out of memory")
+        return forward(embeds, *args, **kwargs)
+
+    monkeypatch.setattr(owner, name, small)
+    running = [engine.caption_stream(picture(seed)) for seed in range(4)]
+    assert [generation.result().text for generation in running] == clean
+
+
+def test_rows_come_and_go_while_memory_stays_bounded(checkpoint):
+    engine = Engine(backend=MiniVLMBackend(checkpoint, "cpu", max_rows=4, feature_bytes=2000))
+
+    def student(seed: int) -> None:
+        for number in range(4):
+            generation = engine.caption_stream(picture(10 * seed + number), session=seed)
+            if number % 2:
+                generation.cancel()
+            generation.result()
+
+    threads = [threading.Thread(target=student, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    backend = engine.backend
+    assert backend._decoder.rows == [] and backend._decoder.buffer.data.shape[1] <= 8
+    assert 0 < backend._features.bytes <= 2000
+    engine.close()
+
+
+def test_novelty_is_the_mahalanobis_distance_and_flags_what_lies_outside(checkpoint, tmp_path):
+    features = torch.randn(500, 4, 24) * torch.linspace(0.5, 2, 24)
+    pooled = pool_features(features)
+    covariance = pooled.T.cov() if pooled.ndim == 1 else torch.cov(pooled.T)
+    precision = torch.linalg.inv(covariance + 1e-4 * torch.eye(48))
+    whitening = torch.linalg.cholesky(precision).T
+    difference = pooled - pooled.mean(0)
+    wanted = ((difference @ precision) * difference).sum(-1).sqrt()
+    torch.testing.assert_close(novelty_score(features, pooled.mean(0), whitening), wanted, rtol=1e-3, atol=1e-3)
+
+    engine = Engine(checkpoint, device="cpu")
+    assert engine.novelty(picture(0)).score is None and not engine.caption(picture(0)).outside
+    for file in checkpoint.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    pixels = engine.backend.prepare([{"role": "user", "task": "vqa", "text": "x"}], [picture(0)], 8).pictures[0].values
+    home = pool_features(engine.backend.model.get_vision_features(pixels[None]).detach())[0]
+    engine.close()
+    stats = {"mean": home, "whitening": torch.eye(48), "threshold": torch.tensor(1e-3)}
+    save_file(stats, tmp_path / "novelty.safetensors")
+    engine = Engine(tmp_path, device="cpu")
+    assert not engine.novelty(picture(0)).outside and engine.novelty(picture(1)).outside
+    result = engine.answer([picture(0), picture(1)], "yes")
+    assert result.outside and result.novelty[0] < 1e-3 < result.novelty[1]
+    engine.close()
+
+
+def test_a_missing_checkpoint_is_told_in_words(tmp_path):
+    engine = Engine(tmp_path / "nothing", device="cpu")
+    with pytest.raises(EngineError, match="no MiniVLM checkpoint at"):
+        engine.caption(picture(0))
+    assert not engine.status().loaded
+    engine.close()
+
+
+def test_the_cache_forgets_the_least_recently_used():
+    cache = ByteLRU(100)
+    for name in "abc":
+        cache.put(name, name.upper(), 30)
+    assert cache.get("a") == "A"
+    cache.put("d", "D", 30)
+    assert [cache.get(name) for name in "abcd"] == ["A", None, "C", "D"] and cache.bytes == 90
+    cache.put("e", "E", 101)
+    assert cache.get("e") is None and cache.bytes == 90
+    cache.put("a", "AA", 40)
+    assert cache.get("a") == "AA" and cache.bytes == 100
+    cache.clear()
+    assert cache.bytes == 0 and cache.get("a") is None
+
+
+def test_whoever_comes_while_the_model_is_being_imported_is_served(checkpoint):
+    code = (
+        "import sys, threading; from PIL import Image; from vlm_demo.engine import Engine\n"
+        f"engine = Engine({str(checkpoint)!r}, device='cpu'); picture = Image.new('RGB', (40, 40))\n"
+        "threading.Thread(target=engine.load).start()\n"
+        "print([engine.caption(picture).finish for _ in range(2)]); engine.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert "[" in done.stdout and "Error" not in done.stderr, done.stderr

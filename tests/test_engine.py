@@ -1,0 +1,426 @@
+"""The engine on a scripted model: streams, Stop, fairness, refusals, failures, shutting down."""
+
+import gc
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from PIL import Image
+
+from vlm_demo import engine as engine_module
+from vlm_demo.backends import Prompt, Row, Step
+from vlm_demo.engine import Engine, EngineError, QueueFull, Settings, get_engine
+from vlm_demo.results import Novelty, Place
+
+PICTURE = Image.new("RGB", (64, 48), "navy")
+LONG = "la " * 2000
+
+
+class Bytes:
+    """Writes the last question back, one byte a token. `go` lets it step; without permission it waits."""
+
+    name, device, dtype, parameters = "bytes", "cpu", "float32", 3_000_000
+
+    def __init__(self, max_rows: int = 8) -> None:
+        self.max_rows = max_rows
+        self.loaded = False
+        self.loads = self.steps = 0
+        self.go = threading.Event()
+        self.go.set()
+        self.joined: list[str] = []
+        self.reading = 0.0  # seconds a token of a prompt
+        self.prefills: list[int] = []  # rows in each
+        self.released: list[Row] = []
+        self.trouble: BaseException | None = None
+
+    def load(self) -> None:
+        self.loads += not self.loaded
+        self.loaded = True
+
+    def unload(self) -> None:
+        self.loaded = False
+
+    def memory(self) -> tuple[int, int]:
+        return (12_000_000, 16_000_000) if self.loaded else (0, 0)
+
+    def prepare(self, turns, images, new_tokens) -> Prompt:
+        text = turns[-1]["text"]
+        return Prompt(list(text.encode()), images, new_tokens, key=text if text.startswith("same") else None)
+
+    def encode(self, rows) -> None:
+        assert self.loaded
+        for row in rows:
+            row.novelty = self.novelty(row.prompt)
+
+    def prefill(self, rows) -> None:
+        self.prefills.append(len(rows))
+        for row in rows:
+            time.sleep(self.reading * len(row.prompt.ids))
+            if bytes(row.prompt.ids) == b"bad prefill":
+                raise MemoryError("no room")
+        self.joined += [bytes(row.prompt.ids).decode() for row in rows]
+        self._write(rows)
+
+    def step(self, rows) -> None:
+        assert self.go.wait(20)
+        time.sleep(0.001)
+        self.steps += 1
+        trouble, self.trouble = self.trouble, None
+        if trouble is not None:
+            raise trouble
+        for row in rows:
+            if bytes(row.prompt.ids) == b"bad step" and len(row.steps) == 3:
+                raise RuntimeError("boom")
+        self._write(rows)
+
+    def _write(self, rows) -> None:
+        for row in rows:
+            text = row.prompt.ids
+            end = len(row.steps) == len(text)
+            id = 0 if end else text[len(row.steps)]
+            row.steps.append(Step(id, 0.5, [(id, 0.5), (120, 0.1)], end))
+
+    def release(self, row) -> None:
+        self.released.append(row)
+
+    def novelty(self, prompt) -> list[Novelty]:
+        return [Novelty(2.0, 1.0, True) for _ in prompt.pictures]
+
+    def text(self, ids) -> str:
+        return bytes(id for id in ids if id).decode(errors="replace")
+
+    def piece(self, id) -> str:
+        return chr(id)
+
+
+@pytest.fixture
+def model():
+    return Bytes()
+
+
+@pytest.fixture
+def engine(model):
+    engine = Engine(backend=model, waiting_per_session=3, max_waiting=6)
+    yield engine
+    model.go.set()
+    engine.close(grace=0.2)
+
+
+def ask(engine: Engine, question: str, session: str | None = None, tokens: int = 5000):
+    return engine.answer_stream(PICTURE, question, settings=Settings(max_new_tokens=tokens), session=session)
+
+
+def until(condition) -> None:
+    deadline = time.monotonic() + 60  # a busy machine is slow, not wrong
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.002)
+
+
+def test_a_whole_answer(engine):
+    result = engine.answer([PICTURE, PICTURE], "red dog")
+    assert (result.text, result.finish, result.task, result.model) == ("red dog", "stop", "vqa", "bytes")
+    assert result.prompt == "[VQA] red dog" and result.prompt_tokens == 7 and result.new_tokens == 8
+    assert result.confidence == pytest.approx(0.5) and result.tokens[0].alternatives == [("r", 0.5), ("x", 0.1)]
+    assert result.outside and result.novelty == [2.0, 2.0]
+    assert result.timings.decode > 0 and result.timings.total < 5
+
+
+def test_a_stream_grows_and_ends_with_the_result(engine):
+    partials = list(ask(engine, "one two three " * 20).partials(interval=0.01))
+    texts = [partial.text for partial in partials]
+    assert len(texts) > 2 and all(after.startswith(before) for before, after in zip(texts, texts[1:], strict=False))
+    assert {partial.finish for partial in partials[:-1]} == {"running"} and partials[-1].finish == "stop"
+    assert (
+        "".join(token.text for token in partials[-1].tokens)
+        == partials[-1].text
+        == "one two three " * 19 + ("one two three")
+    )
+
+
+def test_characters_of_several_bytes_are_never_shown_broken(engine):
+    text = "ein Käfer 🐞 und ein großer 猫"
+    partials = list(ask(engine, text).partials(interval=0))
+    assert partials[-1].text == text and not any("\ufffd" in partial.text for partial in partials)
+    assert "".join(token.text for token in partials[-1].tokens) == text
+    cut = engine.answer(PICTURE, "🐞🐞", settings=Settings(max_new_tokens=6))
+    assert (cut.text, cut.finish, len(cut.tokens)) == ("🐞", "length", 6)
+
+
+def test_boxes_are_parsed_when_the_answer_is_json(engine):
+    json = '{"objects": [{"label": "dog", "bbox": [0.25, 0.25, 0.5, 0.5], "image": 2}]}'
+    result = engine.compare([PICTURE, PICTURE], json)
+    assert result.parsed.detections.xyxy[0].tolist() == [16, 12, 48, 36]
+    assert result.parsed.objects[0]["confidence"] == pytest.approx(0.5**3)
+    assert engine.compare([PICTURE, PICTURE], "a dog was added").parsed is None
+    assert engine.compare([PICTURE, PICTURE], "boxes").prompt == "[COMPARE] Box what changed."
+    assert engine.detect(PICTURE).parsed is not None
+
+
+def test_stop_ends_within_one_token_and_hurts_nobody(engine, model):
+    other = ask(engine, "x" * 300)
+    stopped = ask(engine, LONG)
+    for partial in stopped:
+        if partial.new_tokens >= 3:
+            stopped.cancel()
+            written = len(stopped._request.row.steps)
+            break
+    result = stopped.result()
+    assert result.new_tokens <= written + 1
+    until(lambda: stopped._request.row in model.released)
+    assert result.finish == "cancelled" and result.text and LONG.startswith(result.text)
+    assert other.result().text == "x" * 300
+
+
+def test_stop_takes_no_further_step(engine, model):
+    model.go.clear()
+    generation = ask(engine, LONG)
+    until(lambda: model.joined)
+    generation.cancel()
+    model.go.set()
+    assert generation.result().new_tokens <= 2 and model.steps <= 1
+
+
+@pytest.mark.parametrize("how", ["break", "close", "drop"])
+def test_an_abandoned_stream_is_cancelled(engine, model, how):
+    generation = ask(engine, LONG)
+    request = generation._request
+    if how == "break":
+        for _ in generation:
+            break
+    elif how == "close":
+        partials = iter(generation)
+        next(partials)
+        partials.close()
+    else:
+        del generation
+        gc.collect()
+    until(request.done.is_set)
+    assert request.finish == "cancelled" and len(request.row.steps) < 1000
+
+
+def test_sessions_take_turns(model):
+    model.max_rows = 1
+    engine = Engine(backend=model)
+    model.go.clear()
+    running = [ask(engine, "a0", "a")]
+    until(lambda: model.joined == ["a0"])
+    running += [ask(engine, f"a{number}", "a") for number in range(1, 5)]
+    running += [ask(engine, "b1", "b"), ask(engine, "c1", "c"), ask(engine, "b2", "b")]
+    places = [generation.place.number for generation in running[1:]]
+    assert running[0].place is None and places == [1, 4, 6, 7, 2, 3, 5]
+    model.go.set()
+    for generation in running:
+        generation.result()
+    assert model.joined == ["a0", "a1", "b1", "c1", "a2", "b2", "a3", "a4"]
+    engine.close()
+
+
+def test_a_session_runs_one_at_a_time_and_strangers_run_together(engine, model):
+    model.go.clear()
+    own = [ask(engine, "own 0", "me")]
+    until(lambda: model.joined == ["own 0"])
+    own += [ask(engine, f"own {number}", "me") for number in (1, 2)]
+    others = [ask(engine, f"other {number}") for number in range(4)]
+    model.go.set()
+    for generation in [*own, *others]:
+        generation.result()
+    assert model.joined.index("own 1") > max(model.joined.index(f"other {number}") for number in range(4))
+
+
+def test_a_full_queue_refuses_at_once_and_kindly(model):
+    model.max_rows = 1
+    engine = Engine(backend=model, waiting_per_session=2, max_waiting=4)
+    model.go.clear()
+    kept = [ask(engine, "first", "a")]
+    until(lambda: model.joined)
+    kept += [ask(engine, "second", "a"), ask(engine, "third", "a")]
+    with pytest.raises(QueueFull, match="your requests are waiting"):
+        ask(engine, "fourth", "a")
+    kept += [ask(engine, "b", "b"), ask(engine, "nameless")]
+    with pytest.raises(QueueFull, match="Too many people"):
+        ask(engine, "c", "c")
+    assert engine.status().waiting == 4 and engine.status().running == 1
+    kept[1].cancel()
+    assert kept[1].result().finish == "cancelled" and kept[1].result().text == ""
+    kept.append(ask(engine, "c", "c"))
+    model.go.set()
+    assert [generation.result().text for generation in kept] == ["first", "", "third", "b", "nameless", "c"]
+    engine.close()
+
+
+def test_who_waits_is_told_the_place_in_line(model):
+    model.max_rows = 1
+    engine = Engine(backend=model)
+    engine.answer(PICTURE, "to measure a rate")
+    model.go.clear()
+    first, second = ask(engine, "first"), ask(engine, "second")
+    until(lambda: "first" in model.joined)
+    partials = second.partials()
+    waiting = next(partials)
+    assert waiting.place.number == 1 and waiting.place.seconds > 0 and waiting.text == ""
+    model.go.set()
+    *_, last = partials
+    assert last.place is None and last.timings.queue > 0 and first.result().finish == "stop"
+    assert str(Place(7, 4.2)) == "you are 7th, about 4 s" and str(Place(22, None)) == "you are 22nd"
+    assert str(Place(11, 0.1)) == "you are 11th, about 1 s"
+    engine.close()
+
+
+def test_the_same_greedy_request_is_computed_once_and_each_ends_on_its_own(engine, model):
+    text = "same " * 300
+    model.go.clear()
+    first = ask(engine, text, "a")
+    until(lambda: model.joined)
+    model.go.set()
+    until(lambda: model.steps > 20)
+    model.go.clear()
+    short, stopped, whole = ask(engine, text, "b", tokens=7), ask(engine, text, "c"), ask(engine, text, "d")
+    sampled = engine.answer_stream(PICTURE, text, settings=Settings(temperature=1.0, max_new_tokens=9), session="e")
+    until(lambda: engine.status().running + engine.status().waiting == 5)
+    model.go.set()
+    until(lambda: stopped._request.claimed and stopped._request.steps)
+    stopped.cancel()
+    assert short.result().text == text[:7].strip() and short.result().finish == "length"
+    partly = stopped.result()
+    assert partly.finish == "cancelled" and 20 <= partly.new_tokens < len(text) and text.startswith(partly.text)
+    assert first.result().text == whole.result().text == text.strip() and whole.result().new_tokens == len(text)
+    assert sampled.result().new_tokens == 9
+    assert model.joined == [text.strip()] * 2  # one for all who are greedy, one for the one who samples
+    until(lambda: len(model.released) == 2)
+
+
+def test_the_one_who_came_first_may_leave_and_the_others_go_on(engine, model):
+    text = "same " * 300
+    first, second = ask(engine, text), ask(engine, text)
+    until(lambda: first._request.steps and second._request.steps)
+    first.cancel()
+    assert second.result().text == text.strip() and first.result().new_tokens < len(text)
+    until(lambda: len(model.released) == 1)
+
+
+def test_newcomers_do_not_stall_those_who_are_writing(model):
+    model.reading = 0.001
+    engine = Engine(backend=model)
+    engine.answer(PICTURE, "x" * 100)  # to measure the speed: two such prompts take 0.2 s
+    model.max_rows = 40
+    model.prefills.clear()
+    model.go.clear()
+    before = ask(engine, "y" * 100)
+    until(lambda: model.prefills)
+    crowd = [ask(engine, f"{number:0100}") for number in range(10)]
+    model.go.set()
+    assert all(generation.result().text for generation in [before, *crowd])
+    assert max(model.prefills) <= 3 and sum(model.prefills) == 11
+    engine.close()
+
+
+@pytest.mark.parametrize(("bad", "message"), [("bad prefill", "out of memory"), ("bad step", "boom")])
+def test_a_request_that_fails_fails_alone(engine, model, bad, message):
+    model.go.clear()
+    before = [ask(engine, "before " * 3) for _ in range(2)]
+    failing = ask(engine, bad)
+    after = [ask(engine, "after " * 3) for _ in range(2)]
+    model.go.set()
+    with pytest.raises(EngineError, match=message):
+        failing.result()
+    with pytest.raises(EngineError, match=message):
+        list(failing)
+    assert [one.result().text for one in before + after] == ["before before before"] * 2 + ["after after after"] * 2
+    until(lambda: failing._request.row in model.released)
+
+
+def test_the_worker_survives_what_should_kill_it(engine, model):
+    generation = ask(engine, LONG)
+    until(lambda: model.steps > 2)
+    model.trouble = SystemExit("the end")
+    with pytest.raises(EngineError, match="try again"):
+        generation.result()
+    assert engine.answer(PICTURE, "still there").text == "still there"
+
+
+def test_a_model_that_does_not_load_is_told_and_tried_again(engine, model):
+    real, model.load = model.load, lambda: (_ for _ in ()).throw(OSError("disk"))
+    with pytest.raises(EngineError, match="could not be loaded.*disk"):
+        engine.answer(PICTURE, "hello")
+    model.load = real
+    assert engine.answer(PICTURE, "hello").text == "hello"
+
+
+def test_unload_waits_for_who_runs_and_the_next_use_loads_again(engine, model):
+    generation = ask(engine, "x" * 200)
+    until(lambda: model.steps > 2)
+    engine.unload()
+    assert generation.done and generation.result().finish == "stop" and not model.loaded
+    assert "not loaded" in str(engine.status())
+    assert engine.answer(PICTURE, "again").text == "again" and model.loads == 2
+    assert str(engine.status()).startswith("bytes · 3.0 M parameters · cpu float32 · 12 MB in use, 16 MB reserved")
+
+
+def test_nobody_joins_while_memory_is_being_freed(engine, model):
+    model.go.clear()
+    running = ask(engine, "running")
+    until(lambda: model.joined)
+    freeing = threading.Thread(target=engine.unload)
+    freeing.start()
+    until(lambda: engine._scheduler._calls)
+    late = ask(engine, "late")
+    model.go.set()
+    freeing.join()
+    assert running.result().text == "running" and late.result().text == "late" and model.loads == 2
+
+
+def test_load_loads_and_novelty_is_measured(engine, model):
+    engine.load()
+    assert model.loaded and engine.status().loaded and engine.novelty(PICTURE).outside
+
+
+def test_close_is_quick_and_final(engine, model):
+    running = ask(engine, LONG, "a")
+    waiting = ask(engine, "next", "a")
+    until(lambda: model.steps > 2)
+    start = time.monotonic()
+    engine.close(grace=0.2)
+    assert time.monotonic() - start < 2 and not model.loaded
+    assert running.result().finish == waiting.result().finish == "cancelled" and running.result().text
+    for call in (lambda: ask(engine, "more"), engine.load):
+        with pytest.raises(EngineError, match="shut down"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda engine: engine.answer([], "what?"), "1 to 8 pictures"),
+        (lambda engine: engine.answer([PICTURE] * 9, "what?"), "1 to 8 pictures"),
+        (lambda engine: engine.compare([PICTURE]), "2 to 4 pictures"),
+        (lambda engine: engine.answer(PICTURE, "  "), "type a question"),
+        (lambda engine: engine.answer(PICTURE, "x" * 100_000), "characters"),
+        (lambda engine: engine.caption(PICTURE, "poetic"), "brief, detailed, alt"),
+        (lambda engine: engine.answer(PICTURE, "and?", [("a dog?", None)]), "pairs of texts"),
+        (lambda engine: engine.caption(None), "choose a picture"),
+        (lambda engine: engine.caption(b"not a picture"), "."),
+        (lambda engine: engine.caption(PICTURE, settings=Settings(temperature=-1)), "Temperature"),
+        (lambda engine: engine.caption(PICTURE, settings=Settings(temperature=float("nan"))), "Temperature"),
+        (lambda engine: engine.caption(PICTURE, settings=Settings(top_p=0)), "Top-p"),
+        (lambda engine: engine.caption(PICTURE, settings=Settings(max_new_tokens=0)), "length"),
+    ],
+)
+def test_bad_calls_are_refused_before_anything_is_queued(engine, model, call, message):
+    with pytest.raises(EngineError, match=message):
+        call(engine)
+    assert model.joined == [] and not model.loaded
+
+
+def test_the_process_has_one_engine(model, monkeypatch):
+    monkeypatch.setattr(engine_module, "_engine", None)
+    with_model = get_engine(lambda: Engine(backend=model))
+    assert get_engine() is with_model and with_model.backend is model
+
+
+def test_importing_the_engine_loads_no_model_library():
+    code = "import sys, vlm_demo.engine as e; e.Engine(); print({'torch', 'transformers'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

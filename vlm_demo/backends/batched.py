@@ -1,0 +1,150 @@
+"""Many answers at once on a Llama-shaped model: one lean forward pass writes one token for every row.
+
+A prompt is read in two parts. What comes up to its last picture is the same for every question about these pictures:
+it is read once, and its keys and values are kept. Behind it comes the person's own text.
+"""
+
+from __future__ import annotations
+
+import torch
+from transformers import PreTrainedModel
+
+from vlm_demo.backends import Row
+from vlm_demo.backends.decoding import sample
+from vlm_demo.backends.lean import Dense, LeanLlama
+from vlm_demo.backends.lru import ByteLRU
+from vlm_demo.results import EngineError
+
+Key = tuple[tuple[int, ...], tuple[bytes, ...]]  # token ids and the hashes of the pictures among them
+
+
+class BatchDecoder:
+    """All rows in one buffer of keys and values.
+
+    The rows in use always hold the first slots: when one leaves, the last one moves into its slot.
+    """
+
+    @staticmethod
+    def supports(text_config: object) -> bool:
+        """Whether a language model is one that `LeanLlama` can compute."""
+        return LeanLlama.supports(text_config)
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        end_ids: set[int],
+        suppressed: list[int],
+        prefix_bytes: int = 128_000_000,
+        project: type = Dense,
+    ) -> None:
+        """`model`: a MiniVLMForConditionalGeneration; at most `prefix_bytes` of read pictures are kept. `project` makes
+        the matrices of the language model: `Dense` or `Int8`."""
+        self.model, self.end_ids, self.suppressed = model, end_ids, suppressed
+        self.lean = LeanLlama(model.model.language_model, model.lm_head, project)
+        self.buffer = self.lean.new_buffer()
+        self.prefixes = ByteLRU(prefix_bytes)
+        self.rows: list[Row] = []  # row.state is its place in this list and so its slot
+        self.lengths: list[int] = []  # positions written in each slot
+
+    @property
+    def bytes(self) -> int:
+        return self.lean.bytes + self.buffer.bytes + self.prefixes.bytes
+
+    @torch.inference_mode()
+    def prefill(self, rows: list[Row]) -> None:
+        """Read each row's prompt with its `features` (projected, `[N, D]` a picture) and write its first token."""
+        for row in rows:
+            self.release(row)  # from a pass that failed
+        known = self._read_pictures(rows)
+        for row in rows:
+            if _prefix(row) and known[_prefix(row)] is None:
+                row.error = EngineError("The model gave no valid numbers for this picture. Try another one.")
+        rows = [row for row in rows if row.error is None]
+        if not rows:
+            return
+        starts = [row.prompt.prefix for row in rows]
+        texts = [row.prompt.ids[start:] for row, start in zip(rows, starts, strict=True)]
+        width = max(map(len, texts))
+        first = len(self.rows)
+        self.buffer.reserve(first + len(rows), max(starts) + width)
+        for slot, row in enumerate(rows, first):
+            if row.prompt.prefix:
+                self.buffer.write(slot, known[_prefix(row)])
+        # Padding on the right: nothing sees it, and the answer's own keys and values overwrite it one by one.
+        padded = [text + [0] * (width - len(text)) for text in texts]
+        hidden = self.lean.forward(self.lean.embed(padded), self.buffer, first, starts)  # [R, T, D]
+        last = torch.tensor([len(text) - 1 for text in texts], device=hidden.device)
+        logits = self.lean.logits(hidden[torch.arange(len(rows), device=hidden.device), last])  # [R, V]
+        for slot, row in enumerate(rows, first):
+            row.state = slot
+            self.rows.append(row)
+            self.lengths.append(len(row.prompt.ids))
+        sample(logits, rows, self.end_ids, self.suppressed)
+
+    @torch.inference_mode()
+    def step(self, rows: list[Row]) -> None:
+        """Write one more token for each row; fewer than all rows go one by one (after a pass that failed)."""
+        if 1 < len(rows) < len(self.rows):
+            for row in rows:
+                self.step([row])
+            return
+        rows = sorted(rows, key=lambda row: row.state)
+        first = rows[0].state
+        starts = self.lengths[first : first + len(rows)]
+        self.buffer.reserve(len(self.rows), max(starts) + 1)
+        embeds = self.lean.embed([[row.steps[-1].id] for row in rows])  # [R, 1, D]
+        hidden = self.lean.forward(embeds, self.buffer, first, starts)
+        sample(self.lean.logits(hidden[:, 0]), rows, self.end_ids, self.suppressed)
+        for row in rows:
+            self.lengths[row.state] += 1
+
+    @torch.inference_mode()
+    def release(self, row: Row) -> None:
+        """Free a row's slot; harmless for a row that has none."""
+        slot, row.state = row.state, None
+        if slot is None:
+            return
+        if row.error is not None:  # NaNs would reach the slot's next row even through a mask
+            self.buffer.clear(slot)
+        moved, length = self.rows.pop(), self.lengths.pop()
+        if moved is not row:
+            self.buffer.move(len(self.rows), slot, length)
+            self.rows[slot], self.lengths[slot], moved.state = moved, length, slot
+        if not self.rows:
+            self.buffer.shrink()
+
+    def _read_pictures(self, rows: list[Row]) -> dict[Key, torch.Tensor | None]:
+        """Keys and values of each row's prompt up to its last picture, `[layers, length, 2 * heads, head_dim]`.
+
+        What nobody has read yet is read now, each once, in free slots; None where the numbers were not finite.
+        """
+        wanted = {_prefix(row): row for row in rows if row.prompt.prefix}
+        known = {key: self.prefixes.get(key) for key in wanted}
+        new = [row for key, row in wanted.items() if known[key] is None]
+        if not new:
+            return known
+        ids = [row.prompt.ids[: row.prompt.prefix] for row in new]
+        width = max(map(len, ids))
+        first = len(self.rows)
+        self.buffer.reserve(first + len(new), width)
+        padded = [one + [0] * (width - len(one)) for one in ids]
+        projected = torch.stack([picture for row in new for picture in row.features])  # [pictures, N, D]
+        embeds = self.lean.embed(padded)  # [R, T, D]
+        embeds = self.model.model.insert_image_features(torch.tensor(padded, device=embeds.device), embeds, projected)
+        self.lean.forward(embeds, self.buffer, first, [0] * len(new))
+        for slot, row in enumerate(new, first):
+            past = self.buffer.read(slot, row.prompt.prefix)
+            if past.isfinite().all():
+                known[_prefix(row)] = past
+                self.prefixes.put(_prefix(row), past, past.nbytes)
+            else:
+                self.buffer.clear(slot)
+        return known
+
+
+def _prefix(row: Row) -> Key | None:
+    """What a row's prompt shares with other questions about the same pictures; None without pictures."""
+    prompt = row.prompt
+    if not prompt.prefix:
+        return None
+    return tuple(prompt.ids[: prompt.prefix]), tuple(picture.key for picture in prompt.pictures)

@@ -1,0 +1,61 @@
+"""One request on its way from the queue to its last token."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Hashable
+
+from vlm_demo.backends import Row, Step
+from vlm_demo.results import EngineError, Timings
+
+
+class Request:
+    """A row on its way through the scheduler, watched by one consumer through `changed` and `done`."""
+
+    def __init__(self, row: Row, limit: int, session: Hashable | None = None) -> None:
+        self.row = row  # another one's, when that one writes the same
+        self.limit = limit
+        self.session: Hashable = self if session is None else session  # nameless requests are sessions of their own
+        self.timings = Timings()
+        self.finish = "running"
+        self.error: EngineError | None = None
+        self._length: int | None = None  # of its own part of the row, once it has ended
+        self.claimed = False
+        self.cancelled = False
+        self._lock = threading.Lock()
+        self.changed = threading.Event()
+        self.done = threading.Event()
+        self.mark = time.perf_counter()  # when the present stage began
+
+    @property
+    def steps(self) -> list[Step]:
+        """What is written for this request; its row may go on for others."""
+        return self.row.steps[: self.limit if self._length is None else self._length]
+
+    def lap(self) -> float:
+        """Seconds since the present stage began; the next one begins now."""
+        before, self.mark = self.mark, time.perf_counter()
+        return self.mark - before
+
+    def claim(self) -> bool:
+        """The worker takes this request, unless it was cancelled while it waited."""
+        with self._lock:
+            self.claimed = not self.cancelled
+        return self.claimed
+
+    def cancel(self) -> None:
+        """End this request: at once while it waits, else at the next token boundary.
+
+        Needs no lock of the scheduler, since an abandoned Generation may be collected in any thread at any moment.
+        """
+        with self._lock:
+            self.cancelled = True
+            if not self.claimed and not self.done.is_set():
+                self.timings.queue = self.lap()
+                self.end("cancelled")
+
+    def end(self, finish: str, error: EngineError | None = None) -> None:
+        self.finish, self.error, self._length = finish, error, len(self.steps)
+        self.done.set()
+        self.changed.set()

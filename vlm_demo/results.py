@@ -1,0 +1,166 @@
+"""What goes into the engine and what comes out of it: settings, tokens, results, status, errors for people."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vlm_demo.detections import Parsed
+
+
+class EngineError(Exception):
+    """A message that a person can act on."""
+
+
+class QueueFull(EngineError):
+    """The request was refused at once because too many are waiting; nothing was started."""
+
+
+def explain(error: BaseException, what: str) -> EngineError:
+    """Any exception as words for people; `what` says what could not be done."""
+    if isinstance(error, EngineError):
+        return error
+    words = str(error).lower()
+    if isinstance(error, MemoryError) or "out of memory" in words or "allocate memory" in words:
+        return EngineError(f"{what}: out of memory. Free memory or try a shorter request.")
+    return EngineError(f"{what}: {type(error).__name__}: {error}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an answer is written.
+
+    `temperature` 0 is greedy; `max_new_tokens` None is the task's own limit; `seed` None draws a fresh seed (the result
+    tells which). Raises EngineError where a value makes no sense.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_new_tokens: int | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.temperature <= 10.0:  # also refuses NaN
+            raise EngineError(f"Temperature must lie between 0 (greedy) and 10, not {self.temperature}.")
+        if not 0.0 < self.top_p <= 1.0:
+            raise EngineError(f"Top-p must lie above 0 and at most at 1, not {self.top_p}.")
+        if self.max_new_tokens is not None and self.max_new_tokens < 1:
+            raise EngineError(f"The length must be at least 1 token, not {self.max_new_tokens}.")
+
+
+@dataclass(frozen=True)
+class Token:
+    """One written token.
+
+    `text` may be empty: a special token, or the first bytes of a character that a later token completes.
+    `probability` and the five `alternatives` (text, probability; the chosen one among them) come from the softmax of
+    the raw logits at temperature 1, whatever the sampling settings were.
+    """
+
+    id: int
+    text: str
+    probability: float
+    alternatives: list[tuple[str, float]]
+
+
+@dataclass
+class Timings:
+    """Seconds spent waiting in the queue, encoding pictures, reading the prompt, and writing after the first token."""
+
+    queue: float = 0.0
+    encode: float = 0.0
+    prefill: float = 0.0
+    decode: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.queue + self.encode + self.prefill + self.decode
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a waiting request stands in line: `number` 1 is next; `seconds` is None until a rate has been measured."""
+
+    number: int
+    seconds: float | None
+
+    def __str__(self) -> str:
+        last = self.number % 10 if self.number % 100 not in (11, 12, 13) else 0
+        ordinal = f"{self.number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(last, 'th') }"
+        return f"you are {ordinal}" + ("" if self.seconds is None else f", about {max(1, round(self.seconds))} s")
+
+
+@dataclass
+class Result:
+    """An answer, whole (`finish` tells how it ended) or still being written (`finish == "running"`).
+
+    The texts of `tokens` concatenate to `text`; the end token is counted in `new_tokens` but is not among `tokens`.
+    `parsed` holds the detections of a finished detect answer, or of a compare answer written as JSON (measured on the
+    first picture). `place` is set while the request waits. `novelty` holds one score a picture when the checkpoint can
+    tell, and `outside` says that a picture is far from what the model was trained on. `dropped_turns` counts the oldest
+    turns of a chat that no longer fit into the model's context. `seed` is the seed that sampled this text.
+    """
+
+    task: str
+    prompt: str
+    text: str = ""
+    tokens: list[Token] = field(default_factory=list)
+    parsed: Parsed | None = None
+    timings: Timings = field(default_factory=Timings)
+    prompt_tokens: int = 0
+    new_tokens: int = 0
+    finish: str = "running"  # running, stop, length, cancelled
+    outside: bool = False
+    novelty: list[float] = field(default_factory=list)
+    model: str = ""
+    seed: int | None = None
+    dropped_turns: int = 0
+    place: Place | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """Geometric mean of the probabilities of `tokens` (so without the end token); None before the first."""
+        if not self.tokens:
+            return None
+        logs = [math.log(max(token.probability, 1e-12)) for token in self.tokens]
+        return math.exp(sum(logs) / len(logs))
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """How far a picture lies from the training pictures; None and False where the checkpoint cannot tell."""
+
+    score: float | None
+    threshold: float | None
+    outside: bool
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is loaded and what it takes: `allocated` and `reserved` on the device, `resident` for the whole process."""
+
+    model: str
+    device: str
+    dtype: str
+    loaded: bool
+    parameters: int
+    allocated_bytes: int
+    reserved_bytes: int
+    resident_bytes: int
+    running: int
+    waiting: int
+
+    def __str__(self) -> str:
+        process = f"process {_size(self.resident_bytes)}"
+        if not self.loaded:
+            return f"{self.model} · not loaded · {process}"
+        return (
+            f"{self.model} · {self.parameters / 1e6:.1f} M parameters · {self.device} {self.dtype} · "
+            f"{_size(self.allocated_bytes)} in use, {_size(self.reserved_bytes)} reserved · {process}"
+        )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
