@@ -1,0 +1,213 @@
+"""Training batches on all tasks: what is asked about each picture, packed behind the picture's tokens.
+
+All turns about a picture share one row: behind its tokens stand a caption, detections and many questions, and a block
+mask lets each see the picture and itself only, so a row teaches what a dozen separate rows would.
+"""
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from train import drawings
+from vlm_demo.model import MiniVLMProcessor
+from vlm_demo.scenes import COLORS, LABELS, QA, Scene
+from vlm_demo.scenes.language import plural
+from vlm_demo.scenes.several import selection_questions
+from vlm_demo.scenes.world import detections_json
+from vlm_demo.tasks import TASKS
+
+IMAGE_SEQ_LENGTH = 64
+# Weight of one answer in the loss.
+WEIGHTS = {"caption": 4.0, "detect": 8.0, "named": 3.0, "vqa": 1.0, "compare": 4.0, "which": 1.0}
+KINDS = tuple(WEIGHTS)
+# Questions that the model learns at once are asked less often than those that must find a named thing first.
+EASY = ("which is leftmost", "which is rightmost", "which is highest", "which is lowest", "which is biggest")
+EASY += ("which is smallest", "where is this", "how many in all", "cannot know")
+ROWS = {"scenes": 20, "pairs": 7, "stories": 2, "selections": 2}  # rows of each kind in one step
+
+
+@dataclass
+class Branch:
+    """Turns that follow a picture prefix, and the kind of loss that they count for."""
+
+    turns: list[tuple[str, QA]]  # (task, question and answer)
+    kind: str
+
+
+def sample_questions(found: list[QA], count: int, rng: random.Random) -> list[QA]:
+    """Questions drawn kind by kind, so that rare kinds are asked as often as common ones, and easy ones less often."""
+    by_kind: dict[str, list[QA]] = {}
+    for qa in found:
+        by_kind.setdefault(qa.kind, []).append(qa)
+    # Weighted sampling without replacement (Efraimidis and Spirakis 2006).
+    keys = {kind: rng.random() ** (4.0 if kind in EASY else 1.0) for kind in by_kind}
+    picked = sorted(by_kind, key=keys.__getitem__, reverse=True)[:count]
+    return [rng.choice(by_kind[kind]) for kind in picked]
+
+
+def boxes_of(scene: Scene, rng: random.Random) -> QA:
+    """Detection of one named kind of thing only, now and then one that is not there."""
+    label = rng.choice(scene.objects).label if rng.random() < 0.85 else rng.choice(LABELS)
+    wanted = [item for item in scene.objects if item.label == label]
+    return QA(rng.choice((label, plural(label), f"the {label}")), detections_json(wanted), "")
+
+
+def about_image(qa: QA, number: int, rng: random.Random) -> QA:
+    """The question asked of one of several pictures."""
+    bare = qa.question.rstrip("?.")
+    wordings = [
+        f"Image {number}: {qa.question[0].lower()}{qa.question[1:]}",
+        f"In image {number}, {qa.question[0].lower()}{qa.question[1:]}",
+    ]
+    if "picture" not in bare:
+        wordings.append(f"{bare} in image {number}?")
+    return QA(rng.choice(wordings), qa.answer, qa.kind)
+
+
+def scene_branches(scene: Scene, rng: random.Random) -> list[Branch]:
+    """One caption, one detection, boxes of one thing, ten questions and a conversation."""
+    style = rng.choices(list(TASKS["caption"].prompts), weights=(50, 30, 20))[0]
+    variant = rng.choice((0, 0, 0, 1, 2))
+    prompt = TASKS["caption"].prompts[style] if style != "brief" or rng.random() < 0.8 else ""
+    branches = [
+        Branch([("caption", QA(prompt, scene.caption(style, variant), style))], "caption"),
+        Branch([("detect", QA("", scene.detections_json(), ""))], "detect"),
+        Branch([("detect", boxes_of(scene, rng))], "named"),
+    ]
+    asked = sample_questions(scene.questions(rng.getrandbits(40)), 10, rng)
+    branches += [Branch([("vqa", qa)], "vqa") for qa in asked]
+    branches.append(Branch([("vqa", qa) for qa in scene.chat(rng.getrandbits(40))], "vqa"))
+    return branches
+
+
+def several_branches(members: tuple[Scene, ...], told: list[tuple[str, str]], rng: random.Random) -> list[Branch]:
+    """What changed or happens (`told`: prompt and answer), which-image questions, and questions about one of them."""
+    branches = [Branch([("compare", QA(prompt, answer, ""))], "compare") for prompt, answer in told]
+    which = selection_questions(members, rng)
+    branches += [Branch([("compare", qa)], "which") for qa in sample_questions(which, 4, rng)]
+    for _ in range(4):
+        number = rng.randint(1, len(members))
+        found = members[number - 1].questions(rng.getrandbits(40))
+        qa = rng.choice([qa for qa in found if qa.kind != "cannot know"])
+        branches.append(Branch([("vqa", about_image(qa, number, rng))], "vqa"))
+    return branches
+
+
+def _words() -> list[str]:
+    names = [form for label in LABELS for form in (label, f" {label}", f" {plural(label)}")]
+    return names + [f" {color}" for color in COLORS]
+
+
+class Steps(Dataset):
+    """Batches by number: item `step` depends on nothing but the step, so a stopped run can go on exactly."""
+
+    def __init__(self, processor: MiniVLMProcessor, maps: dict[str, list[np.ndarray]]) -> None:
+        self.processor, self.maps = processor, maps
+        first = {word: processor.encode_text(word)[0] for word in _words()}  # words are one token each
+        self.words = {
+            f"{color} {label}": [first[f" {label}"], first[f" {plural(label)}"], first[label], first[f" {color}"]]
+            for color in COLORS
+            for label in LABELS
+        }
+        self.user, self.assistant = (
+            processor.tokenizer.convert_tokens_to_ids(t) for t in ("<|user|>", "<|assistant|>")
+        )
+
+    def __len__(self) -> int:
+        return 1 << 40
+
+    def __getitem__(self, step: int) -> list[dict[str, torch.Tensor]]:
+        rng = random.Random(f"step {step}")
+        return [self.batch([self.row(kind, rng) for _ in range(count)]) for kind, count in ROWS.items()]
+
+    def row(self, kind: str, rng: random.Random) -> tuple[list[Branch], list[np.ndarray], tuple[Scene, ...]]:
+        """The branches of one row, its pictures' features, and its scenes."""
+        if kind == "selections":
+            picks = [rng.randrange(len(self.maps["scenes"]) * drawings.CHUNK) for _ in range(rng.randint(2, 4))]
+            members = tuple(drawings.group("scenes", index) for index in picks)
+            pictures = [self.maps["scenes"][i // drawings.CHUNK][i % drawings.CHUNK, 0] for i in picks]
+            return several_branches(members, [], rng), pictures, members
+        index = rng.randrange(len(self.maps[kind]) * drawings.CHUNK)
+        pictures = list(self.maps[kind][index // drawings.CHUNK][index % drawings.CHUNK])
+        made = drawings.group(kind, index)
+        if kind == "scenes":
+            return scene_branches(made, rng), pictures, (made,)
+        prompts = TASKS["compare"].prompts
+        if kind == "stories":
+            return several_branches(made.scenes, [(prompts["story"], made.text)], rng), pictures, made.scenes
+        wording = rng.choice(
+            (
+                prompts["change"],
+                prompts["change"],
+                "What is different?",
+                "Spot the difference.",
+                "What has changed between the images?",
+            )
+        )
+        told = [(wording, made.change_text), (prompts["boxes"], made.boxes_json)]
+        return several_branches(made.scenes, told, rng), pictures, made.scenes
+
+    def batch(self, rows: list[tuple[list[Branch], list[np.ndarray], tuple[Scene, ...]]]) -> dict[str, torch.Tensor]:
+        """Rows padded to the longest: ids, positions, block mask, labels, and each label's share of the loss."""
+        packed = [self.pack(branches, len(pictures)) for branches, pictures, _ in rows]
+        # Few different lengths: oneDNN prepares a kernel for each new shape, which costs more than it computes.
+        length = -(-max(len(ids) for ids, *_ in packed) // 32) * 32
+        size = len(packed)
+        ids = torch.zeros(size, length, dtype=torch.long)
+        labels = torch.full((size, length), -100)
+        positions, block = torch.zeros_like(ids), torch.full((size, length), -1)
+        weights, kinds = torch.zeros(size, length), torch.zeros(size, length, dtype=torch.long)
+        for i, columns in enumerate(packed):
+            n = len(columns[0])
+            for target, column in zip((ids, labels, positions, block, weights, kinds), columns, strict=True):
+                target[i, :n] = torch.tensor(column, dtype=target.dtype)
+        same = (block[:, :, None] == block[:, None, :]) | (block[:, None, :] == 0)  # [B, T, T]
+        mask = same & torch.ones(length, length, dtype=torch.bool).tril() & (block >= 0)[:, None, :]
+        mask |= torch.eye(length, dtype=torch.bool)  # padding sees itself: no row of the softmax is empty
+        pictures = torch.from_numpy(np.stack([p for _, group, _ in rows for p in group])).view(torch.bfloat16)
+        return {
+            "input_ids": ids,
+            "labels": labels,
+            "position_ids": positions,
+            # What is added to the scores [B, 1, T, T].
+            "attention_mask": torch.zeros(mask.shape, dtype=torch.bfloat16).masked_fill_(~mask, -1e4)[:, None],
+            "image_features": pictures,  # [pictures of all rows, N, C]
+            "weights": weights,
+            "kinds": kinds,
+            **self.named_cells([scene for _, _, members in rows for scene in members]),
+        }
+
+    def named_cells(self, members: list[Scene]) -> dict[str, torch.Tensor]:
+        """For each object: picture and cell of its centre [K, 2], and the tokens of its label and colour [K, 4]."""
+        found = [(k, item) for k, scene in enumerate(members) for item in scene.objects]
+        side = round(IMAGE_SEQ_LENGTH**0.5)
+        cells = [(k, int(item.center[1] * side) * side + int(item.center[0] * side)) for k, item in found]
+        return {"cells": torch.tensor(cells), "words": torch.tensor([self.words[item.name] for _, item in found])}
+
+    def pack(self, branches: list[Branch], n_images: int) -> tuple[list, ...]:
+        """Prefix (block 0) and branches (blocks 1, 2, ...) in one row; a branch counts positions from the prefix on."""
+        processor = self.processor
+        prefix = [processor.tokenizer.bos_token_id, self.user]
+        for number in range(1, n_images + 1):
+            prefix += processor.encode_image(number)
+        start = len(prefix)
+        ids, labels, positions = list(prefix), [-100] * start, list(range(start))
+        block, weights, kinds = [0] * start, [0.0] * start, [0] * start
+        for number, branch in enumerate(branches, 1):
+            turns = []
+            for task, qa in branch.turns:
+                turns += [{"role": "user", "task": task, "text": qa.question}, {"role": "assistant", "text": qa.answer}]
+            # Without pictures a chat starts with <s><|user|>, which the prefix holds already.
+            own, own_labels = (column[2:] for column in processor.encode_chat_with_labels(turns, 0))
+            told = sum(label != -100 for label in own_labels)
+            share = WEIGHTS[branch.kind] * len(branch.turns) / told
+            ids += own
+            labels += own_labels
+            positions += range(start, start + len(own))
+            block += [number] * len(own)
+            weights += [share] * len(own)
+            kinds += [KINDS.index(branch.kind)] * len(own)
+        return ids, labels, positions, block, weights, kinds
