@@ -1,0 +1,261 @@
+"""Speed of writing tokens: python -m benchmarks.decode [--quick] [--json FILE]
+
+One picture, one question, so many tokens. Four ways to write them with the same weights: the loop of many a tutorial,
+which computes the whole text anew for each token; transformers' `generate()` with its dynamic and with its static
+cache; and the engine's own decoder. In all of them the picture is encoded beforehand, and reading the prompt counts.
+Then the engine's decoder with many rows, and the time to the first token, picture included, when the picture is new and
+when it has been asked about before. Runs alternate; figures are medians, ratios are taken within a round. `same` is the
+share of the tokens before the first that differs from those of `generate()`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import LlamaConfig, ResNetConfig, ViTConfig
+
+from benchmarks.measure import Contender, alternate, ratio, report, save, timed
+from vlm_demo.backends import Prompt, Row
+from vlm_demo.backends.batched import BatchDecoder
+from vlm_demo.backends.int8 import Int8
+from vlm_demo.engine import BUNDLED
+from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration
+
+QUESTION = 12  # tokens of text behind the picture
+IMAGE, TEXT = 3, 50  # ids of the picture's placeholder and of the first word
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model to measure: how to make it, the pixels of a picture, and how many tokens are worth the wait."""
+
+    name: str
+    make: Callable[[], MiniVLMForConditionalGeneration]
+    side: int
+    dtype: torch.dtype
+    tokens: int
+    tutorial_tokens: int
+
+
+def bundled_model() -> MiniVLMForConditionalGeneration:
+    """The bundled checkpoint, or random weights of its shape where there is none."""
+    if (BUNDLED / "config.json").exists():
+        return MiniVLMForConditionalGeneration.from_pretrained(BUNDLED, dtype=torch.float32)
+    vision = ResNetConfig(
+        embedding_size=64, hidden_sizes=[64, 128, 256], depths=[2, 2, 2], layer_type="basic", out_indices=[3]
+    )
+    text = LlamaConfig(
+        vocab_size=1336,
+        hidden_size=256,
+        intermediate_size=768,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        tie_word_embeddings=True,
+    )
+    return _random(vision, text, 64, image_positions=True, projector_hidden_size=256)
+
+
+def large_model() -> MiniVLMForConditionalGeneration:
+    """Random weights in the shapes of ViT-Base and SmolLM-135M."""
+    text = LlamaConfig(
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+    )
+    return _random(ViTConfig(), text, 196)
+
+
+def _random(vision: Any, text: Any, patches: int, **kwargs: Any) -> MiniVLMForConditionalGeneration:
+    torch.manual_seed(0)
+    config = MiniVLMConfig(
+        vision_config=vision, text_config=text, image_token_id=IMAGE, image_seq_length=patches, **kwargs
+    )
+    return MiniVLMForConditionalGeneration(config)
+
+
+class Bench:
+    """One model in one precision, and the ways to write with it."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.model = shape.make().to(shape.dtype).eval()
+        self.model.generation_config.eos_token_id = None  # every way writes the same number of tokens
+        image = self.model.config.image_token_id
+        self.banned = self.model.generation_config.suppress_tokens or []
+        patches = self.model.config.image_seq_length
+        self.ids = [1, *[image] * patches, *range(TEXT, TEXT + QUESTION)]
+        self.prefix = 1 + patches
+        self.pixels = torch.rand(1, 3, shape.side, shape.side)
+        with torch.inference_mode():
+            self.features = self.model.get_vision_features(self.pixels)  # [1, N, C]
+        self.written: dict[str, list[int]] = {}
+        self.decoders = {"ours": BatchDecoder(self.model, set(), self.banned)}
+        if Int8.available():
+            self.decoders["ours, int8"] = BatchDecoder(self.model, set(), self.banned, project=Int8)
+
+    @torch.inference_mode()
+    def tutorial(self) -> float:
+        """Everything anew for each token but the picture. Seconds a token."""
+        ids = torch.tensor([self.ids])
+        count = self.shape.tutorial_tokens
+
+        def write() -> None:
+            text = ids
+            for _ in range(count):
+                logits = self.model(text, image_features=self.features, use_cache=False).logits[:, -1]
+                logits[:, self.banned] = -torch.inf
+                text = torch.cat([text, logits.argmax(-1, keepdim=True)], dim=1)
+            self.written["tutorial loop"] = text[0, len(self.ids) :].tolist()
+
+        return timed(write) / count
+
+    def generate(self, name: str, **options: Any) -> float:
+        """transformers' own loop. Seconds a token."""
+        ids = torch.tensor([self.ids])
+
+        def write() -> None:
+            text = self.model.generate(
+                ids, image_features=self.features, do_sample=False, max_new_tokens=self.shape.tokens, **options
+            )
+            self.written[name] = text[0, len(self.ids) :].tolist()
+
+        return timed(write) / self.shape.tokens
+
+    def ours(self, name: str, rows: int = 1) -> float:
+        """The engine's decoder on pictures that it has not read, one for each row. Seconds a token and row."""
+        decoder = self.decoders[name]
+        decoder.prefixes.clear()
+        running = [self._row(picture) for picture in range(rows)]
+
+        def write() -> None:
+            decoder.prefill(running)
+            for _ in range(self.shape.tokens - 1):
+                decoder.step(running)
+
+        seconds = timed(write)
+        for row in running:
+            decoder.release(row)
+        self.written[name] = [step.id for step in running[0].steps]
+        return seconds / self.shape.tokens / rows
+
+    @torch.inference_mode()
+    def first_token(self, name: str, known: bool) -> float:
+        """Seconds from the pixels to the first token; of a known picture only the question is read."""
+        decoder = self.decoders[name]
+        row = self._row(0)
+        if not known:
+            decoder.prefixes.clear()
+
+        def read() -> None:
+            if not known:
+                row.features = list(self.model.model.projector(self.model.get_vision_features(self.pixels)))
+            decoder.prefill([row])
+
+        seconds = timed(read)
+        decoder.release(row)
+        return seconds
+
+    def same(self, name: str) -> float:
+        """Share of the tokens before the first that differs from those of `generate()`."""
+        mine = self.written[name]
+        pairs = list(zip(mine, self.written["generate(), dynamic cache"], strict=False))
+        return next((at for at, (one, other) in enumerate(pairs) if one != other), len(pairs)) / len(pairs)
+
+    @torch.inference_mode()
+    def _row(self, picture: int) -> Row:
+        prompt = Prompt(self.ids, [_Picture(bytes([picture]))], self.shape.tokens, prefix=self.prefix)
+        return Row(prompt, features=list(self.model.model.projector(self.features)))
+
+
+@dataclass(frozen=True)
+class _Picture:
+    key: bytes
+
+
+def measure(shape: Shape, rounds: int, rows: list[int]) -> dict[str, list[dict[str, Any]]]:
+    """The tables of one model."""
+    bench = Bench(shape)
+    dynamic = "generate(), dynamic cache"
+    ways: dict[str, Contender] = {
+        "tutorial loop": bench.tutorial,
+        dynamic: lambda: bench.generate(dynamic),
+        "generate(), static cache": lambda: bench.generate("generate(), static cache", cache_implementation="static"),
+        **{name: lambda name=name: bench.ours(name) for name in bench.decoders},
+    }
+    seconds = alternate(ways, rounds)
+    single = [
+        {
+            "way": name,
+            "ms/token": 1000 * statistics.median(values),
+            "vs generate()": ratio(seconds[dynamic], values),
+            "vs tutorial": ratio(seconds["tutorial loop"], values),
+            "same": bench.same(name),
+        }
+        for name, values in seconds.items()
+    ]
+    jobs = [(name, count) for name in bench.decoders for count in rows]
+    many = alternate({f"{name}|{n}": lambda name=name, n=n: bench.ours(name, n) for name, n in jobs}, rounds)
+    batch = [
+        {
+            "way": name,
+            **{f"{n} rows, tokens/s": 1 / statistics.median(many[f"{name}|{n}"]) for n in rows},
+        }
+        for name in bench.decoders
+    ]
+    first = alternate(
+        {
+            f"{name}|{known}": lambda name=name, known=known: bench.first_token(name, known)
+            for name in bench.decoders
+            for known in (False, True)
+        },
+        rounds,
+    )
+    begin = [
+        {
+            "way": name,
+            "new picture, ms": 1000 * statistics.median(first[f"{name}|False"]),
+            "known picture, ms": 1000 * statistics.median(first[f"{name}|True"]),
+            "new / known": ratio(first[f"{name}|False"], first[f"{name}|True"]),
+        }
+        for name in bench.decoders
+    ]
+    return {
+        f"{shape.name}: one stream": single,
+        f"{shape.name}: many rows": batch,
+        f"{shape.name}: first token": begin,
+    }
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and tokens, under a minute")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    args = parser.parse_args()
+    tokens, few, rounds, rows = (24, 2, 3, [1, 8, 32]) if args.quick else (64, 8, 7, [1, 8, 32])
+    sections: dict[str, list[dict[str, Any]]] = {}
+    for shape in (
+        Shape("bundled model, float32", bundled_model, 128, torch.float32, tokens, 4 * few),
+        Shape("ViT-Base + SmolLM-135M, bfloat16", large_model, 224, torch.bfloat16, tokens // 2, few),
+    ):
+        large = shape.make is large_model
+        figures = measure(shape, rounds, rows[:2] if large and args.quick else rows)
+        report(figures, None)
+        sections |= figures
+    if args.json:
+        save(sections, args.json)
+
+
+if __name__ == "__main__":
+    main()

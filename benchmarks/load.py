@@ -1,0 +1,322 @@
+"""A class presses Run at once: python -m benchmarks.load [--quick] [--json FILE] [--users 1 8 32 100]
+
+Starts the page as people do, `python app.py`, and sends it requests through `gradio_client`: every user has a session
+of its own and asks for a caption, boxes, an answer and a comparison by turns, on pictures that all share or that nobody
+else has. Before each crowd the same kind of work is done by one request at a time through the model's own `generate()`,
+and after it by the engine without the page, in this process. tokens/s counts written tokens; fairness is Jain's index
+of the requests a second that each user got.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from gradio_client import Client, handle_file
+
+from benchmarks.measure import fairness, memory, quantile, report
+from vlm_demo import images
+from vlm_demo.engine import Engine
+from vlm_demo.results import QueueFull
+from vlm_demo.scenes import make_pair, make_scene
+from vlm_demo.tasks import TASKS
+
+ROOT = Path(__file__).parents[1]
+START_LIMIT = 300  # seconds; a page that is not up by then will not come
+SIDE = 512  # pixels of a picture, as the page draws it
+QUESTIONS = ("How many objects are there?", "Where is this?", "What colour is the biggest object?", "Is there a dog?")
+REFUSALS = ("too many", "are waiting already", "busy", "queue is full")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One press of Run: the task, the files of its pictures, and the words."""
+
+    task: str
+    files: tuple[Path, ...]
+    text: str
+
+
+@dataclass
+class Outcome:
+    """What the users of one crowd saw."""
+
+    seconds: list[list[float]] = field(default_factory=list)  # of each user's answered requests
+    tokens: int = 0
+    refused: int = 0
+    failed: list[str] = field(default_factory=list)
+    wall: float = 0.0
+
+    def row(self) -> dict[str, Any]:
+        every = [one for user in self.seconds for one in user]
+        rates = [len(user) / sum(user) if user else 0.0 for user in self.seconds]
+        return {
+            "answered": len(every),
+            "refused": self.refused,
+            "failed": len(self.failed),
+            "p50 s": quantile(every, 0.5),
+            "p95 s": quantile(every, 0.95),
+            "p99 s": quantile(every, 0.99),
+            "requests/s": len(every) / self.wall,
+            "tokens/s": self.tokens / self.wall,
+            "fairness": fairness(rates),
+        }
+
+
+class Refused(Exception):
+    """The request was turned away because too many were waiting."""
+
+
+Call = Callable[[Job], int]  # does a job, gives the number of written tokens
+
+
+class App:
+    """The page in a process of its own."""
+
+    def __init__(self, log: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/"
+        begin = time.perf_counter()
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+            )
+        while True:
+            try:
+                urllib.request.urlopen(self.url, timeout=5).close()
+                break
+            except OSError as error:
+                if self.process.poll() is not None or time.perf_counter() - begin > START_LIMIT:
+                    self.close()
+                    raise SystemExit(f"The page did not start:\n{log.read_text(errors='replace')}") from error
+                time.sleep(0.05)
+        self.start_seconds = time.perf_counter() - begin
+
+    def client(self) -> Client:
+        """A new session."""
+        return Client(self.url, verbose=False, download_files=False, analytics_enabled=False)
+
+    def memory(self, field: str = "VmRSS") -> int:
+        return memory(self.process.pid, field)
+
+    def close(self) -> None:
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(15)
+        self.process.kill()
+        self.process.wait()
+
+
+def over_http(client: Client) -> Call:
+    """Jobs through the page's named endpoints."""
+
+    def call(job: Job) -> int:
+        files = [handle_file(str(file)) for file in job.files]
+        try:
+            if job.task == "caption":
+                result = client.predict(image=files[0], style=job.text, api_name="/caption")
+            elif job.task == "detect":
+                result = client.predict(image=files[0], api_name="/detect")
+            else:
+                name = "/answer" if job.task == "vqa" else "/compare"
+                result = client.predict(images=files, question=job.text, api_name=name)
+        except Exception as error:
+            if any(words in str(error).lower() for words in REFUSALS):
+                raise Refused from error
+            raise
+        return result["tokens"]
+
+    return call
+
+
+def straight(engine: Engine, session: object) -> Call:
+    """Jobs on the engine, without a page."""
+
+    def call(job: Job) -> int:
+        try:
+            if job.task == "caption":
+                result = engine.caption(job.files[0], job.text, session=session)
+            elif job.task == "detect":
+                result = engine.detect(job.files[0], session=session)
+            elif job.task == "vqa":
+                result = engine.answer(list(job.files), job.text, session=session)
+            else:
+                result = engine.compare(list(job.files), job.text, session=session)
+        except QueueFull as error:
+            raise Refused from error
+        return result.new_tokens
+
+    return call
+
+
+def one_at_a_time(engine: Engine) -> Call:
+    """Jobs through the model's own `generate()`."""
+    engine.load()
+    model, processor = engine.backend.model, engine.backend.processor
+
+    def call(job: Job) -> int:
+        text = TASKS["compare"].prompts.get(job.text, job.text) if job.task == "compare" else job.text
+        words = TASKS["caption"].prompts[text] if job.task == "caption" else text
+        opened = [images.load(file) for file in job.files]
+        ids = torch.tensor([processor.encode_chat([{"role": "user", "task": job.task, "text": words}], len(opened))])
+        pixels = processor.image_processor(opened, return_tensors="pt")["pixel_values"]
+        limit = TASKS[job.task].max_new_tokens
+        return model.generate(ids, pixel_values=pixels, do_sample=False, max_new_tokens=limit).shape[1] - ids.shape[1]
+
+    return call
+
+
+def crowd(calls: list[Call], jobs: list[list[Job]]) -> Outcome:
+    """Every user does its jobs one after the other, all users begin at once."""
+    outcome = Outcome(seconds=[[] for _ in calls])
+    lock, start = threading.Lock(), threading.Barrier(len(calls) + 1)
+
+    def user(number: int) -> None:
+        start.wait()
+        for job in jobs[number]:
+            begin = time.perf_counter()
+            try:
+                tokens = calls[number](job)
+            except Refused:
+                with lock:
+                    outcome.refused += 1
+            except Exception as error:  # whatever a user may get to see counts
+                with lock:
+                    outcome.failed.append(str(error))
+            else:
+                with lock:
+                    outcome.seconds[number].append(time.perf_counter() - begin)
+                    outcome.tokens += tokens
+
+    threads = [threading.Thread(target=user, args=(number,)) for number in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    start.wait()
+    begin = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    outcome.wall = time.perf_counter() - begin
+    return outcome
+
+
+def make_jobs(folder: Path, users: int, each: int, shared: bool, seed: int) -> list[list[Job]]:
+    """Mixed jobs for some users; their pictures are the same four for all, or new ones for every job."""
+
+    def save(name: str, scene: Any) -> Path:
+        path = folder / f"{name}.png"
+        if not path.exists():
+            scene.image(SIDE).save(path, compress_level=1)
+        return path
+
+    def job(user: int, turn: int) -> Job:
+        kind = (user + turn) % 4
+        number = seed + (kind if shared else 1000 * (user + 1) + turn)
+        if kind == 3:
+            pair = make_pair(number).scenes
+            return Job("compare", tuple(save(f"pair-{number}-{side}", one) for side, one in enumerate(pair)), "change")
+        file = (save(f"scene-{number}", make_scene(number)),)
+        if kind == 0:
+            return Job("caption", file, "brief")
+        return Job("detect", file, "") if kind == 1 else Job("vqa", file, QUESTIONS[user // 4 % len(QUESTIONS)])
+
+    return [[job(user, turn) for turn in range(each)] for user in range(users)]
+
+
+def first_captions(app: App, folder: Path) -> dict[str, Any]:
+    """How long after its start the page answers, and how the first caption compares with the tenth."""
+    call = over_http(app.client())
+    seconds = []
+    for number in range(10):
+        path = folder / f"first-{number}.png"
+        make_scene(number).image(SIDE).save(path)
+        begin = time.perf_counter()
+        call(Job("caption", (path,), "brief"))
+        seconds.append(time.perf_counter() - begin)
+    return {
+        "page answers, s": app.start_seconds,
+        "first caption, s": seconds[0],
+        "tenth caption, s": seconds[-1],
+        "resident MB": app.memory() / 1e6,
+    }
+
+
+@contextlib.contextmanager
+def running_app() -> Iterator[tuple[App, Path]]:
+    """The page, and a folder for pictures; both are gone afterwards."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    with tempfile.TemporaryDirectory() as name:
+        app = App(Path(name) / "app.log")
+        try:
+            yield app, Path(name)
+        finally:
+            app.close()
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer users and requests, under a minute")
+    parser.add_argument("--users", type=int, nargs="+", help="sizes of the crowds (default: 1 8 32 100; quick: 1 32)")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    args = parser.parse_args()
+    sizes = args.users or ([1, 32] if args.quick else [1, 8, 32, 100])
+    each, alone = (2, 6) if args.quick else (4, 24)
+    rows: list[dict[str, Any]] = []
+    with running_app() as (app, folder):
+        start = [first_captions(app, folder)]
+        engine = Engine()
+        reference = one_at_a_time(engine)
+        seed = 10_000
+        for users in sizes:
+            for shared in (True, False):
+                seed += 1_000_000  # nobody has seen these pictures before
+                kind = "shared" if shared else "distinct"
+                jobs = make_jobs(folder, users, each, shared, seed)
+                base = crowd([reference], [make_jobs(folder, 1, alone, False, seed + 500_000)[0]])
+                clients = [app.client() for _ in range(users)]
+                paged = crowd([over_http(client) for client in clients], jobs)
+                for client in clients:
+                    client.close()
+                bare = crowd([straight(engine, number) for number in range(users)], jobs)
+                speed = base.tokens / base.wall
+                rows.append({"users": users, "pictures": kind, "way": "generate(), one at a time", **base.row()})
+                rows.append({"users": users, "pictures": kind, "way": "page", **paged.row()})
+                rows.append({"users": users, "pictures": kind, "way": "engine alone", **bare.row()})
+                for row in rows[-3:]:
+                    row["vs generate()"] = row["tokens/s"] / speed
+                for message in sorted(set(paged.failed)):
+                    print(f"failed: {message}", file=sys.stderr)
+        peak = app.memory("VmHWM") / 1e6
+        engine.close()
+    walls = {(row["users"], row["pictures"], row["way"]): row["requests/s"] for row in rows}
+    costs = [
+        {
+            "users": users,
+            "share of page and HTTP": statistics.fmean(
+                1 - walls[users, kind, "page"] / walls[users, kind, "engine alone"] for kind in ("shared", "distinct")
+            ),
+            "peak MB of the page": peak,
+        }
+        for users in sizes
+    ]
+    report({"start": start, "load": rows, "cost of the page": costs}, args.json)
+
+
+if __name__ == "__main__":
+    main()

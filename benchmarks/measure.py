@@ -1,0 +1,114 @@
+"""What the benchmarks share: alternating runs, medians, tables, the memory of a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Contender = Callable[[], float]  # runs once, gives seconds
+
+
+def alternate(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each contender, `rounds` runs by turns, so that a busy machine slows all of them alike.
+
+    Each runs once before, unmeasured.
+    """
+    for run in contenders.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            seconds[name].append(run())
+    return seconds
+
+
+def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
+    """How many times faster: the median over rounds of the ratio within a round."""
+    return statistics.median(one / other for one, other in zip(slow, fast, strict=True))
+
+
+def timed(function: Callable[[], Any]) -> float:
+    """Seconds that a call takes."""
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` of the values lie, by the nearest rank; NaN without values."""
+    if not values:
+        return float("nan")
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def fairness(shares: Sequence[float]) -> float:
+    """Jain's index of what each user got: 1 when all got the same, 1/n when one got everything; NaN without users."""
+    squares = sum(share * share for share in shares)
+    return sum(shares) ** 2 / (len(shares) * squares) if squares else float("nan")
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of the same keys as a Markdown table, numbers with three digits."""
+    if not rows:
+        return ""
+    heads = list(rows[0])
+    cells = [[_cell(row[head]) for head in heads] for row in rows]
+    widths = [max(len(line[column]) for line in [heads, *cells]) for column in range(len(heads))]
+    lines = [heads, ["-" * width for width in widths], *cells]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        if value != value:
+            return "-"
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return str(value)
+
+
+def memory(pid: int | None = None, field: str = "VmRSS") -> int:
+    """Bytes of a process, or of this one (Linux; 0 elsewhere): `VmRSS` now, `VmHWM` at its peak."""
+    return 1024 * _status(pid or os.getpid(), field)
+
+
+def threads(pid: int) -> int:
+    """Number of threads of a process (Linux; 0 elsewhere)."""
+    return _status(pid, "Threads")
+
+
+def _status(pid: int, field: str) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), 0)
+
+
+def machine() -> dict[str, Any]:
+    """Where the figures come from."""
+    return {
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+
+
+def report(sections: Mapping[str, Sequence[Mapping[str, Any]]], file: Path | None) -> None:
+    """Print a table a section; write all of it, with the machine, to a JSON file if one is named."""
+    for title, rows in sections.items():
+        print(f"\n{title}\n\n{table(rows)}", flush=True)
+    if file:
+        save(sections, file)
+
+
+def save(sections: Mapping[str, Sequence[Mapping[str, Any]]], file: Path) -> None:
+    """Write figures, with the machine, to a JSON file."""
+    file.write_text(json.dumps({"where": machine(), **sections}, indent=2), encoding="utf-8")

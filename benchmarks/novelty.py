@@ -1,0 +1,58 @@
+"""Measures the notice for pictures from outside: python -m benchmarks.novelty [--photos FOLDER] [--count N]
+
+Shares flagged among real photographs (every picture in the parquet files and folders below FOLDER, a seeded sample of
+N) and among N fresh icon scenes, through the app's engine.
+"""
+
+import argparse
+import io
+import json
+import random
+from pathlib import Path
+
+from PIL import Image
+
+from vlm_demo.engine import Engine
+from vlm_demo.scenes import make_scene
+
+PICTURES = {".jpg", ".jpeg", ".png"}
+
+
+def photographs(folder: Path, count: int, seed: int) -> list[Image.Image]:
+    """A sample of the pictures in a folder: files, and the `image` column of parquet files."""
+    import pyarrow.parquet as parquet
+
+    blobs = [path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURES]
+    for path in sorted(folder.rglob("*.parquet")):
+        blobs += [row["bytes"] for row in parquet.read_table(path, columns=["image"])["image"].to_pylist()]
+    chosen = random.Random(seed).sample(blobs, min(count, len(blobs)))
+    return [Image.open(io.BytesIO(blob)).convert("RGB") for blob in chosen]
+
+
+def main() -> None:
+    """Print both shares and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    engine = Engine()
+    figures = {}
+    folders = [args.photos / name for name in ("flickr8k", "animals", "daquar", "photos")]
+    found = [picture for folder in folders for picture in photographs(folder, args.count // 3, args.seed)]
+    pictures = {
+        "photographs_flagged": random.Random(args.seed).sample(found, min(args.count, len(found))),
+        "scenes_flagged": [make_scene(args.seed + k).image() for k in range(args.count)],
+    }
+    for name, images in pictures.items():
+        flagged = [engine.novelty(image).outside for image in images]
+        figures[name] = sum(flagged) / max(1, len(flagged))
+        print(f"{name:22} {figures[name]:.4f}  n={len(flagged)}")
+    engine.close()
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
