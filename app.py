@@ -1,0 +1,52 @@
+"""Starts the page: flags, then the engine, then the app. A Hugging Face Space runs this file as it is.
+
+python app.py --port 7860
+"""
+
+import argparse
+import logging
+import os
+import threading
+
+from vlm_demo.engine import Engine, get_engine
+from vlm_demo.ui import build_app, launch_options
+
+
+def read_flags() -> argparse.Namespace:
+    """The flags of the command line."""
+    host = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")  # a Space says where to listen
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="folder or Hub name of a checkpoint (default: the bundled one)")
+    parser.add_argument("--device", default="auto", help="cuda, mps, cpu or auto (default: auto)")
+    parser.add_argument("--host", default=host, help=f"address to listen on (default: {host})")
+    parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
+    parser.add_argument("--share", action="store_true", help="also open a public link through gradio.live")
+    parser.add_argument("--no-preload", action="store_true", help="load the model on the first question, not at start")
+    return parser.parse_args()
+
+
+def preload(engine: Engine) -> None:
+    """Load the model; when that fails the page stays up, and each question tells the same."""
+    try:
+        engine.load()
+    except Exception as error:
+        logging.error("The model could not be loaded: %s", error)
+
+
+def main() -> None:
+    """Serve the page until Ctrl+C."""
+    flags = read_flags()
+    engine = get_engine(lambda: Engine(flags.model, flags.device))
+    demo = build_app(engine)
+    where = {"server_name": flags.host, "server_port": flags.port, "share": flags.share}
+    demo.launch(**where, prevent_thread_lock=True, **launch_options())
+    if not flags.no_preload:  # only now: the page answers while torch is still being imported
+        threading.Thread(target=preload, args=(engine,), name="preload", daemon=True).start()
+    try:
+        demo.block_thread()
+    finally:
+        engine.close()
+
+
+if __name__ == "__main__":
+    main()

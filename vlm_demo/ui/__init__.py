@@ -1,0 +1,74 @@
+"""The page: `build_app(engine)` makes it, `launch_options()` says how it is served. One file a tab."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: nothing is reported to anyone
+# Nobody sees gradio's statistics of its queue; made anew after each event, they cost more than the event.
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+
+import gradio as gr  # noqa: E402
+
+from vlm_demo import images  # noqa: E402
+from vlm_demo.routing import Router  # noqa: E402
+
+from . import api, auto, caption, chat, compare, detect, status, theme  # noqa: E402
+from .common import Page  # noqa: E402
+
+if TYPE_CHECKING:
+    from vlm_demo.engine import Engine
+
+TABS = {"Caption": caption, "Detect": detect, "Chat": chat, "Compare": compare, "Auto": auto}
+HEADER = """
+<header class="page-head">
+  <svg viewBox="0 0 40 40" aria-hidden="true">
+    <rect x="2" y="2" width="36" height="36" rx="9" fill="var(--primary-700)"/>
+    <path d="M9 20c4-7 18-7 22 0-4 7-18 7-22 0Z" fill="none" stroke="#fff" stroke-width="2.4"/>
+    <circle cx="20" cy="20" r="4" fill="#fff"/>
+  </svg>
+  <div>
+    <h1>vlm-demo</h1>
+    <p>A small vision-language model that captions, finds, answers and compares, on this machine alone.</p>
+  </div>
+</header>
+"""
+WAITING = 256  # events that may wait in gradio's own queue; more are told that the page is busy
+DAY = 24 * 60 * 60
+
+
+def build_app(engine: Engine, router: Router | None = None) -> gr.Blocks:
+    """The whole page on an engine, which nothing here loads: the first question does."""
+    page = Page(engine, router or Router.load())
+    with gr.Blocks(title="vlm-demo", analytics_enabled=False, delete_cache=(DAY // 24, DAY)) as demo:
+        gr.HTML(HEADER)
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+            for name, module in TABS.items():
+                with gr.Tab(name, id=name.lower()):
+                    module.build(page)
+        status.build(page, demo)
+        api.build(page)
+
+        def gone(request: gr.Request) -> None:
+            page.sessions.close(request.session_hash or "")
+
+        demo.unload(gone)
+    demo.queue(max_size=WAITING, default_concurrency_limit=64)
+    return demo
+
+
+def launch_options() -> dict[str, Any]:
+    """What `launch` is given besides host and port: the look, the limits, and nothing that watches or publishes."""
+    return {
+        "theme": theme.theme(),
+        "css_paths": [theme.CSS],
+        "js": theme.SCRIPT.read_text(encoding="utf-8"),
+        "max_file_size": images.MAX_BYTES,
+        "max_threads": 128,
+        "footer_links": ["api"],
+        "run_history": False,
+        "enable_monitoring": False,
+        "show_error": False,
+        "pwa": False,
+    }

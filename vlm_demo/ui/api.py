@@ -1,0 +1,217 @@
+"""The named endpoints, for programs: /caption, /detect, /answer, /compare, /auto and /route. Results are plain JSON.
+
+from gradio_client import Client, handle_file
+client = Client("http://127.0.0.1:7860")
+client.predict(handle_file("cat.png"), style="brief", api_name="/caption")
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import gradio as gr
+
+from vlm_demo.images import ImageError
+from vlm_demo.results import EngineError, Result, Settings
+from vlm_demo.routing import Route
+
+from . import jobs
+from .common import MODEL_CALL, Page
+from .pictures import Picture, PictureFiles, load_pictures
+
+log = logging.getLogger(__name__)
+
+JSON = dict[str, Any]
+CALL = MODEL_CALL | {"api_visibility": "public"}
+
+
+def result_json(result: Result) -> JSON:
+    """A Result as JSON: text, how sure, times in seconds, tokens, and objects when there are boxes."""
+    timings = result.timings
+    found: JSON = {
+        "task": result.task,
+        "prompt": result.prompt,
+        "text": result.text,
+        "confidence": result.confidence,
+        "finish": result.finish,
+        "outside": result.outside,
+        "model": result.model,
+        "tokens": result.new_tokens,
+        "prompt_tokens": result.prompt_tokens,
+        "seconds": {
+            "queue": timings.queue,
+            "encode": timings.encode,
+            "prefill": timings.prefill,
+            "decode": timings.decode,
+        },
+        "seed": result.seed,
+    }
+    if result.parsed is not None:
+        found |= {"objects": result.parsed.objects, "report": str(result.parsed.report), "failed": result.parsed.failed}
+    return found
+
+
+def _settings(temperature: float, top_p: float, max_new_tokens: float, seed: float) -> Settings:
+    return Settings(
+        float(temperature),
+        float(top_p),
+        int(max_new_tokens) if max_new_tokens else None,
+        int(seed) if seed is not None and seed >= 0 else None,
+    )
+
+
+def _in_words(function: Callable[..., JSON]) -> Callable[..., JSON]:
+    """Errors reach a client as words that a person can act on, never as a bare failure."""
+
+    @wraps(function)
+    def call(*args: Any) -> JSON:
+        try:
+            return function(*args)
+        except (ImageError, EngineError) as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        except gr.Error:
+            raise
+        except Exception as error:
+            log.exception("an API call failed")
+            raise gr.Error("Something went wrong on the server; its log says what.", print_exception=False) from error
+
+    return call
+
+
+def build(page: Page) -> None:
+    """Hidden inputs, so that the API describes itself, and the six endpoints."""
+    engine = page.engine
+    with gr.Row(visible=False):
+        image = Picture(type="filepath", label="image")
+        pictures = PictureFiles(file_count="multiple", label="images")
+        style = gr.Textbox("brief", label="style")
+        question = gr.Textbox(label="question")
+        text = gr.Textbox(label="text")
+        history = gr.JSON([], label="history")
+        count = gr.Number(1, label="n_images")
+        settings = [
+            gr.Number(0.0, label="temperature"),
+            gr.Number(1.0, label="top_p"),
+            gr.Number(0, label="max_new_tokens"),
+            gr.Number(-1, label="seed"),
+        ]
+        output = gr.JSON(label="result")
+
+    def caption(
+        image: str | None, style: str, temperature: float, top_p: float, max_new_tokens: float, seed: float
+    ) -> JSON:
+        """Describe a picture.
+
+        Args:
+            image: the picture, sent with handle_file.
+            style: "brief", "detailed" or "alt".
+            temperature: 0 is greedy.
+            top_p: share of the likely words to sample from.
+            max_new_tokens: 0 for the usual limit.
+            seed: -1 for a fresh one.
+        """
+        opened = load_pictures([image])[0]
+        return result_json(engine.caption(opened, style, _settings(temperature, top_p, max_new_tokens, seed)))
+
+    def detect(image: str | None, temperature: float, top_p: float, max_new_tokens: float, seed: float) -> JSON:
+        """Find the objects in a picture: `objects` holds label, bbox [x, y, w, h] from 0 to 1, and confidence.
+
+        Args: as for /caption.
+        """
+        opened = load_pictures([image])[0]
+        return result_json(engine.detect(opened, _settings(temperature, top_p, max_new_tokens, seed)))
+
+    def answer(
+        images: list[str] | None,
+        question: str,
+        history: list[list[str]],
+        temperature: float,
+        top_p: float,
+        max_new_tokens: float,
+        seed: float,
+    ) -> JSON:
+        """Answer a question about one or several pictures.
+
+        Args:
+            images: a list of pictures, each sent with handle_file.
+            question: the question.
+            history: earlier [question, answer] pairs of the same conversation, oldest first.
+            temperature, top_p, max_new_tokens, seed: as for /caption.
+        """
+        opened = load_pictures(images or [])
+        turns = _turns(history)
+        return result_json(engine.answer(opened, question, turns, _settings(temperature, top_p, max_new_tokens, seed)))
+
+    def compare(
+        images: list[str] | None, question: str, temperature: float, top_p: float, max_new_tokens: float, seed: float
+    ) -> JSON:
+        """Compare two to four pictures.
+
+        Args:
+            images: a list of pictures, each sent with handle_file.
+            question: free text, or "change", "boxes" or "story" for the usual questions.
+            temperature, top_p, max_new_tokens, seed: as for /caption.
+        """
+        opened = load_pictures(images or [])
+        return result_json(engine.compare(opened, question, _settings(temperature, top_p, max_new_tokens, seed)))
+
+    def auto(images: list[str] | None, text: str) -> JSON:
+        """Do what a text asks for: route it, then run each task that it asks for.
+
+        Args:
+            images: one to four pictures, each sent with handle_file.
+            text: what you want, in plain words or with a tag such as [OD].
+
+        Returns `route` (see /route) and `results`, one for each call of the model; empty when the router is unsure.
+        """
+        opened = load_pictures(images or [])
+        route = page.router.route(text, len(opened))
+        results = []
+        if not route.unsure:
+            for job in jobs.plan(engine, route.parts, opened):
+                results.append({"picture": job.picture} | result_json(job.start(Settings(), None).result()))
+        return {"route": route_json(route), "results": results}
+
+    def route(text: str, n_images: float) -> JSON:
+        """Say which tasks a text asks for, without running them.
+
+        Args:
+            text: what a person typed.
+            n_images: how many pictures came with it.
+
+        Returns the chosen `tasks`, the probability of each task, and `unsure` with a `note` that says why.
+        """
+        return route_json(page.router.route(text, int(n_images)))
+
+    for function, inputs in (
+        (caption, [image, style, *settings]),
+        (detect, [image, *settings]),
+        (answer, [pictures, question, history, *settings]),
+        (compare, [pictures, question, *settings]),
+        (auto, [pictures, text]),
+        (route, [text, count]),
+    ):
+        gr.Button(visible=False).click(_in_words(function), inputs, output, api_name=function.__name__, **CALL)
+
+
+def route_json(route: Route) -> JSON:
+    """A Route as JSON."""
+    return {
+        "tasks": route.tasks,
+        "probabilities": route.probabilities,
+        "unsure": route.unsure,
+        "note": route.note,
+    }
+
+
+def _turns(history: Any) -> list[tuple[str, str]]:
+    fine = isinstance(history, list) and all(
+        isinstance(turn, list | tuple) and len(turn) == 2 and all(isinstance(text, str) for text in turn)
+        for turn in history
+    )
+    if not fine:
+        raise EngineError("The history must be a list of [question, answer] pairs.")
+    return [(question, answer) for question, answer in history]

@@ -1,0 +1,220 @@
+"""The picture inputs of every tab: upload, paste, webcam, examples, fresh draws, and the truth about a draw."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData, ImageData, ListFiles
+from gradio_client.utils import is_http_url_like
+from PIL import Image
+
+from vlm_demo import images
+from vlm_demo.detections import Parsed, annotate
+from vlm_demo.images import ImageError
+
+from . import draws, words
+from .common import QUICK
+
+SHOWN_BY_BROWSERS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif"}
+OWN_PICTURE = '<p class="empty">Nobody knows the truth about your own picture. Draw a new scene to compare.</p>'
+THUMBNAIL = 128  # pixels a side of an example
+CHOOSE = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) trigger("click", { index: Number(button.dataset.index) });
+});
+"""
+DISPLAY_SIDE = 1024  # pixels; results are drawn on pictures no larger than this
+
+Draw = Callable[[int], draws.Drawn]
+
+
+def _only_uploads(base: type) -> Callable:
+    """The method of `base` that takes in what a browser or client sent, but for web addresses."""
+
+    async def take(self: Any, source: str | Path | None) -> str | None:
+        if source is not None and is_http_url_like(str(source)):
+            raise gr.Error(
+                "Web addresses are not opened here. Please upload the picture itself.", print_exception=False
+            )
+        return await base.async_move_resource_to_block_cache(self, source)
+
+    return take
+
+
+class Picture(gr.Image):
+    """A gr.Image that decodes nothing itself: a listener gets the path or data URL, for `vlm_demo.images` to open.
+
+    Web addresses are refused, so that the server fetches nothing from anywhere on a visitor's word.
+    """
+
+    is_template = True  # the browser shows it as the gr.Image that it is
+    async_move_resource_to_block_cache = _only_uploads(gr.Image)
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        if payload is None:
+            return None
+        if payload.url and payload.url.startswith("data:"):
+            return payload.url
+        return payload.path
+
+
+class PictureFiles(gr.File):
+    """Several pictures at once, for the API: paths in, nothing decoded, no web addresses."""
+
+    is_template = True
+    async_move_resource_to_block_cache = _only_uploads(gr.File)
+
+    def preprocess(self, payload: ListFiles | FileData | None) -> list[str] | None:
+        if payload is None:
+            return None
+        return [file.path for file in (payload.root if isinstance(payload, ListFiles) else [payload])]
+
+
+@dataclass
+class PictureSet:
+    """The slots of one tab; `shown` are listeners' inputs, in order, and `truth` tells what a draw really holds."""
+
+    slots: list[Picture]
+    truth: gr.HTML
+    questions: gr.State
+
+
+def load_pictures(sources: Sequence[str | None]) -> list[Image.Image]:
+    """Open what the slots hold, in order; ImageError when there is none, or a gap that would shift the numbers."""
+    filled = [source is not None for source in sources]
+    if not any(filled):
+        raise ImageError("Choose a picture first: upload one, paste one, or draw a new scene.")
+    count = sum(filled)
+    if not all(filled[:count]):
+        raise ImageError(f"Picture {filled.index(False) + 1} is empty. Fill it, or remove the pictures behind it.")
+    return [images.load(source) for source in sources if source is not None]
+
+
+def draw_boxes(picture: Image.Image, parsed: Parsed, number: int = 1) -> Image.Image:
+    """Picture `number` of those that an answer was about, at display size, with its boxes."""
+    shown = for_display(picture)
+    return annotate(shown, parsed.of_image(number, shown.size))
+
+
+def for_display(picture: Image.Image) -> Image.Image:
+    """The picture, made smaller when it is very large."""
+    if max(picture.size) <= DISPLAY_SIDE:
+        return picture
+    small = picture.copy()
+    small.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE))
+    return small
+
+
+def picture_set(
+    tab: str, buttons: dict[str, Draw], limit: int = 1, start: int = 1, examples: bool = True
+) -> PictureSet:
+    """Build the slots (`start` of at most `limit` are shown), a button for each draw, examples and the truth."""
+    many = limit > 1
+    slots: list[Picture] = []
+    with gr.Row(elem_classes="slots"):
+        for number in range(1, limit + 1):
+            slots.append(
+                Picture(
+                    label=f"Picture {number}" if many else "Picture",
+                    type="filepath",
+                    format="png",
+                    sources=["upload", "webcam", "clipboard"],
+                    height=_height(start, limit),
+                    min_width=150,
+                    visible=number <= start,
+                    buttons=["fullscreen"],
+                    alt_text=f"Your picture {number}" if many else "Your picture",
+                    elem_id=f"{tab}-picture-{number}",
+                )
+            )
+    questions = gr.State([])
+    with gr.Row(elem_classes="row-of-buttons"):
+        pressed = {
+            gr.Button(label, size="sm", elem_id=f"{tab}-{label.lower().replace(' ', '-')}"): draw
+            for label, draw in buttons.items()
+        }
+        more = gr.Button("Add a picture", size="sm", visible=many and start < limit, elem_id=f"{tab}-more")
+        less = gr.Button("Remove the last", size="sm", visible=False, elem_id=f"{tab}-less")
+    strip = None
+    if examples:
+        strip = gr.HTML(_strip(), js_on_load=CHOOSE, elem_id=f"{tab}-examples")
+    with gr.Accordion("Reveal the truth", open=False, elem_id=f"{tab}-truth"):
+        truth = gr.HTML('<p class="empty">Draw a new scene, and what it really holds is told here.</p>')
+    outputs = [*slots, truth, questions, more, less]
+    shown = gr.State(start)
+
+    def put(drawn: draws.Drawn) -> list[Any]:
+        count = max(len(drawn.images), start)
+        height = _height(count, limit)
+        filled = [gr.update(value=image, visible=True, height=height) for image in drawn.images]
+        empty = [gr.update(value=None, visible=number < count, height=height) for number in range(len(filled), limit)]
+        return [*filled, *empty, drawn.truth, drawn.questions, *_more_less(count, start, limit), count]
+
+    for button, draw in pressed.items():
+        button.click(lambda draw=draw: put(draw(draws.fresh_seed())), None, [*outputs, shown], **QUICK)
+    if strip is not None:
+
+        def choose(event: gr.EventData) -> list[Any]:
+            return put(draws.scene(draws.EXAMPLES[int(event.index)]))
+
+        strip.click(choose, None, [*outputs, shown], **QUICK)
+    if many:
+
+        def change(count: int, by: int) -> list[Any]:
+            count = min(max(count + by, start), limit)
+            height = _height(count, limit)
+            kept = [gr.update(visible=True, height=height)] * count
+            gone = [gr.update(visible=False, value=None)] * (limit - count)
+            return [*kept, *gone, *_more_less(count, start, limit), count]
+
+        resized = [*slots, more, less, shown]
+        more.click(lambda count: change(count, 1), shown, resized, **QUICK)
+        less.click(lambda count: change(count, -1), shown, resized, **QUICK)
+    for slot in slots:
+        slot.input(_tidy, slot, [slot, truth, questions], **QUICK)
+    return PictureSet(slots, truth, questions)
+
+
+def _height(count: int, limit: int) -> int:
+    """Pixels of a slot when `count` of `limit` are shown."""
+    return 360 if limit == 1 else 300 if count == 1 else 220
+
+
+def _more_less(count: int, start: int, limit: int) -> list[Any]:
+    return [gr.update(visible=count < limit), gr.update(visible=count > start)]
+
+
+def _tidy(source: str | None) -> list[Any]:
+    """Right after an upload: say at once what cannot be read, and make an exotic file one that browsers show."""
+    if source is None:
+        return [gr.skip(), OWN_PICTURE, []]
+    try:
+        picture = images.load(source)
+    except ImageError as error:
+        gr.Warning(str(error))
+        return [None, words.notice(str(error), bad=True), []]
+    shown = not source.startswith("data:") and Path(source).suffix.lower() in SHOWN_BY_BROWSERS
+    return [gr.skip() if shown else picture, OWN_PICTURE, []]
+
+
+@cache
+def _strip() -> str:
+    """The examples as small pictures to press."""
+    buttons = []
+    for index, seed in enumerate(draws.EXAMPLES):
+        small = io.BytesIO()
+        draws.scenes.make_scene(seed).image(THUMBNAIL).save(small, "JPEG", quality=85)
+        source = f"data:image/jpeg;base64,{base64.b64encode(small.getvalue()).decode()}"
+        name = f"Example {index + 1}"
+        buttons.append(
+            f'<button type="button" data-index="{index}" aria-label="{name}"><img src="{source}" alt=""></button>'
+        )
+    return f'<div class="examples" role="group" aria-label="Examples">{"".join(buttons)}</div>'

@@ -1,0 +1,108 @@
+"""Results as HTML and as words. Everything that came from a model or a person is escaped here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from vlm_demo.detections import Parsed
+from vlm_demo.results import Result
+
+OUTSIDE = (
+    "This picture looks unlike anything that this model was trained on. It knows drawn icon scenes only, "
+    "so take its answer as a guess."
+)
+SPECIAL = re.compile(r"</?\w+>|<\|\w+\|>|\[[A-Z]+\]")  # tokens of the prompt layout, no words
+LIKELY = 0.005  # less would be shown as 0 %
+SHORT_ANSWER = 3  # tokens; longer answers have too many alternatives to list
+
+
+def notice(text: str, bad: bool = False) -> str:
+    """A boxed remark that a screen reader announces."""
+    return f'<div class="notice{" bad" if bad else ""}" role="status">{escape(text)}</div>' if text else ""
+
+
+def outside(results: Sequence[Result]) -> str:
+    """The notice for pictures outside the model's world, empty when all are inside."""
+    return notice(OUTSIDE) if any(result.outside for result in results) else ""
+
+
+def quiet(result: Result) -> str:
+    """Time, tokens and how sure, such as `0.42 s · 18 tokens · 96 % sure`."""
+    return f'<p class="quiet">{escape(" · ".join(facts(result)))}</p>'
+
+
+def facts(result: Result) -> list[str]:
+    """The parts of the quiet line."""
+    if result.place is not None:
+        return [f"Waiting: {result.place}"]
+    if result.finish == "running" and not result.tokens:
+        return ["Looking …"]
+    found = [f"{result.timings.total:.2f} s", f"{result.new_tokens} token{'' if result.new_tokens == 1 else 's'}"]
+    if result.confidence is not None and result.parsed is None:  # boxes have a confidence each
+        found.append(f"{round(100 * result.confidence)} % sure")
+    if result.finish == "cancelled":
+        found.append("stopped")
+    if result.finish == "length":
+        found.append("cut off at the length that is set")
+    if result.dropped_turns:
+        found.append(f"the {result.dropped_turns} oldest turns no longer fit")
+    return found
+
+
+def meter(share: float) -> str:
+    """A small bar and the number beside it; `share` is 0 to 1."""
+    percent = round(100 * share)
+    return f'<span class="meter" aria-hidden="true"><i style="width:{percent}%"></i></span>{percent} %'
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; the cells of `rows` are HTML already."""
+    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    caption = f"<caption>{escape(title)}</caption>" if title else ""
+    inside = f"{caption}<thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="scroll-x"><table class="facts">{inside}</table></div>'
+
+
+def boxes(objects: Sequence[dict], title: str = "") -> str:
+    """The detections as a table: label, box and confidence, in the model's order."""
+    several = any(item.get("image") for item in objects)
+    rows = []
+    for item in objects:
+        box = '<span class="number">' + ", ".join(f"{value:.2f}" for value in item["bbox"]) + "</span>"
+        sure = item.get("confidence")
+        row = [escape(str(item["label"])), box, meter(sure) if sure is not None else "–"]
+        rows.append([str(item.get("image") or "–"), *row] if several else row)
+    head = ["Label", "Box (x, y, w, h)", "Confidence"]
+    return table(title, ["Picture", *head] if several else head, rows)
+
+
+def report(parsed: Parsed, lead: str = "Reading the text") -> str:
+    """The parse report in words."""
+    return f'<p class="quiet">{escape(lead)}: {escape(str(parsed.report))}</p>'
+
+
+def alternatives(result: Result) -> str:
+    """What else a short answer could have been: the answer, and where another word was likely; empty for long ones."""
+    tokens = [token for token in result.tokens if token.text.strip()]
+    if not 0 < len(tokens) <= SHORT_ANSWER or result.finish == "cancelled":
+        return ""
+    found: dict[str, float] = {}
+    written, so_far = "", 1.0
+    for position, token in enumerate(result.tokens):
+        last = position == len(result.tokens) - 1
+        for text, probability in token.alternatives:
+            if text == token.text or not text.strip() or SPECIAL.fullmatch(text.strip()):
+                continue
+            # The answer would go on from here in some other way.
+            words = (written + text).strip() + ("" if last else " …")
+            found[words] = max(found.get(words, 0.0), so_far * probability)
+        written += token.text
+        so_far *= token.probability
+    found.pop(result.text.strip(), None)
+    likely = sorted((pair for pair in found.items() if pair[1] >= LIKELY), key=lambda pair: -pair[1])[:4]
+    rows = [[f"<b>{escape(result.text.strip())}</b>", meter(so_far)]]
+    rows += [[escape(text), meter(share)] for text, share in likely]
+    return table("What it could have said", ["Answer", "Probability"], rows)
