@@ -19,7 +19,11 @@ LONG = "la " * 2000
 
 
 class Bytes:
-    """Writes the last question back, one byte a token. `go` lets it step; without permission it waits."""
+    """Writes the last question back, one byte a token.
+
+    `go` lets it step; without permission it waits. Before each step whose number (from 0) is in `stops` it takes the
+    permission back itself, so that a test finds it where it wants it, however slow the machine is.
+    """
 
     name, device, dtype, parameters = "bytes", "cpu", "float32", 3_000_000
 
@@ -29,6 +33,7 @@ class Bytes:
         self.loads = self.steps = 0
         self.go = threading.Event()
         self.go.set()
+        self.stops: set[int] = set()
         self.joined: list[str] = []
         self.reading = 0.0  # seconds a token of a prompt
         self.prefills: list[int] = []  # rows in each
@@ -64,8 +69,10 @@ class Bytes:
         self._write(rows)
 
     def step(self, rows) -> None:
-        assert self.go.wait(20)
-        time.sleep(0.001)
+        if self.steps in self.stops:
+            self.stops.remove(self.steps)
+            self.go.clear()
+        assert self.go.wait(60)
         self.steps += 1
         trouble, self.trouble = self.trouble, None
         if trouble is not None:
@@ -119,19 +126,33 @@ def until(condition) -> None:
         time.sleep(0.002)
 
 
+def held(model: Bytes) -> bool:
+    """Whether the model waits at one of its stops."""
+    return not model.go.is_set()
+
+
 def test_a_whole_answer(engine):
     result = engine.answer([PICTURE, PICTURE], "red dog")
     assert (result.text, result.finish, result.task, result.model) == ("red dog", "stop", "vqa", "bytes")
     assert result.prompt == "[VQA] red dog" and result.prompt_tokens == 7 and result.new_tokens == 8
     assert result.confidence == pytest.approx(0.5) and result.tokens[0].alternatives == [("r", 0.5), ("x", 0.1)]
     assert result.outside and result.novelty == [2.0, 2.0]
-    assert result.timings.decode > 0 and result.timings.total < 5
+    assert result.timings.decode > 0
 
 
-def test_a_stream_grows_and_ends_with_the_result(engine):
-    partials = list(ask(engine, "one two three " * 20).partials(interval=0.01))
+def test_a_stream_grows_and_ends_with_the_result(engine, model):
+    model.stops = {9, 99}
+    unseen = {10, 100}  # tokens at the stops, one of them from reading the prompt
+    partials = []
+    for partial in ask(engine, "one two three " * 20).partials(interval=0):
+        partials.append(partial)
+        if partial.new_tokens in unseen:
+            unseen.remove(partial.new_tokens)
+            until(lambda: held(model))
+            model.go.set()
+    assert not unseen
     texts = [partial.text for partial in partials]
-    assert len(texts) > 2 and all(after.startswith(before) for before, after in zip(texts, texts[1:], strict=False))
+    assert all(after.startswith(before) for before, after in zip(texts, texts[1:], strict=False))
     assert {partial.finish for partial in partials[:-1]} == {"running"} and partials[-1].finish == "stop"
     assert (
         "".join(token.text for token in partials[-1].tokens)
@@ -160,15 +181,18 @@ def test_boxes_are_parsed_when_the_answer_is_json(engine):
 
 
 def test_stop_ends_within_one_token_and_hurts_nobody(engine, model):
-    other = ask(engine, "x" * 300)
+    model.go.clear()
     stopped = ask(engine, LONG)
-    for partial in stopped:
-        if partial.new_tokens >= 3:
-            stopped.cancel()
-            written = len(stopped._request.row.steps)
-            break
+    until(lambda: model.joined)
+    other = ask(engine, "x" * 300)
+    model.stops = {3}
+    model.go.set()
+    until(lambda: held(model))
+    written = len(stopped._request.row.steps)
+    stopped.cancel()
+    model.go.set()
     result = stopped.result()
-    assert result.new_tokens <= written + 1
+    assert result.new_tokens == written + 1
     until(lambda: stopped._request.row in model.released)
     assert result.finish == "cancelled" and result.text and LONG.startswith(result.text)
     assert other.result().text == "x" * 300
@@ -185,6 +209,7 @@ def test_stop_takes_no_further_step(engine, model):
 
 @pytest.mark.parametrize("how", ["break", "close", "drop"])
 def test_an_abandoned_stream_is_cancelled(engine, model, how):
+    model.go.clear()
     generation = ask(engine, LONG)
     request = generation._request
     if how == "break":
@@ -197,8 +222,9 @@ def test_an_abandoned_stream_is_cancelled(engine, model, how):
     else:
         del generation
         gc.collect()
+    model.go.set()
     until(request.done.is_set)
-    assert request.finish == "cancelled" and len(request.row.steps) < 1000
+    assert request.finish == "cancelled" and len(request.row.steps) <= 2
 
 
 def test_sessions_take_turns(model):
@@ -271,21 +297,19 @@ def test_who_waits_is_told_the_place_in_line(model):
 
 def test_the_same_greedy_request_is_computed_once_and_each_ends_on_its_own(engine, model):
     text = "same " * 300
-    model.go.clear()
+    model.stops = {20}
     first = ask(engine, text, "a")
-    until(lambda: model.joined)
-    model.go.set()
-    until(lambda: model.steps > 20)
-    model.go.clear()
+    until(lambda: held(model))
     short, stopped, whole = ask(engine, text, "b", tokens=7), ask(engine, text, "c"), ask(engine, text, "d")
     sampled = engine.answer_stream(PICTURE, text, settings=Settings(temperature=1.0, max_new_tokens=9), session="e")
-    until(lambda: engine.status().running + engine.status().waiting == 5)
+    model.stops = {40}
     model.go.set()
-    until(lambda: stopped._request.claimed and stopped._request.steps)
-    stopped.cancel()
     assert short.result().text == text[:7].strip() and short.result().finish == "length"
+    until(lambda: held(model))
+    stopped.cancel()
+    model.go.set()
     partly = stopped.result()
-    assert partly.finish == "cancelled" and 20 <= partly.new_tokens < len(text) and text.startswith(partly.text)
+    assert partly.finish == "cancelled" and partly.new_tokens == 42 and text.startswith(partly.text)
     assert first.result().text == whole.result().text == text.strip() and whole.result().new_tokens == len(text)
     assert sampled.result().new_tokens == 9
     assert model.joined == [text.strip()] * 2  # one for all who are greedy, one for the one who samples
@@ -294,9 +318,15 @@ def test_the_same_greedy_request_is_computed_once_and_each_ends_on_its_own(engin
 
 def test_the_one_who_came_first_may_leave_and_the_others_go_on(engine, model):
     text = "same " * 300
-    first, second = ask(engine, text), ask(engine, text)
-    until(lambda: first._request.steps and second._request.steps)
+    model.stops = {5}
+    first = ask(engine, text)
+    until(lambda: held(model))
+    second = ask(engine, text)
+    model.stops = {10}
+    model.go.set()
+    until(lambda: held(model) and second._request.steps)
     first.cancel()
+    model.go.set()
     assert second.result().text == text.strip() and first.result().new_tokens < len(text)
     until(lambda: len(model.released) == 1)
 
@@ -333,9 +363,11 @@ def test_a_request_that_fails_fails_alone(engine, model, bad, message):
 
 
 def test_the_worker_survives_what_should_kill_it(engine, model):
+    model.stops = {3}
     generation = ask(engine, LONG)
-    until(lambda: model.steps > 2)
+    until(lambda: held(model))
     model.trouble = SystemExit("the end")
+    model.go.set()
     with pytest.raises(EngineError, match="try again"):
         generation.result()
     assert engine.answer(PICTURE, "still there").text == "still there"
@@ -350,9 +382,15 @@ def test_a_model_that_does_not_load_is_told_and_tried_again(engine, model):
 
 
 def test_unload_waits_for_who_runs_and_the_next_use_loads_again(engine, model):
+    model.stops = {3}
     generation = ask(engine, "x" * 200)
-    until(lambda: model.steps > 2)
-    engine.unload()
+    until(lambda: held(model))
+    freeing = threading.Thread(target=engine.unload)
+    freeing.start()
+    until(lambda: engine._scheduler._calls)
+    assert model.loaded
+    model.go.set()
+    freeing.join()
     assert generation.done and generation.result().finish == "stop" and not model.loaded
     assert "not loaded" in str(engine.status())
     assert engine.answer(PICTURE, "again").text == "again" and model.loads == 2
@@ -377,13 +415,14 @@ def test_load_loads_and_novelty_is_measured(engine, model):
     assert model.loaded and engine.status().loaded and engine.novelty(PICTURE).outside
 
 
-def test_close_is_quick_and_final(engine, model):
+def test_close_is_final_and_does_not_wait_for_a_model_that_hangs(engine, model):
+    model.stops = {3}
     running = ask(engine, LONG, "a")
     waiting = ask(engine, "next", "a")
-    until(lambda: model.steps > 2)
-    start = time.monotonic()
+    until(lambda: held(model))
     engine.close(grace=0.2)
-    assert time.monotonic() - start < 2 and not model.loaded
+    assert not running.done and not model.loaded
+    model.go.set()
     assert running.result().finish == waiting.result().finish == "cancelled" and running.result().text
     for call in (lambda: ask(engine, "more"), engine.load):
         with pytest.raises(EngineError, match="shut down"):
