@@ -11,6 +11,10 @@ from PIL import Image
 from vlm_demo import images
 
 
+class SourceError(ValueError):
+    """A source cannot be opened; the message says what to do."""
+
+
 class BadRow(ValueError):
     """A row that cannot be used: its name, such as "flickr8k/train row 17", and why."""
 
@@ -75,15 +79,16 @@ class Source:
     `bad` collects the rows that were left out, name to reason.
     """
 
-    task: str
-    name: str
-
     def __init__(self, name: str) -> None:
         self.name = name
         self.bad: dict[str, str] = {}
 
     def __len__(self) -> int:
         raise NotImplementedError
+
+    def row_name(self, index: int) -> str:
+        """How messages call a row."""
+        return f"{self.name} row {index}"
 
     def draft(self, index: int, epoch: int = 0) -> Draft:
         """Row `index`; what is left to chance depends on index and epoch only. Raises BadRow."""
