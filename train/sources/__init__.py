@@ -1,4 +1,4 @@
-"""Training data: one file a kind of source, all of which give `Example`. `open_source` finds the kind by the columns."""
+"""Training data: one file a kind of source, all of which give `Example`; `open_source` finds the kind by columns."""
 
 from pathlib import Path
 

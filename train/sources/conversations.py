@@ -71,7 +71,7 @@ def read_conversations(path: Path) -> list[Any]:
 
 
 def _turns(given: Any, name: str) -> list[dict[str, Any]]:
-    """Turns as the processor takes them, without a system turn and without a question at the end that nobody answers."""
+    """Turns as the processor takes them, without system turns and without a last question that nobody answers."""
     turns: list[dict[str, Any]] = []
     for item in given if isinstance(given, list) else []:
         said = item if isinstance(item, dict) else {}
