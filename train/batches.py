@@ -21,6 +21,7 @@ from vlm_demo.model import MiniVLMProcessor
 from vlm_demo.tasks import TASKS
 
 TASK_NAMES = tuple(TASKS)
+CHECKED_AT_ONCE = 4096  # samples whose pictures are in memory while they are checked
 SORTED_AT_ONCE = 50  # micro-batches among which samples of like length are put together
 
 # Pictures by key -> why they cannot be used, for those that cannot.
@@ -141,22 +142,29 @@ class TrainingSet(Dataset):
 
         `check` opens (or looks up) pictures and says which are broken; it may be called several times.
         """
+        self.draws, self.left_out = [], Counter()
         broken: dict[str, str] = {}
         known: set[str] = set()
-        while True:
-            fresh: dict[str, Picture] = {}
-            self.left_out = Counter()
-            self.draws = [
-                self._resolve(sample, broken, known, fresh)
-                for sample in tqdm(draws, desc="reading rows", unit="row", leave=False, mininterval=1)
-            ]
-            if not fresh:
-                break
-            broken |= check(fresh)
-            known |= fresh.keys()
+        bar = tqdm(total=len(draws), desc="reading rows", unit="row", leave=False, mininterval=1)
+        for start in range(0, len(draws), CHECKED_AT_ONCE):
+            part = draws[start : start + CHECKED_AT_ONCE]
+            while True:  # the next row, taken in place of a broken one, may bring pictures that nobody has opened yet
+                fresh: dict[str, Picture] = {}
+                found = [self._resolve(sample, broken, known, fresh) for sample in part]
+                if not fresh:
+                    break
+                broken |= check(fresh)
+                known |= fresh.keys()
+            self.draws += [sample for sample, _ in found]
+            self.left_out += sum((left_out for _, left_out in found), Counter())
+            bar.update(len(part))
+        bar.close()
         self.draws = group_by_length(self.draws, micro_batch, seed)
 
-    def _resolve(self, sample: Draw, broken: dict[str, str], known: set[str], fresh: dict[str, Picture]) -> Draw:
+    def _resolve(
+        self, sample: Draw, broken: dict[str, str], known: set[str], fresh: dict[str, Picture]
+    ) -> tuple[Draw, Counter[str]]:
+        """The sample, or the next that can be read, with its length; adds its unopened pictures to `fresh`."""
         source = self.sources[sample.source]
         for step in range(len(source)):
             index = (sample.index + step) % len(source)
@@ -170,8 +178,7 @@ class TrainingSet(Dataset):
                 source.bad[bad.name] = bad.why
                 continue
             fresh |= {picture.key: picture for picture in draft.pictures if picture.key not in known}
-            self.left_out += left_out
-            return Draw(sample.source, index, sample.epoch, len(ids))
+            return Draw(sample.source, index, sample.epoch, len(ids)), left_out
         raise BadRow(source.name, "not one row can be read")
 
     def __len__(self) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from train.sources import Picture
@@ -49,12 +50,16 @@ class VisionCache:
         rank: int = 0,
         world: int = 1,
         wait: Callable[[], None] = lambda: None,
+        bf16: bool = False,
     ) -> None:
-        self.folder = folder / fingerprint(model, processor)
+        self.bf16 = bf16  # compute in bfloat16, which is how they are kept in any case
+        self.folder = folder / (fingerprint(model, processor) + ("-bf16" if bf16 else ""))
         self.model, self.processor = model, processor
         self.rank, self.world, self.wait = rank, world, wait
         self.places: dict[str, tuple[np.ndarray, int]] = {}
         self.broken: dict[str, str] = {}
+        self.opened: set[Path] = set()
+        self.verified = False
         self.folder.mkdir(parents=True, exist_ok=True)
         self._open()
 
@@ -68,7 +73,9 @@ class VisionCache:
     def ensure(self, pictures: dict[str, Picture]) -> dict[str, str]:
         """Compute what is missing; gives back the pictures that cannot be read, key to reason."""
         missing = sorted(key for key in pictures if key not in self.places and key not in self.broken)
-        self._verify([key for key in pictures if key in self.places][:1], pictures)
+        kept = next((key for key in pictures if key in self.places), None)
+        if kept is not None and not self.verified:
+            self._verify(kept, pictures[kept])
         pieces = [missing[at : at + PIECE] for at in range(0, len(missing), PIECE)]
         self.wait()  # nobody writes before all have seen what is missing
         with tqdm(total=len(missing), desc="vision features", unit="picture", disable=not missing or self.rank) as bar:
@@ -82,8 +89,8 @@ class VisionCache:
         return {key: self.broken[key] for key in pictures if key in self.broken}
 
     def _open(self) -> None:
-        """Map every piece that is whole; throw away the others."""
-        for note in sorted(self.folder.glob("*.json")):
+        """Map every new piece that is whole; throw away the others."""
+        for note in sorted(set(self.folder.glob("*.json")) - self.opened):
             array_path = note.with_suffix(".npy")
             try:
                 told = json.loads(note.read_text())
@@ -95,6 +102,7 @@ class VisionCache:
                     print(f"{note}: these cached features are damaged ({error}); they are computed again.")
                     note.unlink(missing_ok=True)
                 continue
+            self.opened.add(note)
             self.places |= {key: (array, row) for row, key in enumerate(told["keys"])}
             self.broken |= told["broken"]
 
@@ -110,10 +118,12 @@ class VisionCache:
         device = next(tower.parameters()).device
         for at in range(0, len(images), ENCODED_AT_ONCE):
             pixels = self.processor.image_processor(images[at : at + ENCODED_AT_ONCE], return_tensors="pt")
-            # Full precision, rounded once at the end: the same on every machine up to rounding.
-            parts.append(self.model.get_vision_features(pixels["pixel_values"].to(device)).to(torch.bfloat16).cpu())
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+                features = self.model.get_vision_features(pixels["pixel_values"].to(device))  # [B, N, C]
+            parts.append(features.to(torch.bfloat16).cpu())
         tower.train(was_training)
-        return torch.cat(parts) if parts else torch.empty(0), {k: why for k, why in opened.items() if type(why) is str}
+        broken = {key: why for key, why in opened.items() if isinstance(why, str)}
+        return torch.cat(parts) if parts else torch.empty(0), broken
 
     def _compute(self, keys: list[str], pictures: dict[str, Picture]) -> None:
         features, broken = self._features([pictures[key] for key in keys])
@@ -124,19 +134,19 @@ class VisionCache:
         told = json.dumps({"keys": good, "broken": broken, "crc32": zlib.crc32(array)})
         _write(self.folder / f"{name}.json", lambda file: file.write(told.encode()))
 
-    def _verify(self, keys: list[str], pictures: dict[str, Picture]) -> None:
+    def _verify(self, key: str, picture: Picture) -> None:
         """Compute one picture anew: what is kept must be what the backbone gives."""
-        for key in keys:
-            fresh, broken = self._features([pictures[key]])
-            kept = self([key]).float()
-            if broken or (fresh.float() - kept).norm() > AGREE * kept.norm() + 1e-6:
-                raise ValueError(
-                    f"The features kept in {self.folder} are not what the backbone gives now. "
-                    "Delete this folder and run the same command again."
-                )
+        fresh, broken = self._features([picture])
+        kept = self([key]).float()
+        if broken or (fresh.float() - kept).norm() > AGREE * kept.norm() + 1e-6:
+            raise ValueError(
+                f"The features kept in {self.folder} are not what the backbone gives now. "
+                "Delete this folder and run the same command again."
+            )
+        self.verified = True
 
 
-def _open_or_why(picture: Picture):  # noqa: ANN202
+def _open_or_why(picture: Picture) -> Image.Image | str:
     try:
         return picture.open()
     except ImageError as error:
