@@ -22,7 +22,7 @@ from vlm_demo.tasks import TASKS
 
 TASK_NAMES = tuple(TASKS)
 CHECKED_AT_ONCE = 4096  # samples whose pictures are in memory while they are checked
-SORTED_AT_ONCE = 50  # micro-batches among which samples of like length are put together
+SORTED_AT_ONCE = 50  # optimizer steps among which samples of like length are put together
 
 # Pictures by key -> why they cannot be used, for those that cannot.
 Check = Callable[[dict[str, Picture]], dict[str, str]]
@@ -114,16 +114,16 @@ def draw(sizes: Sequence[int], parts: Sequence[float], epochs: int, seed: int) -
     return samples
 
 
-def group_by_length(draws: list[Draw], micro_batch: int, seed: int) -> list[Draw]:
-    """Samples of like length side by side, so that little is padded; the micro-batches themselves stay shuffled."""
-    span = micro_batch * SORTED_AT_ONCE
+def group_by_length(draws: list[Draw], batch: int, seed: int) -> list[Draw]:
+    """Samples of like length in one optimizer step, by length within it, so that little is padded; the steps themselves
+    stay shuffled. How many processes and micro-batches share a step makes no difference to it."""
+    span = batch * SORTED_AT_ONCE
     grouped: list[Draw] = []
     for start in range(0, len(draws), span):
         part = sorted(draws[start : start + span], key=lambda sample: sample.length)
-        batches = [part[at : at + micro_batch] for at in range(0, len(part), micro_batch)]
-        last = batches.pop() if len(batches[-1]) < micro_batch else []  # an incomplete one must stay at the end
-        random.Random(f"{seed} batches {start}").shuffle(batches)
-        grouped += [sample for batch in [*batches, last] for sample in batch]
+        steps = [part[at : at + batch] for at in range(0, len(part), batch)]
+        random.Random(f"{seed} steps {start}").shuffle(steps)
+        grouped += [sample for step in steps for sample in step]
     return grouped
 
 
@@ -137,8 +137,8 @@ class TrainingSet(Dataset):
         self.left_out: Counter[str] = Counter()
         self.features: Features | None = None
 
-    def settle(self, draws: list[Draw], check: Check, micro_batch: int, seed: int) -> None:
-        """Take `draws`, with the next row in place of one that cannot be read, in batches of like length.
+    def settle(self, draws: list[Draw], check: Check, batch: int, seed: int) -> None:
+        """Take `draws`, whole steps of `batch`, with the next row in place of one that cannot be read.
 
         `check` opens (or looks up) pictures and says which are broken; it may be called several times.
         """
@@ -159,7 +159,7 @@ class TrainingSet(Dataset):
             self.left_out += sum((left_out for _, left_out in found), Counter())
             bar.update(len(part))
         bar.close()
-        self.draws = group_by_length(self.draws, micro_batch, seed)
+        self.draws = group_by_length(self.draws, batch, seed)
 
     def _resolve(
         self, sample: Draw, broken: dict[str, str], known: set[str], fresh: dict[str, Picture]

@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,7 @@ def train(
     if cache is not None and not _trains_vision(model):
         model.model.vision_tower.to(args.device)
         features = VisionCache(cache, model, processor, args.process_index, args.world_size, _barrier(args), bf16)
-    data.settle(draws[: steps * batch], features.ensure if features else check_only, micro_batch, seed)
+    data.settle(draws[: steps * batch], features.ensure if features else check_only, batch, seed)
     data.features = features
     bad = {name: why for source in sources for name, why in source.bad.items()}
     if main and not quiet:
@@ -245,7 +246,7 @@ def _trains_vision(model: MiniVLMForConditionalGeneration) -> bool:
     return any(parameter.requires_grad for parameter in model.model.vision_tower.parameters())
 
 
-def _barrier(args: TrainingArguments):  # noqa: ANN202
+def _barrier(args: TrainingArguments) -> Callable[[], None]:
     return torch.distributed.barrier if args.world_size > 1 else lambda: None
 
 
