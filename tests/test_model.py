@@ -88,7 +88,7 @@ class TestVisionFeatures:
 
     @pytest.mark.parametrize("side", [16, 64])
     def test_a_picture_of_another_size_is_a_clear_error(self, model, side):
-        with pytest.raises(ValueError, match=f"{side}x{side} pixels, but image_seq_length is 4"):
+        with pytest.raises(ValueError, match=f"{side}x{side} pixels, but vision_seq_length is 4"):
             model.get_vision_features(torch.zeros(1, 3, side, side))
 
     def test_positions_tell_patches_apart(self, processor):

@@ -39,10 +39,12 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def tiny_processor(tokenizer: PreTrainedTokenizerFast | None = None) -> MiniVLMProcessor:
-    """Pictures of 32x32 pixels, four patches each."""
+def tiny_processor(
+    tokenizer: PreTrainedTokenizerFast | None = None, image_seq_length: int = IMAGE_SEQ_LENGTH
+) -> MiniVLMProcessor:
+    """Pictures of 32x32 pixels, four image tokens each."""
     image_processor = ViTImageProcessorPil(size={"height": IMAGE_SIZE, "width": IMAGE_SIZE})
-    return MiniVLMProcessor(image_processor, tokenizer or tiny_tokenizer(), image_seq_length=IMAGE_SEQ_LENGTH)
+    return MiniVLMProcessor(image_processor, tokenizer or tiny_tokenizer(), image_seq_length=image_seq_length)
 
 
 def tiny_resnet_config() -> ResNetConfig:
@@ -91,8 +93,7 @@ def tiny_config(processor: MiniVLMProcessor, vision_config: PreTrainedConfig | N
         vision_config=vision_config or tiny_resnet_config(),
         text_config=tiny_text_config(processor.tokenizer),
         image_token_id=processor.image_token_id,
-        image_seq_length=IMAGE_SEQ_LENGTH,
-        **{"image_positions": True, **kwargs},
+        **{"image_seq_length": IMAGE_SEQ_LENGTH, "image_positions": True, **kwargs},
     )
 
 

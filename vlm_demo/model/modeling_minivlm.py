@@ -3,33 +3,16 @@
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, Cache, GenerationMixin, PreTrainedModel
+from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.modeling_utils import slice_logits_to_keep
+from transformers.models.idefics.perceiver import IdeficsPerceiverResampler
 from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast
 from transformers.utils import torch_compilable_check
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_minivlm import MiniVLMConfig
-
-
-class MiniVLMProjector(nn.Module):
-    """Vision features `[num_images, N, C]` to the language model's width `[num_images, N, D]`."""
-
-    def __init__(self, config: MiniVLMConfig):
-        super().__init__()
-        self.linear_1 = nn.Linear(config.vision_hidden_size, config.projector_hidden_size)
-        self.act = nn.GELU()
-        self.norm = nn.LayerNorm(config.projector_hidden_size)
-        self.linear_2 = nn.Linear(config.projector_hidden_size, config.text_config.hidden_size)
-        # One learned vector per patch, for backbones whose features do not say where they are.
-        self.positions = (
-            nn.Embedding(config.image_seq_length, config.text_config.hidden_size) if config.image_positions else None
-        )
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        features = features.to(self.linear_1.weight.dtype)  # cached features may be kept in half precision
-        hidden = self.linear_2(self.norm(self.act(self.linear_1(features))))  # [num_images, N, D]
-        return hidden if self.positions is None else hidden + self.positions.weight
+from .projectors import new_projector
 
 
 class MiniVLMPreTrainedModel(PreTrainedModel):
@@ -44,6 +27,12 @@ class MiniVLMPreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     _can_compile_fullgraph = True
 
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, IdeficsPerceiverResampler):  # its queries are a bare parameter
+            init.normal_(module.latents)
+
 
 class MiniVLMModel(MiniVLMPreTrainedModel):
     """Vision backbone, projector and language model without its head."""
@@ -51,7 +40,7 @@ class MiniVLMModel(MiniVLMPreTrainedModel):
     def __init__(self, config: MiniVLMConfig):
         super().__init__(config)
         self.vision_tower = AutoModel.from_config(config.vision_config)
-        self.projector = MiniVLMProjector(config)
+        self.projector = new_projector(config)
         self.language_model = AutoModel.from_config(config.text_config)
         self.post_init()
 
@@ -68,13 +57,13 @@ class MiniVLMModel(MiniVLMPreTrainedModel):
             pixel_values: `[num_images, 3, H, W]`, the pictures of all rows one after another.
 
         Returns:
-            `[num_images, image_seq_length, C]`, row-major over the grid, without class and register tokens.
+            `[num_images, vision_seq_length, C]`, row-major over the grid, without class and register tokens.
 
         Raises:
-            ValueError: The backbone gives another number of patches than `config.image_seq_length`.
+            ValueError: The backbone gives another number of patches than `config.vision_seq_length`.
         """
         features = self.vision_tower(pixel_values.to(self.vision_tower.dtype)).last_hidden_state
-        expected, prefix_limit = self.config.image_seq_length, 0
+        expected, prefix_limit = self.config.vision_seq_length, 0
         if features.ndim == 4:  # [num_images, C, H, W]
             features = features.flatten(2).transpose(1, 2)
         else:  # [num_images, prefix + N, C]; the prefix: a class token, DeiT's second one, DINO's registers
@@ -82,7 +71,7 @@ class MiniVLMModel(MiniVLMPreTrainedModel):
         if not 0 <= features.shape[1] - expected <= prefix_limit:
             raise ValueError(
                 f"The vision backbone gives {features.shape[1]} features for a picture of "
-                f"{pixel_values.shape[-2]}x{pixel_values.shape[-1]} pixels, but image_seq_length is {expected}: "
+                f"{pixel_values.shape[-2]}x{pixel_values.shape[-1]} pixels, but vision_seq_length is {expected}: "
                 "let the image processor resize to the size that the model was built for."
             )
         return features[:, -expected:]
@@ -97,7 +86,7 @@ class MiniVLMModel(MiniVLMPreTrainedModel):
     def insert_image_features(
         self, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor, projected: torch.Tensor | None
     ) -> torch.Tensor:
-        """Put `projected` `[num_images, N, D]` over the placeholders of `inputs_embeds` `[B, T, D]`, in order.
+        """Put `projected` `[num_images, image_seq_length, D]` over the placeholders of `inputs_embeds` `[B, T, D]`.
 
         Raises:
             ValueError: The number of placeholders is not the number of features.
@@ -192,8 +181,9 @@ class MiniVLMForConditionalGeneration(MiniVLMPreTrainedModel, GenerationMixin):
             vision_name_or_path: A vision backbone; of a two-tower model such as CLIP, the vision tower is taken.
             text_name_or_path: A causal language model. Its embeddings grow to the processor's vocabulary.
             processor: A `MiniVLMProcessor`, such as `MiniVLMProcessor.from_backbones` gives; its tokenizer holds the
-                special tokens, and `image_seq_length` must fit the backbone at the processor's image size.
-            config_kwargs: Further fields of `MiniVLMConfig`.
+                special tokens, and its `image_seq_length` is the model's.
+            config_kwargs: Further fields of `MiniVLMConfig`, such as `projector`; "qformer" and "resampler" need
+                `vision_seq_length`, the backbone's patch features at the processor's image size.
         """
         vision_config = AutoConfig.from_pretrained(vision_name_or_path)
         vision_config = getattr(vision_config, "vision_config", vision_config)
@@ -257,7 +247,7 @@ class MiniVLMForConditionalGeneration(MiniVLMPreTrainedModel, GenerationMixin):
             attention_mask: `[B, T]`, or a mask of one's own `[B, 1, T, T]` that the language model gets untouched.
             position_ids: `[B, T]`, passed on untouched.
             labels: `[B, T]`, -100 where no loss is wanted; shifted here, so equal to `input_ids` elsewhere.
-            image_features: `[num_images, N, C]` from `get_vision_features`, instead of `pixel_values`.
+            image_features: `[num_images, vision_seq_length, C]` from `get_vision_features`, instead of `pixel_values`.
             mm_encoder_outputs: What `generate()` encoded before its first step, instead of either.
         """
         outputs = self.model(
@@ -288,7 +278,7 @@ class MiniVLMForConditionalGeneration(MiniVLMPreTrainedModel, GenerationMixin):
 
     @torch.no_grad()
     def generate(self, inputs: torch.Tensor | None = None, *args, image_features: torch.Tensor | None = None, **kwargs):
-        """`GenerationMixin.generate`, which also takes `image_features` `[num_images, N, C]` from
+        """`GenerationMixin.generate`, which also takes `image_features` `[num_images, vision_seq_length, C]` from
         `get_vision_features` instead of `pixel_values`, so that a picture is encoded once for many questions."""
         if image_features is not None:
             # transformers' own way for encoded pictures: expanded for several answers, dropped after the first step

@@ -33,7 +33,7 @@ class MiniVLMProcessor(ProcessorMixin):
         image_processor: Resizes to one fixed size without cropping, so that boxes stay right.
         tokenizer: A fast tokenizer with <s>, </s>, <pad> of its own names and all `special_tokens(task_tags)`; it is
             set to pad on the left, as generation needs.
-        image_seq_length: Patch features per picture, as in the model's config.
+        image_seq_length: Image tokens per picture, as in the model's config.
         task_tags: Task name to its tag, a special token.
     """
 
