@@ -1,5 +1,8 @@
 """The named endpoints, for programs: /caption, /detect, /answer, /compare, /auto and /route. Results are plain JSON.
 
+They stream: a job of gradio_client can be iterated for what is written so far, and cancelled; `predict` waits for the
+whole answer.
+
 from gradio_client import Client, handle_file
 client = Client("http://127.0.0.1:7860")
 client.predict(handle_file("cat.png"), style="brief", api_name="/caption")
@@ -7,10 +10,11 @@ client.predict(handle_file("cat.png"), style="brief", api_name="/caption")
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -21,6 +25,9 @@ from vlm_demo.routing import Route
 from . import jobs
 from .common import MODEL_CALL, Page
 from .pictures import Picture, PictureFiles, load_pictures
+
+if TYPE_CHECKING:
+    from vlm_demo.engine import Generation
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +70,13 @@ def _settings(temperature: float, top_p: float, max_new_tokens: float, seed: flo
     )
 
 
-def _in_words(function: Callable[..., JSON]) -> Callable[..., JSON]:
+def _in_words(function: Callable[..., Iterator[JSON]]) -> Callable[..., Iterator[JSON]]:
     """Errors reach a client as words that a person can act on, never as a bare failure."""
 
     @wraps(function)
-    def call(*args: Any) -> JSON:
+    def call(*args: Any) -> Iterator[JSON]:
         try:
-            return function(*args)
+            yield from function(*args)
         except (ImageError, EngineError) as error:
             raise gr.Error(str(error), print_exception=False) from error
         except gr.Error:
@@ -84,6 +91,22 @@ def _in_words(function: Callable[..., JSON]) -> Callable[..., JSON]:
 def build(page: Page) -> None:
     """Hidden inputs, so that the API describes itself, and the six endpoints."""
     engine = page.engine
+    numbers = itertools.count()
+
+    def stream(request: gr.Request, *starts: Callable[[str], Generation]) -> Iterator[tuple[int, Result]]:
+        """Answers on their way, one after the other; a client that cancels or goes away ends them.
+
+        Each call is a run of its own, so that a program may make several at once; they take the turns of one session.
+        """
+        session, name = request.session_hash or "", f"api {next(numbers)}"
+        run = page.sessions.start(session, name)
+        try:
+            for number, start in enumerate(starts):
+                for _, result in run.follow(start(session)):
+                    yield number, result
+        finally:
+            page.sessions.finish(session, name, run)
+
     with gr.Row(visible=False):
         image = Picture(type="filepath", label="image")
         pictures = PictureFiles(file_count="multiple", label="images")
@@ -101,8 +124,14 @@ def build(page: Page) -> None:
         output = gr.JSON(label="result")
 
     def caption(
-        image: str | None, style: str, temperature: float, top_p: float, max_new_tokens: float, seed: float
-    ) -> JSON:
+        request: gr.Request,
+        image: str | None,
+        style: str,
+        temperature: float,
+        top_p: float,
+        max_new_tokens: float,
+        seed: float,
+    ) -> Iterator[JSON]:
         """Describe a picture.
 
         Args:
@@ -114,17 +143,29 @@ def build(page: Page) -> None:
             seed: -1 for a fresh one.
         """
         opened = load_pictures([image])[0]
-        return result_json(engine.caption(opened, style, _settings(temperature, top_p, max_new_tokens, seed)))
+        settings = _settings(temperature, top_p, max_new_tokens, seed)
+        for _, result in stream(request, lambda session: engine.caption_stream(opened, style, settings, session)):
+            yield result_json(result)
 
-    def detect(image: str | None, temperature: float, top_p: float, max_new_tokens: float, seed: float) -> JSON:
+    def detect(
+        request: gr.Request,
+        image: str | None,
+        temperature: float,
+        top_p: float,
+        max_new_tokens: float,
+        seed: float,
+    ) -> Iterator[JSON]:
         """Find the objects in a picture: `objects` holds label, bbox [x, y, w, h] from 0 to 1, and confidence.
 
         Args: as for /caption.
         """
         opened = load_pictures([image])[0]
-        return result_json(engine.detect(opened, _settings(temperature, top_p, max_new_tokens, seed)))
+        settings = _settings(temperature, top_p, max_new_tokens, seed)
+        for _, result in stream(request, lambda session: engine.detect_stream(opened, settings, session)):
+            yield result_json(result)
 
     def answer(
+        request: gr.Request,
         images: list[str] | None,
         question: str,
         history: list[list[str]],
@@ -132,7 +173,7 @@ def build(page: Page) -> None:
         top_p: float,
         max_new_tokens: float,
         seed: float,
-    ) -> JSON:
+    ) -> Iterator[JSON]:
         """Answer a question about one or several pictures.
 
         Args:
@@ -143,11 +184,21 @@ def build(page: Page) -> None:
         """
         opened = load_pictures(images or [])
         turns = _turns(history)
-        return result_json(engine.answer(opened, question, turns, _settings(temperature, top_p, max_new_tokens, seed)))
+        settings = _settings(temperature, top_p, max_new_tokens, seed)
+        for _, result in stream(
+            request, lambda session: engine.answer_stream(opened, question, turns, settings, session)
+        ):
+            yield result_json(result)
 
     def compare(
-        images: list[str] | None, question: str, temperature: float, top_p: float, max_new_tokens: float, seed: float
-    ) -> JSON:
+        request: gr.Request,
+        images: list[str] | None,
+        question: str,
+        temperature: float,
+        top_p: float,
+        max_new_tokens: float,
+        seed: float,
+    ) -> Iterator[JSON]:
         """Compare two to four pictures.
 
         Args:
@@ -156,9 +207,11 @@ def build(page: Page) -> None:
             temperature, top_p, max_new_tokens, seed: as for /caption.
         """
         opened = load_pictures(images or [])
-        return result_json(engine.compare(opened, question, _settings(temperature, top_p, max_new_tokens, seed)))
+        settings = _settings(temperature, top_p, max_new_tokens, seed)
+        for _, result in stream(request, lambda session: engine.compare_stream(opened, question, settings, session)):
+            yield result_json(result)
 
-    def auto(images: list[str] | None, text: str) -> JSON:
+    def auto(request: gr.Request, images: list[str] | None, text: str) -> Iterator[JSON]:
         """Do what a text asks for: route it, then run each task that it asks for.
 
         Args:
@@ -169,13 +222,15 @@ def build(page: Page) -> None:
         """
         opened = load_pictures(images or [])
         route = page.router.route(text, len(opened))
-        results = []
-        if not route.unsure:
-            for job in jobs.plan(engine, route.parts, opened):
-                results.append({"picture": job.picture} | result_json(job.start(Settings(), None).result()))
-        return {"route": route_json(route), "results": results}
+        planned = [] if route.unsure else jobs.plan(engine, route.parts, opened)
+        starts = [lambda session, job=job: job.start(Settings(), session) for job in planned]
+        results: list[JSON] = []
+        yield {"route": route_json(route), "results": results}
+        for number, result in stream(request, *starts):
+            results = [*results[:number], {"picture": planned[number].picture} | result_json(result)]
+            yield {"route": route_json(route), "results": results}
 
-    def route(text: str, n_images: float) -> JSON:
+    def route(text: str, n_images: float) -> Iterator[JSON]:
         """Say which tasks a text asks for, without running them.
 
         Args:
@@ -184,7 +239,7 @@ def build(page: Page) -> None:
 
         Returns the chosen `tasks`, the probability of each task, and `unsure` with a `note` that says why.
         """
-        return route_json(page.router.route(text, int(n_images)))
+        yield route_json(page.router.route(text, int(n_images)))
 
     for function, inputs in (
         (caption, [image, style, *settings]),

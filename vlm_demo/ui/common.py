@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Updates = dict[Any, Any]
-UPDATE_SECONDS = 0.1  # at most ten updates of the page a second
+UPDATE_SECONDS = 0.1  # at most ten updates of the page a second,
+UPDATES = 100  # and about so many of all pages together: in a crowd each update would take time from the model
 RETRY_TEMPERATURE = 0.8  # another wording is wanted, so a greedy setting would be of no use
 
 # Listeners that call the model share one queue; the engine puts its own line behind it.
@@ -43,14 +43,18 @@ class Replaced(Exception):
 class Run:
     """One press of a Run button: the generations behind it, and whether it was stopped."""
 
-    def __init__(self, session: str) -> None:
+    def __init__(self, session: str, everyone: Sized = ()) -> None:
+        """`everyone`: the runs in progress, which share the updates of all pages."""
         self.session = session  # the engine lets sessions take turns
+        self.everyone = everyone
         self.stopped = False
         self.replaced = False
         self._generations: list[Generation] = []
 
     def follow(self, *generations: Generation) -> Iterator[tuple[int, Result]]:
-        """Yield (index, latest result) of generations that run at once, each in turn to its end, ten times a second.
+        """Yield (index, latest result) of generations that run at once, each in turn to its end.
+
+        Ten times a second, or less often in a crowd.
 
         Raises Replaced when another run took over. Whatever ends this early cancels what is still being written.
         """
@@ -59,13 +63,10 @@ class Run:
             if self.stopped:  # Stop was pressed before the model had started
                 self.stop()
             for index, generation in enumerate(generations):
-                shown = 0.0
-                for result in generation:
+                for result in generation.partials(max(UPDATE_SECONDS, len(self.everyone) / UPDATES)):
                     if self.replaced:
                         raise Replaced
-                    if result.finish != "running" or time.monotonic() - shown >= UPDATE_SECONDS:
-                        shown = time.monotonic()
-                        yield index, result
+                    yield index, result
         finally:
             for generation in generations:
                 generation.cancel()
@@ -85,7 +86,7 @@ class Sessions:
 
     def start(self, session: str, tab: str) -> Run:
         """A new run; an older one of the same person on the same tab ends."""
-        run = Run(session)
+        run = Run(session, self._runs)
         with self._lock:
             old = self._runs.get((session, tab))
             self._runs[session, tab] = run
