@@ -9,7 +9,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -52,13 +52,21 @@ def true_boxes(scene: scenes.Scene) -> sv.Detections:
     )
 
 
-def said_boxes(result: Result) -> sv.Detections:
+def said_boxes(result: Result, labels: Sequence[str] = scenes.LABELS) -> sv.Detections:
     """The model's boxes with classes by name; a label that does not exist is class -1 and so always wrong."""
     found = result.parsed.detections
     names = found.data.get("class_name", []) if len(found) else []
-    ids = [scenes.LABELS.index(name) if name in scenes.LABELS else -1 for name in names]
+    ids = [labels.index(name) if name in labels else -1 for name in names]
     confidence = found.confidence if found.confidence is not None else np.ones(len(found))
     return sv.Detections(xyxy=found.xyxy, class_id=np.array(ids, dtype=int), confidence=confidence)
+
+
+def is_json_object(text: str) -> bool:
+    """Whether an answer is strictly valid JSON of an object."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def matches(said: sv.Detections, true: sv.Detections) -> int:
@@ -97,10 +105,7 @@ def measure_scenes(engine: Engine, made: list[scenes.Scene], what: str) -> dict[
     for scene, result in run_all(made, lambda s: engine.detect(picture[s.seed]), f"{what}: detect"):
         found, truth = said_boxes(result), true_boxes(scene)
         hits, said, true = hits + matches(found, truth), said + len(found), true + len(truth)
-        try:
-            valid.append(isinstance(json.loads(result.text), dict))
-        except ValueError:
-            valid.append(False)
+        valid.append(is_json_object(result.text))
         truths.append(truth)
         predictions.append(found)
     for scene, result in run_all(made, lambda s: engine.caption(picture[s.seed]), f"{what}: caption"):

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from train.pictures import write_losses
+
 Losses = dict[str, torch.Tensor]  # "loss" is what is minimised; the others are only reported
 
 
@@ -104,21 +106,5 @@ def run(
 def write_log(folder: Path, history: list[dict[str, float]]) -> None:
     """`log.json` and a plot of every loss over the steps."""
     (folder / "log.json").write_text(json.dumps(history))
-    if not history:
-        return
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 4.5))
-    for name in history[-1]:
-        if name != "step":
-            points = [(entry["step"], entry[name]) for entry in history if name in entry]
-            axes.plot(*zip(*points, strict=True), label=name, linewidth=2.5 if name == "loss" else 1.2)
-    axes.set(xlabel="step", ylabel="loss", yscale="log")
-    axes.grid(alpha=0.3)
-    axes.legend(ncols=2, fontsize=8)
-    figure.tight_layout()
-    figure.savefig(folder / "losses.png", dpi=110)
-    plt.close(figure)
+    if history:
+        write_losses(folder / "losses.png", history)
