@@ -37,9 +37,11 @@ class Generation:
         return self.partials()
 
     def partials(self, interval: float = 0.05) -> Iterator[Result]:
-        """Yield the latest Result whenever it changed, at most every `interval` seconds; the last one is final."""
+        """Yield a Result at once, then whenever it changed, at most every `interval` seconds; the last one is final."""
         request = self._request
         try:
+            if not request.done.is_set():  # the place in line; and a web server can only end what has begun to yield
+                yield self._snapshot()
             while not request.done.is_set():
                 self._scheduler.ensure_alive()
                 changed = request.changed.wait(timeout=0.5)
