@@ -3,7 +3,9 @@
 import base64
 import html
 import math
+import re
 import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -57,7 +59,8 @@ def cards(answers: Mapping[str, Sequence[Answered]]) -> list[Card]:
 
 
 def write_before_after(folder: Path, before: str | Path, after: str | Path, source: "Source", count: int = 6) -> None:
-    """What two checkpoints (folders or Hub names) answer about the same examples: before_after.html and .png."""
+    """What two checkpoints (folders or Hub names) answer about the first `count` examples of a source: a page and a PNG
+    named by the source and its task."""
     answers = {}
     for name, checkpoint in (("before", before), ("after", after)):
         engine = Engine(checkpoint)
@@ -66,8 +69,10 @@ def write_before_after(folder: Path, before: str | Path, after: str | Path, sour
         finally:
             engine.close()
     shown = cards(answers)
-    write_page(folder / "before_after.html", f"Before and after training: {source.name}", {source.name: shown})
-    write_sheet(folder / "before_after.png", shown)
+    if shown:
+        name = "_".join(re.findall(r"\w+", f"before after {answers['after'][0].task} {source.name}"))
+        write_page(folder / f"{name}.html", f"Before and after training: {source.name}", {source.name: shown})
+        write_sheet(folder / f"{name}.png", shown)
 
 
 def write_page(file: Path, title: str, sections: Mapping[str, Sequence[Card]], intro: str = "") -> None:
@@ -153,7 +158,7 @@ def write_feature_magnitude(
         row[0].imshow(image)
         for axis, (name, found) in zip(row[1:], lengths.items(), strict=True):
             grid = found[k].unflatten(0, (math.isqrt(found.shape[1]), -1))  # [side, side]
-            drawn = axis.imshow(grid, cmap="magma", vmin=float(found.min()), vmax=float(found.max()))
+            drawn = axis.imshow(grid.numpy(), cmap="magma", vmin=float(found.min()), vmax=float(found.max()))
             axis.set_title(f"{name}, {grid.shape[0]} x {grid.shape[1]}", fontsize=9)
             figure.colorbar(drawn, ax=axis, fraction=0.046)
     _save(figure, file)
@@ -179,8 +184,10 @@ def _save(figure: "Figure", file: Path) -> None:
     import matplotlib.pyplot as plt
 
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.tight_layout()
-    figure.savefig(file, dpi=110)
+    with warnings.catch_warnings():  # an untrained model writes signs of any alphabet, and the font has few
+        warnings.filterwarnings("ignore", "(?s)Glyph .* missing")
+        figure.tight_layout()
+        figure.savefig(file, dpi=110)
     plt.close(figure)
 
 
@@ -201,7 +208,8 @@ PAGE = """<!doctype html>
 body {{ font: 15px/1.4 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
 section {{ border-top: 1px solid #ccc; padding: .5rem 0 }} h3 {{ font-size: 1rem; color: #666; margin: .3rem 0 }}
 figure {{ display: inline-block; margin: 0 .6rem .3rem 0; vertical-align: top }} figcaption {{ color: #666 }}
-img {{ max-width: 20rem }} dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: .3rem 0 }}
+img {{ max-width: 20rem }}
+dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: .3rem 0 }}
 dt {{ color: #666 }} dd {{ margin: 0 }} pre {{ overflow-x: auto }}
 </style></head><body><h1>{title}</h1>
 {intro}

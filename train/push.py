@@ -14,7 +14,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import httpx
 from huggingface_hub import EvalResult, HfApi, ModelCardData
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
@@ -23,6 +22,7 @@ from benchmarks.measure import table
 from train.evaluate import FIGURES, side_by_side
 from vlm_demo.backends.minivlm import NOVELTY_FILE
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
+from vlm_demo.tasks import TASKS
 
 RUN = "run.json"  # what a training command did
 TASK_TYPES = {"caption": "image-to-text", "detect": "object-detection", "vqa": "visual-question-answering"}
@@ -40,15 +40,16 @@ def prepare(checkpoint: Path, folder: Path, repo: str, licence: str = "other") -
     # vlm_demo.model registers its classes for this: saving copies their code and names it in `auto_map`.
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    for file in [checkpoint / NOVELTY_FILE, checkpoint / FIGURES, checkpoint / RUN, *checkpoint.glob("*.png")]:
+    pictures = [*checkpoint.glob("*.png"), *checkpoint.glob("pictures/*.png")]
+    for file in [checkpoint / NOVELTY_FILE, checkpoint / FIGURES, checkpoint / RUN, *pictures]:
         if file.exists():
             shutil.copy(file, folder / file.name)
     figures, run = (_read(checkpoint / name) for name in (FIGURES, RUN))
     if "evaluation" not in figures and (checkpoint / "README.md").exists():
         shutil.copy(checkpoint / "README.md", folder / "README.md")  # a card with figures of its own
         return
-    pictures = sorted(path.name for path in folder.glob("*.png"))
-    text = card(model, repo, figures.get("evaluation", {}), run, pictures, licence)
+    names = [file.name for file in sorted(pictures)]
+    text = card(model, repo, figures.get("evaluation", {}), run, names, licence)
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
@@ -77,8 +78,8 @@ def card(
         tags=["minivlm"],
         eval_results=results or None,
     )
-    measured = side_by_side({"figure ": evaluation}) if evaluation else "Nothing was measured on this checkpoint yet."
-    recipe = table([{"what": key, "value": _short(value)} for key, value in run.items() if key != "log"])
+    measured = side_by_side({"value": evaluation}) if evaluation else "Nothing was measured on this checkpoint yet."
+    recipe = table(_recipe(run))
     config = model.config
     return CARD.format(
         head=head.to_yaml(),
@@ -97,10 +98,7 @@ def card(
 
 
 def push(folder: Path, repo: str, private: bool) -> str:
-    """Upload; returns the address.
-
-    Raises OSError or httpx.HTTPError where there is no network, no token or no permission.
-    """
+    """Upload; returns the address. Raises what huggingface_hub raises without network, token or permission."""
     api = HfApi()
     address = api.create_repo(repo, private=private, exist_ok=True)
     api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Push model, processor and card")
@@ -111,11 +109,22 @@ def _read(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
-def _short(value: Any) -> str:
-    """A recorded value as one cell of a table."""
-    text = ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-    text = " ".join(text.split()).replace("|", "\\|")
-    return text if len(text) <= 300 else text[:299] + "…"
+def _recipe(run: dict[str, Any]) -> list[dict[str, str]]:
+    """What `run.json` of `train.curriculum` holds, as rows of a table."""
+    rows = {name: value for name, value in run.get("settings", {}).items() if value not in (None, False)}
+    for name, stage in run.get("stages", {}).items():
+        samples = ", ".join(f"{count} of {source}" for source, count in stage["samples"].items())
+        rows[f"stage {name}"] = f"{stage['steps']} steps on {samples}; {stage['seconds']:.0f} s"
+        rows[f"stage {name}: rows that could not be read"] = len(stage["bad_rows"])
+    for name, loss in (run.get("log") or [{}])[-1].items():
+        if name in ("loss", *TASKS):
+            rows[f"last loss, {name}" if name != "loss" else "last loss"] = f"{loss:.3f}"
+    return [{"what": name.replace("_", " "), "value": _cell(value)} for name, value in rows.items()]
+
+
+def _cell(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 CARD = """\
@@ -190,7 +199,9 @@ def main() -> None:
         return
     try:
         print(f"Pushed: {push(folder, args.repo, args.private)}")
-    except (OSError, httpx.HTTPError) as error:  # no network, no token, no permission: all of them are one of these
+    except (
+        Exception
+    ) as error:  # no network, no token, no permission; the HTTP library behind the Hub's has changed before
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SystemExit(
             f"Not pushed: {reason}\nThe folder stays ready. Once you are online and logged in (hf auth login), run the "
