@@ -108,7 +108,7 @@ def test_data_and_splits_that_are_not_there_are_told():
     with pytest.raises(SourceError, match="no task 'captoin'"):
         evaluate.open_data("captoin=icons", "test", 4)
     with pytest.raises(SourceError, match="check the path"):
-        evaluate.open_data("./nowhere", "test", 4)
+        evaluate.open_data("/nowhere/at/all", "test", 4)
 
 
 def test_a_router_is_measured_too(tmp_path, monkeypatch, capsys):
@@ -149,12 +149,13 @@ def test_the_page_shows_pictures_truth_and_answers_and_escapes_them(tmp_path):
 
 def test_before_and_after_on_the_same_examples(checkpoint, tmp_path):
     after = save(tmp_path / "after", seed=1)
-    pictures.write_before_after(tmp_path / "shown", checkpoint, after, Mixed(), count=2)
+    pictures.write_training_pictures(tmp_path / "shown", checkpoint, after, [Mixed()], count=2)
+    assert (tmp_path / "shown" / "features.png").exists()
     page = Page(next((tmp_path / "shown").glob("*.html")).read_text())
     assert [word for word in page.words if word in ("before", "after")].count(
         "before"
     ) == 3  # twice in words, once drawn
-    with Image.open(next((tmp_path / "shown").glob("*.png"))) as sheet:
+    with Image.open(next((tmp_path / "shown").glob("before_after_*.png"))) as sheet:
         assert sheet.height > sheet.width / 4
 
 

@@ -10,7 +10,8 @@
 Two stages in the manner of LLaVA (https://arxiv.org/abs/2304.08485): the projector alone, then all that is not frozen.
 Stopped by Ctrl+C or killed, the same command goes on from the last good checkpoint, with the same batches and losses as
 if it had never stopped. OUT then holds the model with its processor (`python app.py --model OUT`), OUT/untrained the
-model it started from, log.json and losses.png the curves, run.json the settings, bad rows and what did not fit.
+model it started from, log.json and losses.png the curves, run.json the settings, bad rows and what did not fit, and
+OUT/pictures the answers before and after, boxes said and true, and the magnitude of the patch features.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils.logging import disable_progress_bar
 
 from train import checkpoints
@@ -37,11 +39,13 @@ from train.backbones import (
     set_trainable,
 )
 from train.loop import write_log
+from train.pictures import write_training_pictures
 from train.sources import BadRow, Source, SourceError, open_source
 from train.trainer import CannotSave, train
 from vlm_demo.tasks import TASKS
 
 UNTRAINED = "untrained"
+SHOWN = 6  # examples of each source in the pictures
 # Settings that may change between two starts of the same run.
 FREE = {"micro_batch", "cache", "no_cache", "fsdp", "save_every"}
 
@@ -114,6 +118,19 @@ def open_sources(args: argparse.Namespace) -> list[Source]:
     return found
 
 
+def shown_sources(args: argparse.Namespace, sources: list[Source]) -> list[Source]:
+    """What the pictures show: the validation split, or where there is none, what was trained on."""
+    named = [given.partition("=")[2] or given for given in args.data]
+    why = "One file has no splits."
+    try:
+        if not any(Path(name).is_file() for name in named):
+            return open_sources(argparse.Namespace(**{**vars(args), "split": "validation", "samples": 4 * SHOWN}))
+    except SourceError as error:
+        why = str(error)
+    print(f"{why} The pictures show rows that were trained on.")
+    return sources
+
+
 def build(args: argparse.Namespace, sources: list[Source]) -> Pair:
     """The untrained model and its processor, as the arguments ask."""
     torch.manual_seed(args.seed)
@@ -127,46 +144,51 @@ def build(args: argparse.Namespace, sources: list[Source]) -> Pair:
     return from_pretrained_pair(args.vision or vision, args.text or text, **config)
 
 
-def save_model(model: Any, processor: Any, folder: Path) -> None:
-    """Model and processor in `folder`, each file whole or not there."""
+def copy_model(checkpoint: Path, folder: Path) -> None:
+    """Put the model and processor of a checkpoint into `folder`, each file whole or not there, the weights last."""
     partial = folder / "model.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial)
-    processor.save_pretrained(partial)
-    for path in sorted(partial.iterdir(), key=lambda path: path.suffix == ".safetensors"):  # the weights come last
-        if path.suffix != ".py":  # the code lives in vlm_demo/model; train.push adds it for the Hub
-            os.replace(path, folder / path.name)
-    shutil.rmtree(partial)
+    for path in sorted(checkpoint.iterdir(), key=lambda path: path.suffix == ".safetensors"):
+        of_model = path.suffix in (".json", ".jinja", ".safetensors")
+        if of_model and path.name not in (checkpoints.LIST, TRAINER_STATE_NAME):
+            shutil.copyfile(path, partial)
+            os.replace(partial, folder / path.name)
 
 
-def settle(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings of this run, kept in run.json; refuses a folder that holds a run with other settings."""
+def settle(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    """The settings of this run, and whether run.json says that it is finished; refuses the folder of another run."""
     settings = {name: value for name, value in vars(args).items() if name not in FREE | {"out"}}
     path = args.out / "run.json"
-    if path.exists():
-        kept = json.loads(path.read_text())["settings"]
-        other = [
-            f"--{name.replace('_', '-')} {kept.get(name)}" for name in settings if settings[name] != kept.get(name)
-        ]
-        if other:
-            raise ValueError(
-                f"{args.out} holds a run with other settings ({', '.join(other)}): give another --out, or the same."
-            )
-    return settings
+    if not path.exists():
+        return settings, False
+    report = json.loads(path.read_text())
+    kept = report["settings"]
+    other = [f"--{name.replace('_', '-')} {kept.get(name)}" for name in settings if settings[name] != kept.get(name)]
+    if other:
+        raise ValueError(
+            f"{args.out} holds a run with other settings ({', '.join(other)}): give another --out, or the same."
+        )
+    return settings, report.get("finished", False)
 
 
 def run(args: argparse.Namespace) -> None:
     """Every stage that is not done yet."""
     main = int(os.environ.get("RANK", 0)) == 0
     args.out.mkdir(parents=True, exist_ok=True)
-    settings = settle(args)
+    settings, finished = settle(args)
+    if finished:
+        if main:
+            print(f"{args.out} is finished. Give another --out to train once more.")
+        return
     sources = open_sources(args)
     start = args.out / UNTRAINED
     if main:
         if checkpoints.fault(start) is not None:
             partial = args.out / f"{UNTRAINED}.partial"
             partial.mkdir(exist_ok=True)
-            save_model(*build(args, sources), partial)
+            for part in build(args, sources):
+                part.save_pretrained(partial)
+            for code in partial.glob("*.py"):  # the code lives in vlm_demo/model; train.push adds it for the Hub
+                code.unlink()
             checkpoints.seal(partial)
             checkpoints.move_into_place(partial, start)
         write_run(args.out, {"settings": settings})
@@ -182,7 +204,7 @@ def run(args: argparse.Namespace) -> None:
     stages += [("together", parts - frozen, args.epochs, lr)]
     log: list[dict[str, float]] = []
     report: dict[str, Any] = {"settings": settings, "stages": {}}
-    first = 0
+    first, stages_done = 0, []
     for name, trained, epochs, rate in stages:
         if not epochs:
             continue
@@ -209,15 +231,17 @@ def run(args: argparse.Namespace) -> None:
         )
         log += [{**entry, "step": first + entry["step"]} for entry in done.pop("log")]
         first += done["steps"]
+        stages_done.append(checkpoints.last_good(args.out / name))
+        model, processor = from_checkpoint(str(stages_done[-1]))  # whole again, where it was sharded
         report["stages"][name] = done
         if main:
-            write_log(
-                args.out, [{key: entry[key] for key in ("step", "loss", *TASKS) if key in entry} for entry in log]
-            )
+            curves = ("step", "loss", *TASKS)
+            write_log(args.out, [{key: entry[key] for key in curves if key in entry} for entry in log])
             write_run(args.out, report | {"log": log})
-    if main:
-        model.requires_grad_(True)
-        save_model(model.to("cpu"), processor, args.out)
+    if main and stages_done:
+        copy_model(stages_done[-1], args.out)
+        write_training_pictures(args.out / "pictures", start, args.out, shown_sources(args, sources), SHOWN)
+        write_run(args.out, report | {"log": log, "finished": True})
         print(f"Done. Open it: python app.py --model {args.out}   Measure it: python -m train.evaluate {args.out} ...")
 
 

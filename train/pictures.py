@@ -75,6 +75,21 @@ def write_before_after(folder: Path, before: str | Path, after: str | Path, sour
         write_sheet(folder / f"{name}.png", shown)
 
 
+def write_training_pictures(
+    folder: Path, before: str | Path, after: str | Path, sources: Sequence["Source"], count: int = 6
+) -> None:
+    """What a training run did: `write_before_after` of each source, and `features.png` of the trained model."""
+    from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
+
+    for source in sources:
+        write_before_after(folder, before, after, source, count)
+    images = [image for source in sources for example in source.examples(count) for image in example.images]
+    if images:
+        model = MiniVLMForConditionalGeneration.from_pretrained(after).eval()
+        processor = MiniVLMProcessor.from_pretrained(after)
+        write_feature_magnitude(folder / "features.png", model, processor, images[:count])
+
+
 def write_page(file: Path, title: str, sections: Mapping[str, Sequence[Card]], intro: str = "") -> None:
     """One HTML file that needs no other: every card with its pictures, what is true, and what was said."""
     body = []
