@@ -3,6 +3,7 @@
 import pytest
 import torch
 from test_decoding import checkpoint, picture  # noqa: F401
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -14,6 +15,7 @@ from transformers import (
 )
 
 from vlm_demo.backends import lean
+from vlm_demo.backends.graphs import GraphedStep
 from vlm_demo.backends.int8 import Int8
 from vlm_demo.backends.lean import LeanLlama
 from vlm_demo.backends.minivlm import MiniVLMBackend
@@ -120,6 +122,65 @@ def test_int8_elsewhere_is_refused_in_words(checkpoint, monkeypatch):  # noqa: F
     with pytest.raises(EngineError, match="another dtype"):
         small.caption(picture(1))
     small.close()
+
+
+class Operations(TorchDispatchMode):
+    """Records like a CUDA graph: the operations and the memory that they worked on, nothing of the Python around."""
+
+    def __init__(self):
+        super().__init__()
+        self.done = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        output = function(*args, **(kwargs or {}))
+        self.done.append((function, args, kwargs or {}, output))
+        return output
+
+
+def record(function):
+    """What `cuda_graph` does, where there is no GPU: a replay computes into the very tensors of the recording."""
+    with Operations() as operations:
+        output = function()
+
+    def replay():
+        for function, args, kwargs, before in operations.done:
+            again = function(*args, **kwargs)
+            pairs = [(before, again)] if isinstance(before, torch.Tensor) else zip(before, again, strict=True)
+            for old, new in pairs:
+                if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
+                    old.copy_(new)
+        return output
+
+    return replay
+
+
+def test_a_recorded_step_writes_what_generate_writes(engine, monkeypatch):  # noqa: F811
+    def answers():
+        lengths = (3, 30, 9, 140, 21, 2, 17)
+        running = [
+            engine.answer_stream(picture(number), "where?", settings=Settings(max_new_tokens=length))
+            for number, length in enumerate(lengths)
+        ]
+        return [[token.id for token in one.result().tokens] for one in running]
+
+    wanted = answers()
+    decoder = engine.backend._decoder
+    decoder.graphed = GraphedStep(decoder.lean, record)
+    assert answers() == wanted
+    recorded = set(decoder.graphed.recordings)
+    assert recorded and all(rows in (1, 2, 4, 8) and longest in (128, 256) for rows, longest in recorded)
+    replays = [one.replay for one in decoder.graphed.recordings.values()]
+    assert answers() == wanted and set(replays) <= {one.replay for one in decoder.graphed.recordings.values()}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_the_recorded_step_is_used(checkpoint):  # noqa: F811
+    engine = Engine(backend=MiniVLMBackend(checkpoint, "cuda", "float32"))
+    recorded = [engine.caption(picture(number)).text for number in range(3)]
+    assert engine.backend._decoder.graphed.recordings
+    engine.backend._decoder.graphed = None
+    assert [engine.caption(picture(number)).text for number in range(3)] == recorded
+    engine.close()
 
 
 @pytest.fixture

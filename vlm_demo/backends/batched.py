@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from vlm_demo.backends import Row
 from vlm_demo.backends.decoding import sample
+from vlm_demo.backends.graphs import GraphedStep
 from vlm_demo.backends.lean import Dense, LeanLlama
 from vlm_demo.backends.lru import ByteLRU
 from vlm_demo.results import EngineError
@@ -42,6 +43,7 @@ class BatchDecoder:
         self.model, self.end_ids, self.suppressed = model, end_ids, suppressed
         self.lean = LeanLlama(model.model.language_model, model.lm_head, project)
         self.buffer = self.lean.new_buffer()
+        self.graphed = GraphedStep(self.lean) if self.lean.embedding.is_cuda else None
         self.prefixes = ByteLRU(prefix_bytes)
         self.rows: list[Row] = []  # row.state is its place in this list and so its slot
         self.lengths: list[int] = []  # positions written in each slot
@@ -91,10 +93,14 @@ class BatchDecoder:
         rows = sorted(rows, key=lambda row: row.state)
         first = rows[0].state
         starts = self.lengths[first : first + len(rows)]
-        self.buffer.reserve(len(self.rows), max(starts) + 1)
-        embeds = self.lean.embed([[row.steps[-1].id] for row in rows])  # [R, 1, D]
-        hidden = self.lean.forward(embeds, self.buffer, first, starts)
-        sample(self.lean.logits(hidden[:, 0]), rows, self.end_ids, self.suppressed)
+        ids = [row.steps[-1].id for row in rows]
+        if self.graphed is not None and len(rows) == len(self.rows):
+            logits = self.graphed(ids, starts, self.buffer)  # [R, V]
+        else:
+            self.buffer.reserve(len(self.rows), max(starts) + 1)
+            embeds = self.lean.embed([[id] for id in ids])  # [R, 1, D]
+            logits = self.lean.logits(self.lean.forward(embeds, self.buffer, first, starts)[:, 0])
+        sample(logits, rows, self.end_ids, self.suppressed)
         for row in rows:
             self.lengths[row.state] += 1
 

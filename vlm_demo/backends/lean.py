@@ -2,7 +2,7 @@
 
 `generate()` on a small model spends more time on bookkeeping than on numbers. Here the projections that read the same
 input are one matrix (q, k and v; gate and up), all rows share one preallocated buffer of keys and values, and a layer
-is about twenty calls of torch. Everything is plain eager torch; nothing is compiled.
+is about twenty calls of torch. Everything is plain eager torch; on a GPU, `graphs.py` records it.
 """
 
 from __future__ import annotations
@@ -150,14 +150,26 @@ class LeanLlama:
             first: The rows sit in the slots from this one on, which are reserved up to the last position.
             starts: For each row, how many positions its slot holds already.
         """
-        rows, count, width = x.shape
-        heads, kv_heads, head_dim = self.heads, self.kv_heads, self.head_dim
+        count = x.shape[1]
         longest = max(starts) + count
+        self.reach(longest)
         positions = torch.tensor(starts, device=x.device)[:, None] + torch.arange(count, device=x.device)  # [R, T]
+        alike = count == 1 and len(set(starts)) == 1  # then everyone may look everywhere
+        return self.run(x, buffer, first, positions, longest, masked=not alike)
+
+    def reach(self, longest: int) -> None:
+        """Make rotations for so many positions."""
         if longest > len(self.rotations):
             self.rotations = self._rotations(2 * longest)
+
+    def run(
+        self, x: torch.Tensor, buffer: KeyValues, first: int, positions: torch.Tensor, longest: int, masked: bool
+    ) -> torch.Tensor:
+        """What `forward` does, for `positions` `[R, T]` below `longest`. Its shapes depend on no tensor's content."""
+        rows, count, width = x.shape
+        heads, kv_heads, head_dim = self.heads, self.kv_heads, self.head_dim
         rotation = self.rotations[positions.flatten()][:, None]  # [R*T, 1, head_dim / 2]
-        mask = self._mask(starts, positions, longest, x.dtype)
+        mask = self._mask(positions, longest, x.dtype) if masked else None
 
         slots = buffer.data.shape[1:3]
         index = positions + slots[1] * torch.arange(first, first + rows, device=x.device)[:, None]
@@ -194,12 +206,8 @@ class LeanLlama:
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=shared)
         return mixed.transpose(1, 2).reshape(rows * mixed.shape[2], -1)
 
-    def _mask(
-        self, starts: list[int], positions: torch.Tensor, longest: int, dtype: torch.dtype
-    ) -> torch.Tensor | None:
-        """What to add to the scores `[R, 1, T, L]`: -inf where a token must not look; None if it may look anywhere."""
-        if positions.shape[1] == 1 and len(set(starts)) == 1:
-            return None
+    def _mask(self, positions: torch.Tensor, longest: int, dtype: torch.dtype) -> torch.Tensor:
+        """What to add to the scores `[R, 1, T, L]`: -inf where a token at its position `[R, T]` must not look."""
         hidden = torch.arange(longest, device=positions.device) > positions[..., None]  # [R, T, L]
         return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)[:, None]
 
