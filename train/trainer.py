@@ -181,6 +181,8 @@ def train(
         seed=seed,
         data_seed=seed,
     )
+    if fsdp and args.device.type == "cpu":
+        raise ValueError("--fsdp shards over GPUs, and there is none here: leave it out.")
     if args.n_gpu > 1:
         raise ValueError(f"There are {args.n_gpu} GPUs: start with torchrun --nproc_per_node {args.n_gpu} -m ...")
     per_round = micro_batch * args.world_size
