@@ -9,7 +9,7 @@ import torch
 
 from tests.tiny import tiny_config, tiny_model
 from train import drawings, loop, packing, vision
-from train.multitask import batch_losses
+from train.multitask import Probe, batch_losses
 from vlm_demo import scenes
 from vlm_demo.model import MiniVLMProcessor
 
@@ -100,21 +100,47 @@ def test_words_of_the_world_are_one_token_each(steps, processor):
 def test_a_branch_does_not_see_another_branch(processor):
     """Changing one question must not change the loss of the others."""
     config = tiny_config(processor)
-    config.image_seq_length = packing.IMAGE_SEQ_LENGTH
+    config.image_seq_length = config.vision_seq_length = packing.IMAGE_SEQ_LENGTH
     config.text_config.vocab_size = len(processor.tokenizer)
     model = tiny_model(config)
     model.model.language_model.set_attn_implementation("eager")  # as training does
     channels = model.model.projector.linear_1.in_features
     features = np.zeros((1, packing.IMAGE_SEQ_LENGTH, channels), np.int16)
-    maker = packing.Steps(processor, {})
+    maker, probe = packing.Steps(processor, {}), Probe(config.text_config.hidden_size)
     scene = scenes.make_scene(4)
     found = scene.questions()
 
     def losses(second):
         branches = [packing.Branch([("vqa", qa)], kind) for qa, kind in ((found[0], "vqa"), (second, "which"))]
-        _, _, totals, _ = batch_losses(model, maker.batch([(branches, list(features), (scene,))]))
+        _, _, totals, _ = batch_losses(model, probe, maker.batch([packing.Group(branches, list(features), (scene,))]))
         return dict(zip(packing.KINDS, totals.tolist(), strict=True))
 
     one, two = losses(found[1]), losses(found[-1])
     assert one["vqa"] == pytest.approx(two["vqa"], rel=1e-3)
     assert one["which"] != pytest.approx(two["which"], rel=1e-3)
+
+
+def test_a_step_marks_what_changed_and_which_picture_each_object_is_in(processor):
+    pair = next(pair for pair in map(drawings.group, ["pairs"] * 50, range(50)) if pair.change_text.endswith("added."))
+    added = next(change.after for change in pair.changes if change.kind == "added")
+    blank = [np.zeros((packing.IMAGE_SEQ_LENGTH, 1), np.int16)] * 2
+    maker = packing.Steps(processor, {})
+    group = packing.Group(packing.pair_branches(pair, random.Random(0)), blank, pair.scenes, packing.marks_of(pair))
+    told = maker.objects([packing.Group([], blank[:1], pair.scenes[:1]), group])
+    first, second = (len(scene.objects) for scene in pair.scenes)
+    assert told["numbers"].tolist() == [0] * 2 * first + [1] * second
+    changed = {tuple(row[:2]): row[2] for row in told["changes"].tolist()}  # (picture, cell) -> what happened
+    assert changed[2, packing.cell_of(added)] == 1 + scenes.several.KINDS.index("added")
+    assert set(changed) >= {(2, packing.cell_of(item)) for item in pair.scenes[1].objects}
+    asked = {branch.turns[0][1].answer for branch in group.branches if branch.kind == "changes"}
+    assert asked and pair.change_text in {branch.turns[0][1].answer for branch in group.branches}
+
+
+def test_questions_after_one_kind_of_change_are_true():
+    for seed in range(40):
+        pair = scenes.make_pair(seed)
+        answers = {qa.kind: qa.answer for qa in pair.questions(seed)}
+        for kind in scenes.several.KINDS:
+            told = [change.text for change in pair.changes if change.kind == kind]
+            assert answers[f"what was {kind}"] == (" ".join(told) or scenes.several.ASKED[kind][1])
+        assert answers["are they same"] == ("no" if pair.changes else "yes")

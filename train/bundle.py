@@ -1,6 +1,6 @@
 """Makes the bundled checkpoint of what was trained: python -m train.bundle [--run runs/multitask] [--scenes 1000]
 
-Joins the trained parts, fits the novelty score (is a picture from outside the model's world?), measures quality through
+Takes the trained model, fits the novelty score (is a picture from outside the model's world?), measures quality through
 the app's own engine, and writes everything with a model card to checkpoints/minivlm-icons.
 """
 
@@ -9,13 +9,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import ResNetModel
 
 from benchmarks.quality import measure
 from train import drawings, features
-from train.multitask import make_model, make_processor
 from vlm_demo.backends.minivlm import NOVELTY_FILE, novelty_score, pool_features
 from vlm_demo.engine import Engine
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
@@ -24,9 +23,9 @@ TARGET = Path("checkpoints/minivlm-icons")
 OUTSIDE_QUANTILE = 0.995  # share of fresh scenes that must count as inside
 
 
-def fit_novelty(maps: dict[str, list]) -> dict[str, torch.Tensor]:
+def fit_novelty(maps: list[np.ndarray]) -> dict[str, torch.Tensor]:
     """Mean, whitening and threshold of the pooled features of the drawn pictures; see `novelty_score`."""
-    pictures = torch.cat([torch.from_numpy(part).view(torch.bfloat16).flatten(0, 1) for part in maps["scenes"][:12]])
+    pictures = torch.cat([torch.from_numpy(part).view(torch.bfloat16).flatten(0, 1) for part in maps])
     pooled = pool_features(pictures)  # [P, 2C]
     fit, held = pooled[:-2000], pictures[-2000:]
     mean = fit.mean(0)
@@ -38,18 +37,7 @@ def fit_novelty(maps: dict[str, list]) -> dict[str, torch.Tensor]:
     return {"mean": mean, "whitening": whitening, "threshold": threshold}
 
 
-def assemble(run: Path, encoder: Path) -> tuple[MiniVLMForConditionalGeneration, MiniVLMProcessor, int]:
-    """Model and processor with the weights of the last save of a run, and its step."""
-    processor = make_processor()
-    model = make_model(processor, ResNetModel.from_pretrained(encoder))
-    state = torch.load(run / "last.pt", map_location="cpu", weights_only=True)
-    model.model.projector.load_state_dict(state["modules"]["projector"])
-    model.model.language_model.load_state_dict(state["modules"]["language_model"])
-    model.tie_weights()
-    return model.eval(), processor, state["step"]
-
-
-def card(figures: dict, vision: dict, step: int, parameters: int, size: int) -> str:
+def card(figures: dict, step: int, note: str, parameters: int, size: int) -> str:
     """The model card, with the measured figures."""
     n = figures["n"]
     rows = [
@@ -68,7 +56,7 @@ def card(figures: dict, vision: dict, step: int, parameters: int, size: int) -> 
     kinds = "\n".join(
         f"| {kind} | {entry['accuracy']:.1%} | {entry['n']} |" for kind, entry in figures["vqa_by_kind"].items()
     )
-    held = figures["heldout"]
+    held, vision = figures["heldout"], figures["vision"]
     return f"""---
 license: apache-2.0
 library_name: transformers
@@ -105,7 +93,7 @@ detection F1 {held["heldout"]["detection_f1"]:.3f} against {held["seen"]["detect
 
 Vision encoder: `python -m train.vision`; scored at each object's centre over {vision["scenes"]} unseen scenes: class
 {vision["class"]:.2%}, colour {vision["colour"]:.2%}, mean IoU {vision["iou"]:.3f}. Projector and language model,
-encoder frozen: `python -m train.multitask`, {step} steps. The curves are in `losses.png`.
+encoder frozen: `python -m train.multitask`, {step:,} steps. The curves are in `losses.png`.{note and " " + note}
 
 ## Limits
 
@@ -121,27 +109,31 @@ def main() -> None:
     """Assemble, fit, measure, describe."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=Path("runs/multitask"))
-    parser.add_argument("--encoder", type=Path, default=Path("runs/vision/encoder"))
     parser.add_argument("--target", type=Path, default=TARGET)
     parser.add_argument("--scenes", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--note", default="", help="what else the card should say of the training")
     args = parser.parse_args()
-    model, processor, step = assemble(args.run, args.encoder)
+    # The encoder's scores come from its training; where only its weights are left, the last bundle still knows them.
+    scores, figures_file = Path("runs/vision/figures.json"), args.target / "figures.json"
+    vision = json.loads(scores.read_text()) if scores.exists() else json.loads(figures_file.read_text())["vision"]
+    model = MiniVLMForConditionalGeneration.from_pretrained(args.run / "model")
+    processor = MiniVLMProcessor.from_pretrained(args.run / "model")
     args.target.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(args.target)
     processor.save_pretrained(args.target)
     for copy in args.target.glob("*.py"):  # the code lives in vlm_demo/model; train.push adds it for the Hub
         copy.unlink()
-    maps = {"scenes": features.compute(args.encoder, "scenes", 12 * drawings.CHUNK)}
+    maps = features.compute(model.model.vision_tower.eval(), "scenes", 12 * drawings.CHUNK)
     save_file(fit_novelty(maps), args.target / NOVELTY_FILE)
     shutil.copy(args.run / "losses.png", args.target / "losses.png")
     size = sum(path.stat().st_size for path in args.target.glob("*.safetensors"))
+    step = json.loads((args.run / "log.json").read_text())[-1]["step"]
     engine = Engine(args.target)
-    figures = measure(engine, args.scenes, args.seed)
+    figures = {**measure(engine, args.scenes, args.seed), "vision": vision}
     engine.close()
-    vision = json.loads((args.encoder.parent / "figures.json").read_text())
-    (args.target / "figures.json").write_text(json.dumps(figures, indent=2))
-    (args.target / "README.md").write_text(card(figures, vision, step, model.num_parameters(), size))
+    figures_file.write_text(json.dumps(figures, indent=2))
+    (args.target / "README.md").write_text(card(figures, step, args.note, model.num_parameters(), size))
 
 
 if __name__ == "__main__":

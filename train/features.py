@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from tqdm import tqdm
 from transformers import ResNetModel
 
@@ -17,20 +16,23 @@ from train import drawings
 from train.vision import to_pixels
 
 
-def folder_of(encoder_folder: Path) -> Path:
+def folder_of(encoder: ResNetModel) -> Path:
     """Where the features of this encoder are kept."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(load_file(encoder_folder / "model.safetensors").items()):
-        digest.update(name.encode() + tensor.numpy().tobytes())
+    for name, tensor in sorted(encoder.state_dict().items()):
+        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
     return Path("runs/features") / digest.hexdigest()[:16]
 
 
 @torch.inference_mode()
-def compute(encoder_folder: Path, kind: str, count: int) -> list[np.ndarray]:
-    """Memory maps [CHUNK, pictures, N, C] of bfloat16 (kept as int16) for the first `count` groups of a kind."""
-    folder = folder_of(encoder_folder)
+def compute(encoder: ResNetModel, kind: str, count: int) -> list[np.ndarray]:
+    """Memory maps [CHUNK, pictures, N, C] of bfloat16 (kept as int16) for the first `count` groups of a kind.
+
+    `encoder` must be in evaluation mode.
+    """
+    folder = folder_of(encoder)
     folder.mkdir(parents=True, exist_ok=True)
-    encoder = None
+    encoder = encoder.to(memory_format=torch.channels_last)
     paths = []
     for chunk, pictures in enumerate(
         tqdm(drawings.open_drawings(kind, count), desc=f"features of {kind}", unit="file")
@@ -39,8 +41,6 @@ def compute(encoder_folder: Path, kind: str, count: int) -> list[np.ndarray]:
         paths.append(path)
         if path.exists():
             continue
-        if encoder is None:
-            encoder = ResNetModel.from_pretrained(encoder_folder).eval().to(memory_format=torch.channels_last)
         flat = pictures.reshape(-1, drawings.SIZE, drawings.SIZE, 3)
         parts = []
         for at in range(0, len(flat), 250):

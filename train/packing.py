@@ -5,7 +5,7 @@ mask lets each see the picture and itself only, so a row teaches what a dozen se
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -13,20 +13,24 @@ from torch.utils.data import Dataset
 
 from train import drawings
 from vlm_demo.model import MiniVLMProcessor
-from vlm_demo.scenes import COLORS, LABELS, QA, Scene
+from vlm_demo.scenes import COLORS, LABELS, QA, Pair, Scene, SceneObject
 from vlm_demo.scenes.language import plural
+from vlm_demo.scenes.several import KINDS as CHANGES
 from vlm_demo.scenes.several import selection_questions
 from vlm_demo.scenes.world import detections_json
 from vlm_demo.tasks import TASKS
 
 IMAGE_SEQ_LENGTH = 64
 # Weight of one answer in the loss.
-WEIGHTS = {"caption": 4.0, "detect": 8.0, "named": 3.0, "vqa": 1.0, "compare": 4.0, "which": 1.0}
+WEIGHTS = {"caption": 4.0, "detect": 8.0, "named": 3.0, "vqa": 1.0, "relation": 1.0}
+WEIGHTS |= {"change": 4.0, "boxes": 4.0, "changes": 1.0, "which": 1.0}
 KINDS = tuple(WEIGHTS)
 # Questions that the model learns at once are asked less often than those that must find a named thing first.
 EASY = ("which is leftmost", "which is rightmost", "which is highest", "which is lowest", "which is biggest")
 EASY += ("which is smallest", "where is this", "how many in all", "cannot know")
-ROWS = {"scenes": 20, "pairs": 7, "stories": 2, "selections": 2}  # rows of each kind in one step
+RELATIONS = 6  # more questions such as "is the cat left of the dog?" for a scene: the last thing that is learned
+ROWS = {"scenes": 12, "pairs": 10, "stories": 2, "selections": 5}  # rows of each kind in one step
+UNCHANGED = -1  # mark of an object that is in both pictures
 
 
 @dataclass
@@ -35,6 +39,19 @@ class Branch:
 
     turns: list[tuple[str, QA]]  # (task, question and answer)
     kind: str
+
+
+@dataclass
+class Group:
+    """One row: branches, the features of its pictures, their scenes, and what a probe should see in them.
+
+    `marks` are (number of the picture from 0, object, index of the change that put it there or UNCHANGED).
+    """
+
+    branches: list[Branch]
+    pictures: list[np.ndarray]
+    scenes: tuple[Scene, ...]
+    marks: list[tuple[int, SceneObject, int]] = field(default_factory=list)
 
 
 def sample_questions(found: list[QA], count: int, rng: random.Random) -> list[QA]:
@@ -68,7 +85,7 @@ def about_image(qa: QA, number: int, rng: random.Random) -> QA:
 
 
 def scene_branches(scene: Scene, rng: random.Random) -> list[Branch]:
-    """One caption, one detection, boxes of one thing, ten questions and a conversation."""
+    """One caption, one detection, boxes of one thing, many questions and two conversations."""
     style = rng.choices(list(TASKS["caption"].prompts), weights=(50, 30, 20))[0]
     variant = rng.choice((0, 0, 0, 1, 2))
     prompt = TASKS["caption"].prompts[style] if style != "brief" or rng.random() < 0.8 else ""
@@ -77,23 +94,64 @@ def scene_branches(scene: Scene, rng: random.Random) -> list[Branch]:
         Branch([("detect", QA("", scene.detections_json(), ""))], "detect"),
         Branch([("detect", boxes_of(scene, rng))], "named"),
     ]
-    asked = sample_questions(scene.questions(rng.getrandbits(40)), 10, rng)
-    branches += [Branch([("vqa", qa)], "vqa") for qa in asked]
-    branches.append(Branch([("vqa", qa) for qa in scene.chat(rng.getrandbits(40))], "vqa"))
+    found = scene.questions(rng.getrandbits(40))
+    branches += [Branch([("vqa", qa)], "vqa") for qa in sample_questions(found, 8, rng)]
+    # Two drawings of the questions name the same two things in either order, with the opposite answer.
+    relations = [qa for qa in found + scene.questions(rng.getrandbits(40)) if qa.kind.startswith("is it")]
+    rng.shuffle(relations)
+    branches += [Branch([("vqa", qa)], "relation") for qa in relations[:RELATIONS]]
+    branches += [Branch([("vqa", qa) for qa in scene.chat(rng.getrandbits(40))], "vqa") for _ in range(2)]
     return branches
 
 
-def several_branches(members: tuple[Scene, ...], told: list[tuple[str, str]], rng: random.Random) -> list[Branch]:
-    """What changed or happens (`told`: prompt and answer), which-image questions, and questions about one of them."""
-    branches = [Branch([("compare", QA(prompt, answer, ""))], "compare") for prompt, answer in told]
-    which = selection_questions(members, rng)
-    branches += [Branch([("compare", qa)], "which") for qa in sample_questions(which, 4, rng)]
-    for _ in range(4):
+def several_branches(members: tuple[Scene, ...], rng: random.Random, which: int = 4, about: int = 2) -> list[Branch]:
+    """`which` questions of the form "which image ...?", and `about` questions about one of the pictures."""
+    found = selection_questions(members, rng)
+    by_kind = sample_questions(found, 4, rng)
+    more = rng.sample(found, min(len(found), which))
+    branches = [Branch([("compare", qa)], "which") for qa in dict.fromkeys(by_kind + more)][:which]
+    for _ in range(about):
         number = rng.randint(1, len(members))
         found = members[number - 1].questions(rng.getrandbits(40))
         qa = rng.choice([qa for qa in found if qa.kind != "cannot know"])
         branches.append(Branch([("vqa", about_image(qa, number, rng))], "vqa"))
     return branches
+
+
+def pair_branches(pair: Pair, rng: random.Random) -> list[Branch]:
+    """What changed, in words and in boxes, and questions after single kinds of change."""
+    prompts = TASKS["compare"].prompts
+    wording = rng.choice(
+        (
+            prompts["change"],
+            prompts["change"],
+            "What is different?",
+            "Spot the difference.",
+            "What has changed between the images?",
+        )
+    )
+    asked = pair.questions(rng.getrandbits(40))
+    happened = [qa for qa in asked if qa.answer in pair.change_text]
+    single = [*rng.sample(happened, min(len(happened), 1)), *rng.sample(asked, 2)]
+    return [
+        Branch([("compare", QA(wording, pair.change_text, ""))], "change"),
+        Branch([("compare", QA(prompts["boxes"], pair.boxes_json, ""))], "boxes"),
+        *[Branch([("compare", qa)], "changes") for qa in dict.fromkeys(single)],
+    ]
+
+
+def marks_of(pair: Pair) -> list[tuple[int, SceneObject, int]]:
+    """What a probe should see in the second picture: each object old or new, and the place of one that is gone."""
+    new = {change.after: CHANGES.index(change.kind) for change in pair.changes if change.after}
+    gone = [change for change in pair.changes if change.kind in ("removed", "moved")]
+    marks = [(1, item, new.get(item, UNCHANGED)) for item in pair.scenes[1].objects]
+    return marks + [(1, change.before, CHANGES.index(change.kind)) for change in gone]
+
+
+def cell_of(item: SceneObject) -> int:
+    """The picture token over an object's centre."""
+    side = round(IMAGE_SEQ_LENGTH**0.5)
+    return int(item.center[1] * side) * side + int(item.center[0] * side)
 
 
 def _words() -> list[str]:
@@ -123,36 +181,27 @@ class Steps(Dataset):
         rng = random.Random(f"step {step}")
         return [self.batch([self.row(kind, rng) for _ in range(count)]) for kind, count in ROWS.items()]
 
-    def row(self, kind: str, rng: random.Random) -> tuple[list[Branch], list[np.ndarray], tuple[Scene, ...]]:
-        """The branches of one row, its pictures' features, and its scenes."""
+    def row(self, kind: str, rng: random.Random) -> Group:
+        """One row of a kind."""
         if kind == "selections":
             picks = [rng.randrange(len(self.maps["scenes"]) * drawings.CHUNK) for _ in range(rng.randint(2, 4))]
             members = tuple(drawings.group("scenes", index) for index in picks)
             pictures = [self.maps["scenes"][i // drawings.CHUNK][i % drawings.CHUNK, 0] for i in picks]
-            return several_branches(members, [], rng), pictures, members
+            return Group(several_branches(members, rng, which=10), pictures, members)
         index = rng.randrange(len(self.maps[kind]) * drawings.CHUNK)
         pictures = list(self.maps[kind][index // drawings.CHUNK][index % drawings.CHUNK])
         made = drawings.group(kind, index)
         if kind == "scenes":
-            return scene_branches(made, rng), pictures, (made,)
-        prompts = TASKS["compare"].prompts
+            return Group(scene_branches(made, rng), pictures, (made,))
         if kind == "stories":
-            return several_branches(made.scenes, [(prompts["story"], made.text)], rng), pictures, made.scenes
-        wording = rng.choice(
-            (
-                prompts["change"],
-                prompts["change"],
-                "What is different?",
-                "Spot the difference.",
-                "What has changed between the images?",
-            )
-        )
-        told = [(wording, made.change_text), (prompts["boxes"], made.boxes_json)]
-        return several_branches(made.scenes, told, rng), pictures, made.scenes
+            told = Branch([("compare", QA(TASKS["compare"].prompts["story"], made.text, ""))], "change")
+            return Group([told, *several_branches(made.scenes, rng)], pictures, made.scenes)
+        branches = [*pair_branches(made, rng), *several_branches(made.scenes, rng)]
+        return Group(branches, pictures, made.scenes, marks_of(made))
 
-    def batch(self, rows: list[tuple[list[Branch], list[np.ndarray], tuple[Scene, ...]]]) -> dict[str, torch.Tensor]:
+    def batch(self, rows: list[Group]) -> dict[str, torch.Tensor]:
         """Rows padded to the longest: ids, positions, block mask, labels, and each label's share of the loss."""
-        packed = [self.pack(branches, len(pictures)) for branches, pictures, _ in rows]
+        packed = [self.pack(row.branches, len(row.pictures)) for row in rows]
         # Few different lengths: oneDNN prepares a kernel for each new shape, which costs more than it computes.
         length = -(-max(len(ids) for ids, *_ in packed) // 32) * 32
         size = len(packed)
@@ -167,7 +216,7 @@ class Steps(Dataset):
         same = (block[:, :, None] == block[:, None, :]) | (block[:, None, :] == 0)  # [B, T, T]
         mask = same & torch.ones(length, length, dtype=torch.bool).tril() & (block >= 0)[:, None, :]
         mask |= torch.eye(length, dtype=torch.bool)  # padding sees itself: no row of the softmax is empty
-        pictures = torch.from_numpy(np.stack([p for _, group, _ in rows for p in group])).view(torch.bfloat16)
+        pictures = torch.from_numpy(np.stack([p for row in rows for p in row.pictures])).view(torch.bfloat16)
         return {
             "input_ids": ids,
             "labels": labels,
@@ -177,15 +226,31 @@ class Steps(Dataset):
             "image_features": pictures,  # [pictures of all rows, N, C]
             "weights": weights,
             "kinds": kinds,
-            **self.named_cells([scene for _, _, members in rows for scene in members]),
+            **self.objects(rows),
         }
 
-    def named_cells(self, members: list[Scene]) -> dict[str, torch.Tensor]:
-        """For each object: picture and cell of its centre [K, 2], and the tokens of its label and colour [K, 4]."""
-        found = [(k, item) for k, scene in enumerate(members) for item in scene.objects]
-        side = round(IMAGE_SEQ_LENGTH**0.5)
-        cells = [(k, int(item.center[1] * side) * side + int(item.center[0] * side)) for k, item in found]
-        return {"cells": torch.tensor(cells), "words": torch.tensor([self.words[item.name] for _, item in found])}
+    def objects(self, rows: list[Group]) -> dict[str, torch.Tensor]:
+        """What training tells about single picture tokens.
+
+        For each object: picture and cell of its centre `cells` [K, 2], the tokens of its label and colour `words`
+        [K, 4], and the number of its picture in the row `numbers` [K]. For each object of a second picture: picture,
+        cell and what happened to it `changes` [M, 3].
+        """
+        cells, words, numbers, changes = [], [], [], []
+        first = 0  # picture of the batch with which the row begins
+        for row in rows:
+            for number, scene in enumerate(row.scenes):
+                cells += [(first + number, cell_of(item)) for item in scene.objects]
+                words += [self.words[item.name] for item in scene.objects]
+                numbers += [number] * len(scene.objects)
+            changes += [(first + number, cell_of(item), change + 1) for number, item, change in row.marks]
+            first += len(row.pictures)
+        return {
+            "cells": torch.tensor(cells),
+            "words": torch.tensor(words),
+            "numbers": torch.tensor(numbers),
+            "changes": torch.tensor(changes, dtype=torch.long).reshape(-1, 3),
+        }
 
     def pack(self, branches: list[Branch], n_images: int) -> tuple[list, ...]:
         """Prefix (block 0) and branches (blocks 1, 2, ...) in one row; a branch counts positions from the prefix on."""

@@ -22,6 +22,30 @@ from .world import (
 )
 
 KINDS = ("added", "removed", "moved", "recoloured", "replaced", "setting")
+# How one asks after each kind of change, and the answer where there is none of it.
+ASKED: dict[str, tuple[tuple[str, ...], str]] = {
+    "added": (
+        ("What was added?", "What is new?", "What is new in image 2?", "Was anything added?"),
+        "Nothing was added.",
+    ),
+    "removed": (
+        ("What was removed?", "What is missing?", "What is missing in image 2?", "Was anything removed?"),
+        "Nothing was removed.",
+    ),
+    "moved": (("What moved?", "What was moved?", "Which object moved?", "Did anything move?"), "Nothing moved."),
+    "recoloured": (
+        ("What changed its colour?", "Which object changed colour?", "Did anything change its colour?"),
+        "Nothing changed its colour.",
+    ),
+    "replaced": (
+        ("What was replaced?", "Which object was replaced?", "Was anything replaced?"),
+        "Nothing was replaced.",
+    ),
+    "setting": (
+        ("Did the setting change?", "How did the setting change?", "What happened to the background?"),
+        "The setting did not change.",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +75,17 @@ class Pair:
         """Boxes of the changes on both pictures, in the model's own language."""
         found = [(c.before, 1) for c in self.changes if c.before] + [(c.after, 2) for c in self.changes if c.after]
         return detections_json([item for item, _ in found], [image for _, image in found])
+
+    def questions(self, seed: int) -> list[QA]:
+        """Questions about one kind of change each, most of them about what did not happen."""
+        rng = random.Random(f"changes {seed}")
+        found = []
+        for kind, (wordings, nothing) in ASKED.items():
+            said = " ".join(change.text for change in self.changes if change.kind == kind)
+            found.append(QA(rng.choice(wordings), said or nothing, f"what was {kind}"))
+        same = "no" if self.changes else "yes"
+        found.append(QA(rng.choice(("Are the images the same?", "Are both pictures the same?")), same, "are they same"))
+        return found
 
 
 @dataclass(frozen=True)
