@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Shape:
     dtype: torch.dtype
     tokens: int
     tutorial_tokens: int
+    device: str = "cpu"
 
 
 def bundled_model() -> MiniVLMForConditionalGeneration:
@@ -89,25 +90,25 @@ class Bench:
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        self.model = shape.make().to(shape.dtype).eval()
+        self.model = shape.make().to(shape.device, shape.dtype).eval()
         self.model.generation_config.eos_token_id = None  # every way writes the same number of tokens
         image = self.model.config.image_token_id
         self.banned = self.model.generation_config.suppress_tokens or []
         patches = self.model.config.image_seq_length
         self.ids = [1, *[image] * patches, *range(TEXT, TEXT + QUESTION)]
         self.prefix = 1 + patches
-        self.pixels = torch.rand(1, 3, shape.side, shape.side)
+        self.pixels = torch.rand(1, 3, shape.side, shape.side).to(shape.device, shape.dtype)
         with torch.inference_mode():
             self.features = self.model.get_vision_features(self.pixels)  # [1, N, C]
         self.written: dict[str, list[int]] = {}
         self.decoders = {"ours": BatchDecoder(self.model, set(), self.banned)}
-        if Int8.available():
+        if Int8.available() and shape.device == "cpu":
             self.decoders["ours, int8"] = BatchDecoder(self.model, set(), self.banned, project=Int8)
 
     @torch.inference_mode()
     def tutorial(self) -> float:
         """Everything anew for each token but the picture. Seconds a token."""
-        ids = torch.tensor([self.ids])
+        ids = torch.tensor([self.ids], device=self.shape.device)
         count = self.shape.tutorial_tokens
 
         def write() -> None:
@@ -122,7 +123,7 @@ class Bench:
 
     def generate(self, name: str, **options: Any) -> float:
         """transformers' own loop. Seconds a token."""
-        ids = torch.tensor([self.ids])
+        ids = torch.tensor([self.ids], device=self.shape.device)
 
         def write() -> None:
             text = self.model.generate(
@@ -245,12 +246,18 @@ def main() -> None:
     args = parser.parse_args()
     tokens, few, rounds, rows = (24, 2, 3, [1, 8, 32]) if args.quick else (64, 8, 7, [1, 8, 32])
     sections: dict[str, list[dict[str, Any]]] = {}
-    for shape in (
+    shapes = [
         Shape("bundled model, float32", bundled_model, 128, torch.float32, tokens, 4 * few),
         Shape("ViT-Base + SmolLM-135M, bfloat16", large_model, 224, torch.bfloat16, tokens // 2, few),
-    ):
-        large = shape.make is large_model
-        figures = measure(shape, rounds, rows[:2] if large and args.quick else rows)
+    ]
+    if torch.cuda.is_available():
+        shapes += [
+            replace(shape, name=f"{shape.name.split(',')[0]}, bfloat16 on the GPU", dtype=torch.bfloat16, device="cuda")
+            for shape in shapes
+        ]
+    for shape in shapes:
+        slow = args.quick and shape.make is large_model and shape.device == "cpu"
+        figures = measure(shape, 2 if slow else rounds, rows[:2] if slow else rows)
         report(figures, None)
         sections |= figures
     if args.json:
