@@ -6,6 +6,7 @@ python app.py --port 7860
 import argparse
 import logging
 import os
+import signal
 import threading
 
 from vlm_demo.engine import Engine, get_engine
@@ -34,8 +35,9 @@ def preload(engine: Engine) -> None:
 
 
 def main() -> None:
-    """Serve the page until Ctrl+C."""
+    """Serve the page until Ctrl+C, or until a container is told to stop."""
     flags = read_flags()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     engine = get_engine(lambda: Engine(flags.model, flags.device))
     demo = build_app(engine)
     where = {"server_name": flags.host, "server_port": flags.port, "share": flags.share}
