@@ -42,7 +42,7 @@ def open_rows(name: str, split: str = "train", samples: int | None = None, strea
 
 
 def _load(name: str, split: str, streaming: bool) -> Dataset | IterableDataset:
-    kind, files = _local_files(Path(name), split)
+    kind, files = _local_files(name, split)
     if files:
         # A damaged file among several costs its own rows only; datasets names it in a warning.
         options: dict[str, Any] = {"on_bad_files": "warn"} if kind == "parquet" else {}
@@ -55,15 +55,16 @@ def _load(name: str, split: str, streaming: bool) -> Dataset | IterableDataset:
     return loaded
 
 
-def _local_files(path: Path, split: str) -> tuple[str, list[str]]:
+def _local_files(name: str, split: str) -> tuple[str, list[str]]:
     """How to read local data, and its files; none where the name is not local."""
+    path = Path(name)
     if path.is_file():
         kind = {".parquet": "parquet", ".json": "json", ".jsonl": "json"}.get(path.suffix)
         if kind is None:
             raise SourceError(f"{path} is neither a .parquet nor a .json or .jsonl file.")
         return kind, [str(path)]
     if not path.is_dir():
-        if path.suffix in (".parquet", ".json", ".jsonl") or path.is_absolute() or str(path).startswith("."):
+        if path.suffix in (".parquet", ".json", ".jsonl") or name.startswith(("/", ".", "~")):
             raise SourceError(f"There is no file or folder {path}. Please check the path.")
         return "", []
     found = sorted(path.glob(f"{split}*.parquet")) or sorted(path.glob(f"data/{split}*.parquet"))
