@@ -67,6 +67,9 @@ class Engine:
     cuda, mps, cpu or auto. `dtype`: float32, bfloat16, float16, int8 (on a CPU) or auto. Methods take `session`, any
     hashable standing for one user: sessions take turns, and each runs one request at a time. All methods raise
     EngineError with words for people, bad arguments before anything is queued.
+
+    What was computed for a picture is shared by all sessions. No result says so, but time does: an answer about a
+    picture that someone has asked about lately comes sooner. Whoever must hide even that runs an engine of their own.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from vlm_demo import images  # noqa: E402
 from vlm_demo.routing import Router  # noqa: E402
 
 from . import api, auto, caption, chat, compare, detect, status, theme  # noqa: E402
-from .common import Page  # noqa: E402
+from .common import MODEL_CALLS, Page  # noqa: E402
 
 if TYPE_CHECKING:
     from vlm_demo.engine import Engine
@@ -65,7 +65,7 @@ def launch_options() -> dict[str, Any]:
         "css_paths": [theme.CSS],
         "js": theme.SCRIPT.read_text(encoding="utf-8"),
         "max_file_size": images.MAX_BYTES,
-        "max_threads": 128,
+        "max_threads": MODEL_CALLS + 64,  # the rest is for what is quick
         "footer_links": ["api"],
         "run_history": False,
         "enable_monitoring": False,

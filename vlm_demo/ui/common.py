@@ -26,10 +26,12 @@ UPDATE_SECONDS = 0.1  # at most ten updates of the page a second,
 UPDATES = 100  # and about so many of all pages together: in a crowd each update would take time from the model
 RETRY_TEMPERATURE = 0.8  # another wording is wanted, so a greedy setting would be of no use
 
-# Listeners that call the model share one queue; the engine puts its own line behind it.
+# Listeners that call the model share one queue, wide enough for a class: whoever waits shall wait in the engine's line,
+# which is fair and tells the place. Each takes a thread while it waits.
+MODEL_CALLS = 192
 MODEL_CALL: dict[str, Any] = {
     "concurrency_id": "model",
-    "concurrency_limit": 64,
+    "concurrency_limit": MODEL_CALLS,
     "api_visibility": "private",
     "show_progress": "hidden",
 }
