@@ -1,9 +1,10 @@
 """Ten minutes of what a class does to a page: python -m benchmarks.soak [--quick] [--minutes 10] [--json FILE]
 
 Users send mixed requests to `python app.py` through `gradio_client`, and misbehave: they cancel at a random moment,
-vanish without a word, send files that are no pictures and questions that are empty or endless. At the end every request
-must have been answered, refused or cancelled, nothing may hang, the page must still answer, and its memory and threads
-must be level: the last third of the run is compared with the middle one.
+vanish without a word, send files that are no pictures and questions that are empty or endless, and press "Free memory",
+so that the model goes and comes while others wait for it. At the end every request must have been answered, refused or
+cancelled, nothing may hang, the page must still answer, and its memory and threads must be level: the last third of the
+run is compared with the middle one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 from gradio_client import Client, handle_file
 
 from benchmarks import measure
@@ -58,8 +60,8 @@ class User:
 
     def act(self) -> None:
         """One request of some kind; its end is counted, and what should not have happened is noted."""
-        kinds = [self.ask, self.cancel, self.vanish, self.send_junk, self.ask_nothing, self.ask_endlessly]
-        kind = self.chance.choices(kinds, weights=[12, 3, 2, 1, 1, 1])[0]
+        kinds = [self.ask, self.cancel, self.vanish, self.free, self.send_junk, self.ask_nothing, self.ask_endlessly]
+        kind = self.chance.choices(kinds, weights=[24, 6, 4, 1, 2, 2, 2])[0]
         begin = time.perf_counter()
         try:
             self.record.ends[kind()] += 1
@@ -87,6 +89,20 @@ class User:
         self.client.close()
         self.client = self.connect()
         return "vanished"
+
+    def free(self) -> str:
+        """Press the button at the foot of the page as a browser does: it is no named endpoint."""
+        config = self.client.config
+        button = next(one["id"] for one in config["components"] if one["props"].get("elem_id") == "free-memory")
+        number = next(one["id"] for one in config["dependencies"] if [button, "click"] in map(list, one["targets"]))
+        queue, session = f"{self.client.src}gradio_api/queue", f"free{self.chance.getrandbits(48):x}"
+        pressed = {"fn_index": number, "data": [], "session_hash": session}
+        httpx.post(f"{queue}/join", json=pressed, timeout=PATIENCE).raise_for_status()
+        with httpx.stream("GET", f"{queue}/data", params={"session_hash": session}, timeout=PATIENCE) as events:
+            done = next(line for line in events.iter_lines() if '"process_completed"' in line)
+        if '"success":true' not in done:
+            raise RuntimeError(done)
+        return "freed"
 
     def send_junk(self) -> str:
         return self._turned_away(image=handle_file(str(self.junk)), style="brief", api_name="/caption")
@@ -145,7 +161,7 @@ def verdict(record: Record) -> dict[str, Any]:
     """One line: what happened, and whether all is well."""
     heavier, wider = record.growth(record.memory), record.growth(record.threads)
     fine = not record.ends["failed"] and not record.ends["hung"] and not heavier > GROWTH and not wider > GROWTH
-    names = ("answered", "cancelled", "vanished", "turned away", "refused", "failed", "hung")
+    names = ("answered", "cancelled", "vanished", "freed", "turned away", "refused", "failed", "hung")
     return {
         **{name: record.ends[name] for name in names},
         "memory MB": max(record.memory, default=0) / 1e6,

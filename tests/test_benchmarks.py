@@ -6,12 +6,15 @@ import time
 
 import pytest
 import torch
+from gradio_client import Client
 from test_decoding import checkpoint  # noqa: F401
 from tiny import tiny_config, tiny_model, tiny_processor
 
 from benchmarks import decode, load, soak
 from benchmarks.measure import alternate, fairness, memory, quantile, ratio, report, table, threads
+from tests.fake_engine import fake_engine
 from vlm_demo.engine import Engine
+from vlm_demo.ui import build_app, launch_options
 
 
 def test_contenders_run_by_turns_after_one_unmeasured_run():
@@ -148,3 +151,15 @@ def test_users_of_a_soak_count_their_ends(tmp_path):
     for _ in range(30):
         user.act()
     assert record.ends["failed"] and record.surprises
+
+
+def test_a_soak_presses_the_button_that_frees_memory(tmp_path):
+    engine = fake_engine("three")
+    engine.load()
+    demo = build_app(engine)
+    _, address, _ = demo.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
+    user = soak.User(lambda: Client(address, verbose=False), [], tmp_path, soak.Record(), seed=0)
+    assert user.free() == "freed" and not engine.status().loaded
+    user.client.close()
+    demo.close()
+    engine.close()
