@@ -23,7 +23,6 @@ class Answered:
 
     name: str
     task: str
-    question: str
     truth: dict[str, Any]
     size: tuple[int, int]
     pictures: tuple[Image.Image, ...]
@@ -76,8 +75,8 @@ def answer_source(engine: Engine, source: Source, limit: int | None, shown: int 
         while some := list(islice(examples, AT_ONCE)):
             for example, (result, failure) in zip(some, pool.map(lambda one: _tried(engine, one), some), strict=True):
                 pictures = tuple(map(_small, example.images)) if number < shown else ()
-                question, size = _text(example.turns[-2]), example.images[0].size if example.images else (1, 1)
-                yield Answered(example.name, example.task, question, example.truth, size, pictures, result, failure)
+                size = example.images[0].size if example.images else (1, 1)
+                yield Answered(example.name, example.task, example.truth, size, pictures, result, failure)
                 number += 1
 
 

@@ -43,7 +43,7 @@ def cards(answers: Mapping[str, Sequence[Answered]]) -> list[Card]:
         first = row[0]
         if not first.pictures:
             continue
-        lines = {"asked": first.question} if first.question else {}
+        lines = {"asked": first.result.prompt} if first.result.prompt else {}
         lines["true"] = first.true_text
         lines |= {name: one.failure or one.result.text for name, one in zip(answers, row, strict=True)}
         if "boxes" in first.truth:

@@ -10,6 +10,7 @@ network or a token it says so and leaves the folder ready. The app loads it by f
 
 import argparse
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ def card(
     """The model card: what it is, the measured figures, how it was made, what it cannot do."""
     name = repo.rpartition("/")[2]
     results = [
-        EvalResult(TASK_TYPES.get(task, "image-text-to-text"), source, source, figure, value)
+        # The Hub refuses a dataset type with spaces or several slashes.
+        EvalResult(TASK_TYPES.get(task, "image-text-to-text"), re.sub(r"[^\w.-]+", "-", source), source, figure, value)
         for source, tasks in evaluation.items()
         for task, values in tasks.items()
         for figure, value in values.items()
@@ -116,7 +118,7 @@ def _recipe(run: dict[str, Any]) -> list[dict[str, str]]:
         samples = ", ".join(f"{count} of {source}" for source, count in stage["samples"].items())
         rows[f"stage {name}"] = f"{stage['steps']} steps on {samples}; {stage['seconds']:.0f} s"
         rows[f"stage {name}: rows that could not be read"] = len(stage["bad_rows"])
-    for name, loss in (run.get("log") or [{}])[-1].items():
+    for name, loss in {name: value for entry in run.get("log", []) for name, value in entry.items()}.items():
         if name in ("loss", *TASKS):
             rows[f"last loss, {name}" if name != "loss" else "last loss"] = f"{loss:.3f}"
     return [{"what": name.replace("_", " "), "value": _cell(value)} for name, value in rows.items()]
@@ -149,8 +151,8 @@ processor = AutoProcessor.from_pretrained("{repo}", trust_remote_code=True)
 
 ## Measured
 
-Greedy, through the app's own engine, on rows that were not trained on unless the name says train
-(`python -m train.evaluate`). Shares from 0 to 1, CIDEr-D from 0 to 10.
+Greedy, through the app's own engine (`python -m train.evaluate`); the split stands behind the name of the data. Shares
+from 0 to 1, CIDEr-D from 0 to 10.
 
 {measured}
 
@@ -162,8 +164,10 @@ Greedy, through the app's own engine, on rows that were not trained on unless th
 
 ## Limits
 
-The figures above are all that is known of it, and hold for pictures and questions like those of {data}. It repeats the
-mistakes and the one-sidedness of its data, it can name things that are not there, and a confident answer may be wrong.
+The figures above are all that is known of it, and hold for pictures and questions like those of {data}.
+
+It repeats the mistakes and the one-sidedness of its data, it can name things that are not there, and a confident answer
+may be wrong.
 Use it for teaching and research, not where a wrong answer does harm. The weights stand under the licences of the
 backbones and of the data that they were trained on; the code is Apache-2.0.
 """
