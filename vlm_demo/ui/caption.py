@@ -54,14 +54,14 @@ def build(page: Page) -> None:
                 panel = settings_panel("caption", TASKS["caption"].max_new_tokens)
 
     def work(run: Run, source: str | None, style: str, count: int, *values: float) -> Iterator[Updates]:
-        picture = load_pictures([source])[0]
-        settings = panel.read(*values)
         count = int(count)
         yield {
             box: gr.update(value="", visible=number < count or HIDDEN)
             for boxes in (texts, lines)
             for number, box in enumerate(boxes)
         }
+        picture = load_pictures([source])[0]
+        settings = panel.read(*values)
         wanted: list[Settings] = [settings] + [retry_settings(settings)] * (count - 1)
         started = [page.engine.caption_stream(picture, style, one, run.session) for one in wanted]
         for number, result in run.follow(*started):

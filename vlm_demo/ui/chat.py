@@ -74,7 +74,7 @@ def build(page: Page) -> None:
         generation = page.engine.answer_stream(
             opened, question, turns, retry_settings(settings) if again else settings, run.session
         )
-        yield {box: "", chatbot: messages([*turns, (question, "")]), likely: ""}
+        yield {box: "", chatbot: messages([*turns, (question, "")]), line: "", likely: ""}
         for _, result in run.follow(generation):
             now = [*turns, (question, result.text)]
             updates = {chatbot: messages(now), line: words.quiet(result)}

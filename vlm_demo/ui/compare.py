@@ -80,6 +80,13 @@ def build(page: Page) -> None:
     count = len(pictures.slots)
 
     def work(run: Run, kind: str, text: str, *rest: Any) -> Iterator[Updates]:
+        yield {
+            answer: "",
+            line: "",
+            table: "",
+            drawn: gr.update(visible=False, value=None),
+            slider: gr.update(visible=False, value=None),
+        }
         opened = load_pictures(rest[:count])
         settings = panel.read(*rest[count:])
         question = {"which": f"Which image shows {text.strip().rstrip('?')}?" if text.strip() else "", "own": text}.get(
@@ -88,12 +95,6 @@ def build(page: Page) -> None:
         started = [page.engine.compare_stream(opened, question, settings, run.session)]
         if kind == "change" and len(opened) == 2:
             started.append(page.engine.compare_stream(opened, "boxes", settings, run.session))
-        yield {
-            answer: "",
-            table: "",
-            drawn: gr.update(visible=False, value=None),
-            slider: gr.update(visible=False, value=None),
-        }
         finished = []
         for index, result in run.follow(*started):
             updates: Updates = {line: words.quiet(result)} if index == 0 else {}

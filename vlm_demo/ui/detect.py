@@ -54,7 +54,7 @@ def overlay(picture: Image.Image, parsed: Parsed) -> Any:
 def report(parsed: Parsed) -> str:
     """The table and the report in words; a failed reading and an empty scene look different."""
     if parsed.failed:
-        return words.notice(f"{parsed.report}. The model's own text is shown below.", bad=True)
+        return words.notice(f"{parsed.report}. The model's own text stands beside this.", bad=True)
     if not parsed.objects:
         return f'<p class="answer">{escape(str(parsed.report))}.</p>'
     return words.boxes(parsed.objects) + words.report(parsed)
@@ -72,7 +72,16 @@ def build(page: Page) -> None:
             )
             line = gr.HTML(elem_classes=["optional", "line"], elem_id="detect-line")
             labels = gr.CheckboxGroup([], label="Show only", visible=False, elem_id="detect-labels")
-            table = gr.HTML(WAITING, elem_id="detect-table")
+            with gr.Row(elem_classes="row-of-buttons", visible=False) as downloads:
+                gr.HTML('<span class="lead">Download</span>')
+                buttons = [
+                    gr.DownloadButton(name, size="sm", elem_id=f"detect-{name.lower().replace(' ', '-')}")
+                    for name in ("PNG", "JSON", "COCO", "YOLO", "CSV")
+                ]
+            with gr.Accordion("Settings", open=False):
+                panel = settings_panel("detect", TASKS["detect"].max_new_tokens)
+    with gr.Row():  # what the model wrote, beside what was read from it
+        with gr.Column(scale=5, min_width=300):
             raw = gr.Textbox(
                 label="The model's own text",
                 lines=4,
@@ -82,14 +91,8 @@ def build(page: Page) -> None:
                 elem_classes="raw",
                 elem_id="detect-raw",
             )
-            with gr.Row(elem_classes="row-of-buttons", visible=False) as downloads:
-                gr.HTML('<span class="lead">Download</span>')
-                buttons = [
-                    gr.DownloadButton(name, size="sm", elem_id=f"detect-{name.lower().replace(' ', '-')}")
-                    for name in ("PNG", "JSON", "COCO", "YOLO", "CSV")
-                ]
-            with gr.Accordion("Settings", open=False):
-                panel = settings_panel("detect", TASKS["detect"].max_new_tokens)
+        with gr.Column(scale=6, min_width=300):
+            table = gr.HTML(WAITING, elem_id="detect-table")
     found = gr.State(None)
     drawing = [drawn, table, *buttons]
 
@@ -101,14 +104,16 @@ def build(page: Page) -> None:
         }
 
     def work(run: Run, source: str | None, *values: Any) -> Iterator[Updates]:
-        picture = load_pictures([source])[0]
         yield {
             raw: "",
+            line: "",
             table: WAITING,
-            drawn: (for_display(picture), []),
+            drawn: None,
             labels: gr.update(visible=False),
             downloads: gr.update(visible=False),
         }
+        picture = load_pictures([source])[0]
+        yield {drawn: (for_display(picture), [])}
         for _, result in run.follow(page.engine.detect_stream(picture, panel.read(*values), run.session)):
             yield {raw: result.text, line: words.quiet(result)}
         parsed = result.parsed
