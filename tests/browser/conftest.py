@@ -20,7 +20,7 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
-PATIENCE = 60_000  # milliseconds that anything on the page may take on a busy machine
+PATIENCE = 120_000  # milliseconds that anything on the page may take on a busy machine
 PAIR = 5  # the seed of the pair that "New pair" draws here
 LOCAL = ("127.0.0.1", "")
 
@@ -58,6 +58,7 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def address(engine: Engine) -> Iterator[str]:
+    engine.load()  # on a busy machine that alone may take longer than a test should wait
     demo, address = serve(engine)
     yield address
     demo.close()
@@ -66,8 +67,8 @@ def address(engine: Engine) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def slow_engine() -> Engine:
-    """Writes two hundred words, slowly, about anything."""
-    return fake_engine(LONG, delay=0.1)
+    """Writes two hundred words about anything, so slowly that a stalled test still finds it writing."""
+    return fake_engine(LONG, delay=0.3)
 
 
 @pytest.fixture(scope="session")
