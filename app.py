@@ -19,6 +19,7 @@ def read_flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="folder or Hub name of a checkpoint (default: the bundled one)")
     parser.add_argument("--device", default="auto", help="cuda, mps, cpu or auto (default: auto)")
+    parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16, int8 (on a CPU) or auto")
     parser.add_argument("--host", default=host, help=f"address to listen on (default: {host})")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
     parser.add_argument("--share", action="store_true", help="also open a public link through gradio.live")
@@ -38,7 +39,7 @@ def main() -> None:
     """Serve the page until Ctrl+C, or until a container is told to stop."""
     flags = read_flags()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    engine = get_engine(lambda: Engine(flags.model, flags.device))
+    engine = get_engine(lambda: Engine(flags.model, flags.device, flags.dtype))
     demo = build_app(engine)
     where = {"server_name": flags.host, "server_port": flags.port, "share": flags.share}
     demo.launch(**where, prevent_thread_lock=True, **launch_options())
