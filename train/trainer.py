@@ -160,7 +160,6 @@ def train(
     bf16 = bf16_is_fast() if bf16 is None else bf16
     args = TrainingArguments(
         output_dir=str(folder),
-        per_device_train_batch_size=micro_batch,
         learning_rate=lr,
         weight_decay=0.01,
         max_grad_norm=1.0,
@@ -185,6 +184,8 @@ def train(
         raise ValueError("--fsdp shards over GPUs, and there is none here: leave it out.")
     if args.n_gpu > 1:
         raise ValueError(f"There are {args.n_gpu} GPUs: start with torchrun --nproc_per_node {args.n_gpu} -m ...")
+    micro_batch = min(micro_batch, max(1, batch // args.world_size))
+    args.per_device_train_batch_size = micro_batch
     per_round = micro_batch * args.world_size
     if batch % per_round:
         raise ValueError(

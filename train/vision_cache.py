@@ -35,7 +35,7 @@ def fingerprint(model: MiniVLMForConditionalGeneration, processor: MiniVLMProces
     config = {key: value for key, value in model.config.vision_config.to_dict().items() if key[0] != "_"}
     digest.update(json.dumps(config, sort_keys=True, default=str).encode())
     for name, tensor in sorted(model.model.vision_tower.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(name.encode() + tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
