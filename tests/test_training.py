@@ -125,12 +125,14 @@ def test_a_step_marks_what_changed_and_which_picture_each_object_is_in(processor
     added = next(change.after for change in pair.changes if change.kind == "added")
     blank = [np.zeros((packing.IMAGE_SEQ_LENGTH, 1), np.int16)] * 2
     maker = packing.Steps(processor, {})
-    group = packing.Group(packing.pair_branches(pair, random.Random(0)), blank, pair.scenes, packing.marks_of(pair))
+    group = packing.Group(
+        packing.pair_branches(pair, random.Random(0)), blank, pair.scenes, packing.marks_of(pair, random.Random(0))
+    )
     told = maker.objects([packing.Group([], blank[:1], pair.scenes[:1]), group])
     first, second = (len(scene.objects) for scene in pair.scenes)
     assert told["numbers"].tolist() == [0] * 2 * first + [1] * second
     changed = {tuple(row[:2]): row[2] for row in told["changes"].tolist()}  # (picture, cell) -> what happened
-    assert changed[2, packing.cell_of(added)] == 1 + scenes.several.KINDS.index("added")
+    assert changed[2, packing.cell_of(added)] == packing.MARKS.index("added")
     assert set(changed) >= {(2, packing.cell_of(item)) for item in pair.scenes[1].objects}
     asked = {branch.turns[0][1].answer for branch in group.branches if branch.kind == "changes"}
     assert asked and pair.change_text in {branch.turns[0][1].answer for branch in group.branches}

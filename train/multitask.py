@@ -17,11 +17,10 @@ from transformers import LlamaConfig, ResNetModel
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from train import drawings, features, loop
-from train.packing import IMAGE_SEQ_LENGTH, KINDS, Steps
+from train.packing import IMAGE_SEQ_LENGTH, KINDS, MARKS, Steps
 from train.tokenizer import build_tokenizer, corpus
 from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration, MiniVLMProcessor
 from vlm_demo.model.processing_minivlm import MAX_IMAGES
-from vlm_demo.scenes.several import KINDS as CHANGES
 from vlm_demo.scenes.world import GRID
 
 ALIGNMENT = 0.3  # weight of `alignment_loss`
@@ -38,7 +37,7 @@ class Probe(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.numbers = nn.Linear(width, MAX_IMAGES)
-        self.changes = nn.Linear(width, len(CHANGES) + 1)  # 0: no change
+        self.changes = nn.Linear(width, len(MARKS))
 
     def forward(self, tokens: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Sum of both cross-entropies for hidden states of picture tokens [P, N, D]."""

@@ -13,9 +13,8 @@ from torch.utils.data import Dataset
 
 from train import drawings
 from vlm_demo.model import MiniVLMProcessor
-from vlm_demo.scenes import COLORS, LABELS, QA, Pair, Scene, SceneObject
+from vlm_demo.scenes import COLORS, LABELS, QA, Change, Pair, Scene, SceneObject
 from vlm_demo.scenes.language import plural
-from vlm_demo.scenes.several import KINDS as CHANGES
 from vlm_demo.scenes.several import selection_questions
 from vlm_demo.scenes.world import detections_json
 from vlm_demo.tasks import TASKS
@@ -23,14 +22,28 @@ from vlm_demo.tasks import TASKS
 IMAGE_SEQ_LENGTH = 64
 # Weight of one answer in the loss.
 WEIGHTS = {"caption": 4.0, "detect": 8.0, "named": 3.0, "vqa": 1.0, "relation": 1.0}
-WEIGHTS |= {"change": 4.0, "boxes": 4.0, "changes": 1.0, "which": 1.0}
+WEIGHTS |= {"change": 6.0, "boxes": 4.0, "changes": 1.0, "which": 1.0}
 KINDS = tuple(WEIGHTS)
 # Questions that the model learns at once are asked less often than those that must find a named thing first.
 EASY = ("which is leftmost", "which is rightmost", "which is highest", "which is lowest", "which is biggest")
 EASY += ("which is smallest", "where is this", "how many in all", "cannot know")
 RELATIONS = 6  # more questions such as "is the cat left of the dog?" for a scene: the last thing that is learned
-ROWS = {"scenes": 12, "pairs": 10, "stories": 2, "selections": 5}  # rows of each kind in one step
-UNCHANGED = -1  # mark of an object that is in both pictures
+TRIES = 3  # pairs looked at to find one with two changes, which are rarer and harder than one
+ROWS = {"scenes": 10, "pairs": 14, "stories": 2, "selections": 4}  # rows of each kind in one step
+# What a probe tells apart in a second picture; a move by its direction.
+MARKS = (
+    "nothing",
+    "added",
+    "removed",
+    "recoloured",
+    "replaced",
+    "setting",
+    "to the right",
+    "to the left",
+    "up",
+    "down",
+)
+GROUND = 6  # marks on the empty ground of a second picture, where a new setting shows
 
 
 @dataclass
@@ -45,13 +58,13 @@ class Branch:
 class Group:
     """One row: branches, the features of its pictures, their scenes, and what a probe should see in them.
 
-    `marks` are (number of the picture from 0, object, index of the change that put it there or UNCHANGED).
+    `marks` are (number of the picture from 0, cell, index in MARKS of what happened there).
     """
 
     branches: list[Branch]
     pictures: list[np.ndarray]
     scenes: tuple[Scene, ...]
-    marks: list[tuple[int, SceneObject, int]] = field(default_factory=list)
+    marks: list[tuple[int, int, int]] = field(default_factory=list)
 
 
 def sample_questions(found: list[QA], count: int, rng: random.Random) -> list[QA]:
@@ -140,12 +153,24 @@ def pair_branches(pair: Pair, rng: random.Random) -> list[Branch]:
     ]
 
 
-def marks_of(pair: Pair) -> list[tuple[int, SceneObject, int]]:
-    """What a probe should see in the second picture: each object old or new, and the place of one that is gone."""
-    new = {change.after: CHANGES.index(change.kind) for change in pair.changes if change.after}
-    gone = [change for change in pair.changes if change.kind in ("removed", "moved")]
-    marks = [(1, item, new.get(item, UNCHANGED)) for item in pair.scenes[1].objects]
-    return marks + [(1, change.before, CHANGES.index(change.kind)) for change in gone]
+def marks_of(pair: Pair, rng: random.Random) -> list[tuple[int, int, int]]:
+    """What a probe should see in the second picture: each object old or new, the place of one that is gone, and the
+    ground."""
+    what = {change: MARKS.index(_mark(change)) for change in pair.changes}
+    new = {change.after: what[change] for change in pair.changes if change.after}
+    marks = [(1, cell_of(item), new.get(item, 0)) for item in pair.scenes[1].objects]
+    marks += [
+        (1, cell_of(change.before), what[change]) for change in pair.changes if change.kind in ("removed", "moved")
+    ]
+    free = [cell for cell in range(IMAGE_SEQ_LENGTH) if all(cell != marked for _, marked, _ in marks)]
+    ground = max((what[change] for change in pair.changes if change.kind == "setting"), default=0)
+    return marks + [(1, cell, ground) for cell in rng.sample(free, GROUND)]
+
+
+def _mark(change: Change) -> str:
+    if change.kind != "moved":
+        return change.kind
+    return next(mark for mark in MARKS if change.text.endswith(f"{mark}."))
 
 
 def cell_of(item: SceneObject) -> int:
@@ -188,16 +213,19 @@ class Steps(Dataset):
             members = tuple(drawings.group("scenes", index) for index in picks)
             pictures = [self.maps["scenes"][i // drawings.CHUNK][i % drawings.CHUNK, 0] for i in picks]
             return Group(several_branches(members, rng, which=10), pictures, members)
-        index = rng.randrange(len(self.maps[kind]) * drawings.CHUNK)
+        for _ in range(TRIES if kind == "pairs" else 1):
+            index = rng.randrange(len(self.maps[kind]) * drawings.CHUNK)
+            made = drawings.group(kind, index)
+            if kind != "pairs" or len(made.changes) > 1:
+                break
         pictures = list(self.maps[kind][index // drawings.CHUNK][index % drawings.CHUNK])
-        made = drawings.group(kind, index)
         if kind == "scenes":
             return Group(scene_branches(made, rng), pictures, (made,))
         if kind == "stories":
             told = Branch([("compare", QA(TASKS["compare"].prompts["story"], made.text, ""))], "change")
             return Group([told, *several_branches(made.scenes, rng)], pictures, made.scenes)
         branches = [*pair_branches(made, rng), *several_branches(made.scenes, rng)]
-        return Group(branches, pictures, made.scenes, marks_of(made))
+        return Group(branches, pictures, made.scenes, marks_of(made, rng))
 
     def batch(self, rows: list[Group]) -> dict[str, torch.Tensor]:
         """Rows padded to the longest: ids, positions, block mask, labels, and each label's share of the loss."""
@@ -233,8 +261,8 @@ class Steps(Dataset):
         """What training tells about single picture tokens.
 
         For each object: picture and cell of its centre `cells` [K, 2], the tokens of its label and colour `words`
-        [K, 4], and the number of its picture in the row `numbers` [K]. For each object of a second picture: picture,
-        cell and what happened to it `changes` [M, 3].
+        [K, 4], and the number of its picture in the row `numbers` [K]. For marked cells of second pictures: picture,
+        cell and what happened there `changes` [M, 3].
         """
         cells, words, numbers, changes = [], [], [], []
         first = 0  # picture of the batch with which the row begins
@@ -243,7 +271,7 @@ class Steps(Dataset):
                 cells += [(first + number, cell_of(item)) for item in scene.objects]
                 words += [self.words[item.name] for item in scene.objects]
                 numbers += [number] * len(scene.objects)
-            changes += [(first + number, cell_of(item), change + 1) for number, item, change in row.marks]
+            changes += [(first + number, cell, mark) for number, cell, mark in row.marks]
             first += len(row.pictures)
         return {
             "cells": torch.tensor(cells),
