@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -140,15 +141,17 @@ def call(url: str, name: str, data: list) -> str:
 
 
 class Counted:
-    """A page whose model writes slowly, one answer at a time, and whose steps are counted."""
+    """A page whose model writes slowly, one answer at a time, and whose steps are counted; `go` lets it write."""
 
     def __init__(self) -> None:
         self.engine = fake_engine(LONG, delay=0.02)
         backend = self.engine.backend
         backend.max_rows = 1
         self.steps: list[int] = []
+        self.go = threading.Event()
+        self.go.set()
         step = backend.step
-        backend.step = lambda rows: (self.steps.append(len(rows)), step(rows))
+        backend.step = lambda rows: (self.steps.append(len(rows)), self.go.wait(60), step(rows))
 
     def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60  # a busy machine is slow, not wrong
@@ -205,9 +208,12 @@ def test_a_program_that_leaves_the_line_is_never_served(slow, picture: Path) -> 
     counted.steps.clear()
     first = client.submit([handle_file(picture)], "And?", api_name="/answer")
     counted.until(lambda: counted.engine.status().running == 1)
+    counted.go.clear()  # or the first could end before the second has left
     second = other.submit([handle_file(picture)], "And?", api_name="/answer")
     counted.until(lambda: counted.engine.status().waiting == 1)
     second.cancel()
+    counted.until(lambda: counted.engine.status().waiting == 0)
+    counted.go.set()
     assert first.result()["tokens"] == len(counted.steps)
     counted.until(counted.idle)
     assert first.result()["tokens"] == len(counted.steps)
