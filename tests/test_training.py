@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.tiny import tiny_config, tiny_model
-from train import drawings, loop, packing, vision
+from train import asking, drawings, loop, packing, vision
 from train.multitask import Probe, batch_losses
 from vlm_demo import scenes
 from vlm_demo.model import MiniVLMProcessor
@@ -72,7 +72,7 @@ def steps(processor):
 
 def test_a_packed_branch_has_the_tokens_and_labels_of_the_same_chat_alone(steps, processor):
     scene = scenes.make_scene(4)
-    branches = packing.scene_branches(scene, random.Random(0))
+    branches = asking.scene_branches(scene, random.Random(0))
     ids, labels, positions, block, _, _ = steps.pack(branches, 1)
     for number, branch in enumerate(branches, 1):
         turns = []
@@ -111,7 +111,7 @@ def test_a_branch_does_not_see_another_branch(processor):
     found = scene.questions()
 
     def losses(second):
-        branches = [packing.Branch([("vqa", qa)], kind) for qa, kind in ((found[0], "vqa"), (second, "which"))]
+        branches = [asking.Branch([("vqa", qa)], kind) for qa, kind in ((found[0], "vqa"), (second, "which"))]
         _, _, totals, _ = batch_losses(model, probe, maker.batch([packing.Group(branches, list(features), (scene,))]))
         return dict(zip(packing.KINDS, totals.tolist(), strict=True))
 
@@ -126,7 +126,7 @@ def test_a_step_marks_what_changed_and_which_picture_each_object_is_in(processor
     blank = [np.zeros((packing.IMAGE_SEQ_LENGTH, 1), np.int16)] * 2
     maker = packing.Steps(processor, {})
     group = packing.Group(
-        packing.pair_branches(pair, random.Random(0)), blank, pair.scenes, packing.marks_of(pair, random.Random(0))
+        asking.pair_branches(pair, random.Random(0)), blank, pair.scenes, packing.marks_of(pair, random.Random(0))
     )
     told = maker.objects([packing.Group([], blank[:1], pair.scenes[:1]), group])
     first, second = (len(scene.objects) for scene in pair.scenes)

@@ -1,11 +1,11 @@
 """A tiny random MiniVLM, its tokenizer and processor, made in memory for tests."""
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, PreTrainedConfig, PreTrainedTokenizerFast, ResNetConfig, ViTConfig
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration, MiniVLMProcessor, special_tokens
+from train.tokenizer import build_tokenizer
+from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration, MiniVLMProcessor
 
 IMAGE_SIZE = 32
 IMAGE_SEQ_LENGTH = 4
@@ -18,25 +18,7 @@ CORPUS = [
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     """A byte-level BPE of a few hundred tokens with all special tokens of the layout."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    own = ["<pad>", "<s>", "</s>"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=360,
-        special_tokens=[*own, *special_tokens()],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        bos_token="<s>",
-        eos_token="</s>",
-        additional_special_tokens=special_tokens(),
-        clean_up_tokenization_spaces=False,
-    )
+    return build_tokenizer(CORPUS, vocab_size=360)
 
 
 def tiny_processor(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
-from transformers import AutoConfig, AutoModel, LlamaConfig, ViTConfig
+from transformers import AutoConfig, AutoModel, LlamaConfig, PreTrainedTokenizerFast, ViTConfig
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from train.sources import BadRow, Source
@@ -38,6 +38,23 @@ PRETRAINED = {
 }
 
 
+def llama_config(tokenizer: PreTrainedTokenizerFast, width: int, layers: int, heads: int) -> LlamaConfig:
+    """A Llama-shaped language model for a tokenizer, its feed-forward layers three times as wide."""
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=3 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
 def from_scratch(size: str, sources: list[Source], **config: object) -> Pair:
     """New backbones of a size in `SCRATCH`, and a tokenizer learned from the sources; `config` as of MiniVLMConfig."""
     made = SCRATCH[size]
@@ -56,23 +73,9 @@ def from_scratch(size: str, sources: list[Source], **config: object) -> Pair:
         image_size=made.side,
         patch_size=PATCH,
     )
-    width, layers, heads = made.text
-    text_config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads,
-        intermediate_size=3 * width,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
     full = MiniVLMConfig(
         vision_config=vision_config,
-        text_config=text_config,
+        text_config=llama_config(tokenizer, *made.text),
         image_token_id=processor.image_token_id,
         image_seq_length=tokens,
         vision_seq_length=patches,

@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import LlamaConfig, ResNetModel
+from transformers import ResNetModel
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from train import drawings, features, loop
+from train.backbones import llama_config
 from train.packing import IMAGE_SEQ_LENGTH, KINDS, MARKS, Steps
 from train.tokenizer import build_tokenizer, corpus
 from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration, MiniVLMProcessor
@@ -58,23 +59,9 @@ def make_processor() -> MiniVLMProcessor:
 
 def make_model(processor: MiniVLMProcessor, encoder: ResNetModel) -> MiniVLMForConditionalGeneration:
     """MiniVLM with a new projector and a new Llama-shaped language model behind the trained encoder."""
-    tokenizer = processor.tokenizer
-    text_config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=256,
-        intermediate_size=768,
-        num_hidden_layers=6,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
     config = MiniVLMConfig(
         vision_config=encoder.config,
-        text_config=text_config,
+        text_config=llama_config(processor.tokenizer, width=256, layers=6, heads=4),
         image_token_id=processor.image_token_id,
         image_seq_length=IMAGE_SEQ_LENGTH,
         image_positions=True,

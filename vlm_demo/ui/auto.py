@@ -14,7 +14,7 @@ from vlm_demo.routing import record_correction
 from vlm_demo.tasks import TASKS
 
 from . import draws, jobs, words
-from .common import QUICK, Page, Run, Updates, handler, run_row, settings_panel
+from .common import QUICK, Page, Run, Updates, boxes_gallery, handler, run_row, settings_panel
 from .pictures import draw_boxes, load_pictures, picture_set
 
 MOST_PICTURES = 4
@@ -82,18 +82,7 @@ def build(page: Page) -> None:
                 )
                 save = gr.Button("Remember this, on this machine", size="sm", elem_id="auto-save")
             answers = gr.HTML(elem_classes="optional", elem_id="auto-answers")
-            drawn = gr.Gallery(
-                label="Boxes",
-                columns=2,
-                object_fit="contain",
-                height="auto",
-                fit_columns=False,
-                elem_classes="drawn-boxes",
-                interactive=False,
-                visible=False,
-                buttons=["fullscreen", "download"],
-                elem_id="auto-boxes",
-            )
+            drawn = boxes_gallery("Boxes", "auto-boxes")
             with gr.Accordion("Settings", open=False):
                 panel = settings_panel("auto", LENGTH)
     asked = gr.State(None)  # (text, number of pictures) of the last request

@@ -222,3 +222,19 @@ def retry_settings(settings: Settings) -> Settings:
     if settings.temperature > 0:
         return settings
     return Settings(RETRY_TEMPERATURE, 0.95, settings.max_new_tokens, settings.seed)
+
+
+def boxes_gallery(label: str, elem_id: str) -> gr.Gallery:
+    """Pictures with boxes drawn on them, hidden until there are any."""
+    return gr.Gallery(
+        label=label,
+        columns=2,
+        object_fit="contain",
+        height="auto",
+        fit_columns=False,
+        elem_classes="drawn-boxes",
+        interactive=False,
+        visible=False,
+        buttons=["fullscreen", "download"],
+        elem_id=elem_id,
+    )

@@ -10,7 +10,7 @@ import gradio as gr
 from vlm_demo.tasks import TASKS
 
 from . import draws, words
-from .common import QUICK, Page, Run, Updates, handler, run_row, settings_panel
+from .common import QUICK, Page, Run, Updates, boxes_gallery, handler, run_row, settings_panel
 from .pictures import draw_boxes, for_display, load_pictures, picture_set
 
 QUESTIONS = [
@@ -53,18 +53,7 @@ def build(page: Page) -> None:
                 elem_id="compare-text",
             )
             line = gr.HTML(elem_classes=["optional", "line"], elem_id="compare-line")
-            drawn = gr.Gallery(
-                label=BOXES,
-                columns=2,
-                object_fit="contain",
-                height="auto",
-                fit_columns=False,
-                elem_classes="drawn-boxes",
-                interactive=False,
-                visible=False,
-                buttons=["fullscreen", "download"],
-                elem_id="compare-boxes",
-            )
+            drawn = boxes_gallery(BOXES, "compare-boxes")
             table = gr.HTML(elem_classes="optional", elem_id="compare-table")
             slider = gr.ImageSlider(
                 label="Slide one over the other",
