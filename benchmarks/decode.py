@@ -23,7 +23,7 @@ from transformers import LlamaConfig, ResNetConfig, ViTConfig
 from benchmarks.measure import Contender, alternate, ratio, report, save, timed
 from vlm_demo.backends import Prompt, Row
 from vlm_demo.backends.batched import BatchDecoder
-from vlm_demo.backends.int8 import Int8
+from vlm_demo.backends.projections import Int8
 from vlm_demo.engine import BUNDLED
 from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration
 

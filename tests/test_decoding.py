@@ -18,6 +18,7 @@ from vlm_demo.backends.batched import BatchDecoder
 from vlm_demo.backends.lru import ByteLRU
 from vlm_demo.backends.minivlm import MiniVLMBackend, novelty_score, pool_features
 from vlm_demo.engine import Engine, EngineError, Settings
+from vlm_demo.model import MiniVLMForConditionalGeneration
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,8 @@ def generate(engine: Engine, images: list[Image.Image], turns: list[dict], limit
     backend = engine.backend
     prompt = backend.processor.encode_chat(turns, len(images))
     pixels = backend.processor.image_processor(images, return_tensors="pt")["pixel_values"]
-    ids = backend.model.generate(torch.tensor([prompt]), pixel_values=pixels, do_sample=False, max_new_tokens=limit)
+    model = MiniVLMForConditionalGeneration.from_pretrained(backend.source)
+    ids = model.generate(torch.tensor([prompt]), pixel_values=pixels, do_sample=False, max_new_tokens=limit)
     return ids[0, len(prompt) :].tolist()
 
 
@@ -103,7 +105,8 @@ def test_probabilities_are_those_of_the_raw_logits(engine):
     prompt = backend.processor.encode_chat([{"role": "user", "task": "vqa", "text": "yes"}], 1)
     pixels = backend.processor.image_processor([picture(4)], return_tensors="pt")["pixel_values"]
     with torch.no_grad():
-        logits = backend.model(torch.tensor([prompt]), pixel_values=pixels).logits[0, -1]
+        model = MiniVLMForConditionalGeneration.from_pretrained(backend.source)
+        logits = model(torch.tensor([prompt]), pixel_values=pixels).logits[0, -1]
     logits[backend.processor.image_token_id] = -torch.inf  # never written
     probabilities = logits.softmax(-1)
     token = result.tokens[0]

@@ -21,7 +21,7 @@ from vlm_demo.tasks import TASKS
 IMAGE_SEQ_LENGTH = 64
 # Weight of one answer in the loss.
 WEIGHTS = {
-    "caption": 4.0,
+    "caption": 6.0,
     "detect": 8.0,
     "named": 3.0,
     "vqa": 1.0,
@@ -33,7 +33,7 @@ WEIGHTS = {
 }
 KINDS = tuple(WEIGHTS)
 TRIES = 3  # pairs looked at to find one with two changes, which are rarer and harder than one
-ROWS = {"scenes": 10, "pairs": 14, "stories": 2, "selections": 4}  # rows of each kind in one step
+ROWS = {"scenes": 14, "pairs": 13, "stories": 2, "selections": 4}  # rows of each kind in one step
 # What a probe tells apart in a second picture; a move by its direction.
 MARKS = (
     "nothing",

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from vlm_demo.backends import Row
 from vlm_demo.backends.decoding import sample
 from vlm_demo.backends.graphs import GraphedStep
-from vlm_demo.backends.lean import Dense, LeanLlama
+from vlm_demo.backends.lean import LeanLlama, Projection
 from vlm_demo.backends.lru import ByteLRU
 from vlm_demo.results import EngineError
 
@@ -36,10 +36,10 @@ class BatchDecoder:
         end_ids: set[int],
         suppressed: list[int],
         prefix_bytes: int = 128_000_000,
-        project: type = Dense,
+        project: Projection | None = None,
     ) -> None:
-        """`model`: a MiniVLMForConditionalGeneration; at most `prefix_bytes` of read pictures are kept. `project` makes
-        the matrices of the language model: `Dense` or `Int8`."""
+        """`model`: a MiniVLMForConditionalGeneration; at most `prefix_bytes` of read pictures are kept; `project` is that of
+        `LeanLlama`."""
         self.model, self.end_ids, self.suppressed = model, end_ids, suppressed
         self.lean = LeanLlama(model.model.language_model, model.lm_head, project)
         self.buffer = self.lean.new_buffer()

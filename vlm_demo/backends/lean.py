@@ -7,7 +7,7 @@ is about twenty calls of torch. Everything is plain eager torch; on a GPU, `grap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,24 +16,13 @@ from torch.nn import functional as F
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
+from vlm_demo.backends.projections import Dense, Int8, Packed
+
 BLOCK = 128  # the buffer grows in steps of this many positions
 KEPT_BYTES = 32_000_000  # a buffer larger than this is given back when nobody is being served
+Projection = type[Dense] | type[Packed] | type[Int8]
 FAMILIES = {"llama", "mistral", "qwen2"}  # RMSNorm, RoPE, SwiGLU, grouped heads, and nothing else
 ROPE_TYPES = {"default", "linear", "llama3", "yarn"}  # rotations that depend on the position alone
-
-Projection = Any  # called with [N, in], gives [N, out]; knows its `bytes`
-
-
-class Dense:
-    """The rows of some linear layers as one matrix."""
-
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
-        self.weight, self.bias = weight.detach(), None if bias is None else bias.detach()
-        self.bytes = weight.nbytes
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return F.linear(x, self.weight, self.bias)
-
 
 class KeyValues:
     """Keys and values of all layers, `data` `[layers, slots, positions, 2 * heads, head_dim]`, keys before values."""
@@ -79,12 +68,32 @@ class KeyValues:
             self.data = self.data[:, :0, :0].clone()
 
 
+class RMSNorm:
+    """Root mean square normalisation (Zhang and Sennrich 2019) of `[N, D]`.
+
+    In single precision as x √D / hypot(|x|, √(D eps)), which takes half the operations of torch's own.
+    """
+
+    def __init__(self, weight: torch.Tensor, eps: float) -> None:
+        self.weight, self.eps = weight.detach(), eps
+        width = len(weight)
+        self.scaled, self.floor = self.weight * width**0.5, weight.new_tensor((width * eps) ** 0.5)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if x.dtype != torch.float32:
+            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # [N, 1]
+        return x.div(torch.hypot(length, self.floor)).mul_(self.scaled)
+
+
 class Layer:
     """The weights of one decoder layer."""
 
-    def __init__(self, layer: nn.Module, project: Callable[[torch.Tensor, torch.Tensor | None], Projection]) -> None:
+    def __init__(self, layer: nn.Module, eps: float, project: Projection) -> None:
         attention, mlp = layer.self_attn, layer.mlp
-        self.norm_1, self.norm_2 = layer.input_layernorm.weight.detach(), layer.post_attention_layernorm.weight.detach()
+        self.norm_1, self.norm_2 = (
+            RMSNorm(norm.weight, eps) for norm in (layer.input_layernorm, layer.post_attention_layernorm)
+        )
         head_dim = attention.head_dim
         turned = [_pairs(part, head_dim) for part in (attention.q_proj, attention.k_proj)]
         self.qkv = project(*_stack([*turned, (attention.v_proj.weight, attention.v_proj.bias)]))
@@ -113,16 +122,20 @@ class LeanLlama:
         self,
         model: PreTrainedModel,
         head: nn.Linear,
-        project: Callable[[torch.Tensor, torch.Tensor | None], Projection] = Dense,
+        project: Projection | None = None,
     ) -> None:
-        """`model`: the transformers model without its head; `project` makes a projection of a weight and a bias."""
+        """`model`: the transformers model without its head; `project`: the form of its matrices, by default the
+        fastest that keeps its precision."""
         config = model.config
+        if project is None:
+            project = Packed if Packed.available(head.weight) else Dense
+        self.project = project
         self.embedding = model.embed_tokens.weight.detach()
-        self.layers = [Layer(layer, project) for layer in model.layers]
-        self.norm, self.eps = model.norm.weight.detach(), config.rms_norm_eps
+        self.layers = [Layer(layer, config.rms_norm_eps, project) for layer in model.layers]
+        self.norm = RMSNorm(model.norm.weight, config.rms_norm_eps)
         self.head = project(head.weight, head.bias)
         copies = [layer.qkv for layer in self.layers]  # the rest is the model's own memory
-        if project is not Dense:
+        if project.copies:
             copies += [self.head, *(part for layer in self.layers for part in (layer.out, layer.gate_up, layer.down))]
         self.bytes = sum(part.bytes for part in copies)  # beside what the model takes
         self.frequencies = model.rotary_emb.inv_freq.float()  # [head_dim / 2]
@@ -180,17 +193,14 @@ class LeanLlama:
 
         x = x.reshape(rows * count, width)
         for layer, end, key, value in zip(self.layers, ends, keys, values, strict=True):
-            qkv = layer.qkv(self._normed(x, layer.norm_1)).view(rows * count, heads + 2 * kv_heads, head_dim)
+            qkv = layer.qkv(layer.norm_1(x)).view(rows * count, heads + 2 * kv_heads, head_dim)
             _rotate(qkv[:, : heads + kv_heads], rotation)
             end.index_copy_(0, index, qkv[:, heads:])
             mixed = self._attend(qkv[:, :heads], key, value, mask)
             x = x + layer.out(mixed)
-            gate, up = layer.gate_up(self._normed(x, layer.norm_2)).chunk(2, dim=-1)
+            gate, up = layer.gate_up(layer.norm_2(x)).chunk(2, dim=-1)
             x += layer.down(F.silu(gate).mul_(up))
-        return self._normed(x, self.norm).view(rows, count, width)
-
-    def _normed(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return F.rms_norm(x, weight.shape, weight, self.eps)
+        return self.norm(x).view(rows, count, width)
 
     def _attend(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None

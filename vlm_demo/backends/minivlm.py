@@ -167,8 +167,7 @@ class MiniVLMBackend:
 
             from vlm_demo.backends.batched import BatchDecoder
             from vlm_demo.backends.decoding import PlainDecoder
-            from vlm_demo.backends.int8 import Int8
-            from vlm_demo.backends.lean import Dense
+            from vlm_demo.backends.projections import Int8
             from vlm_demo.model import MiniVLMForConditionalGeneration
 
             self.device = _choose_device(self.device)
@@ -191,13 +190,12 @@ class MiniVLMBackend:
         if int8 and not (lean and Int8.available() and self.device == "cpu"):
             raise EngineError("int8 is for Llama-shaped models on a CPU; choose another dtype.")
         if lean:
-            project = Int8 if int8 else Dense
-            self._decoder = BatchDecoder(model, end_ids, suppressed, self._prefix_bytes, project)
+            self._decoder = BatchDecoder(model, end_ids, suppressed, self._prefix_bytes, Int8 if int8 else None)
+            if self._decoder.lean.project.copies:  # then the model's own layers have done their work
+                for parameter in model.model.language_model.layers.parameters():
+                    parameter.data = parameter.new_empty(0)
         else:
             self._decoder = PlainDecoder(model, end_ids, suppressed)
-        if int8:  # what has been rounded is not needed any more
-            for parameter in model.model.language_model.layers.parameters():
-                parameter.data = parameter.new_empty(0)
         self.model = model
         try:
             self._warm_up()
