@@ -207,6 +207,25 @@ def test_stop_takes_no_further_step(engine, model):
     assert generation.result().new_tokens <= 2 and model.steps <= 1
 
 
+def test_a_stop_text_ends_the_answer_before_it(engine):
+    result = engine.answer(PICTURE, "red dog on a red mat", settings=Settings(stop=("og", "mat")))
+    assert (result.text, result.finish, result.new_tokens) == ("red d", "stop", 7)
+    assert "".join(token.text for token in result.tokens) == result.text
+    assert engine.answer(PICTURE, "red dog", settings=Settings(stop=("cat",))).text == "red dog"
+    assert engine.answer(PICTURE, "red dog", settings=Settings(stop=("red",))).text == ""
+
+
+def test_a_stop_text_is_that_of_one_request_even_where_a_row_is_shared(engine, model):
+    text = "same words, and more of them"
+    model.stops = {20}
+    whole = ask(engine, text, "a")
+    until(lambda: held(model))
+    late = engine.answer_stream(PICTURE, text, settings=Settings(stop=(",",)), session="b")
+    model.go.set()
+    assert late.result().text == "same words" and whole.result().text == text
+    assert len(model.joined) == 1
+
+
 @pytest.mark.parametrize("how", ["break", "close", "drop"])
 def test_an_abandoned_stream_is_cancelled(engine, model, how):
     model.go.clear()
@@ -287,8 +306,10 @@ def test_who_waits_is_told_the_place_in_line(model):
     partials = second.partials()
     waiting = next(partials)
     assert waiting.place.number == 1 and waiting.place.seconds > 0 and waiting.text == ""
+    assert engine.status().place.number == 2 and "if you ask now, you are 2nd" in str(engine.status())
     model.go.set()
     *_, last = partials
+    assert engine.status().place is None and "ask now" not in str(engine.status())
     assert last.place is None and last.timings.queue > 0 and first.result().finish == "stop"
     assert str(Place(7, 4.2)) == "you are 7th, about 4 s" and str(Place(22, None)) == "you are 22nd"
     assert str(Place(11, 0.1)) == "you are 11th, about 1 s"
@@ -445,6 +466,7 @@ def test_close_is_final_and_does_not_wait_for_a_model_that_hangs(engine, model):
         (lambda engine: engine.caption(PICTURE, settings=Settings(temperature=float("nan"))), "Temperature"),
         (lambda engine: engine.caption(PICTURE, settings=Settings(top_p=0)), "Top-p"),
         (lambda engine: engine.caption(PICTURE, settings=Settings(max_new_tokens=0)), "length"),
+        (lambda engine: engine.caption(PICTURE, settings=Settings(stop=("",))), "none of them empty"),
     ],
 )
 def test_bad_calls_are_refused_before_anything_is_queued(engine, model, call, message):

@@ -187,6 +187,7 @@ class Engine:
             resident_bytes=_resident(),
             running=self._scheduler.running,
             waiting=self._scheduler.waiting,
+            place=self._scheduler.newcomer(),
         )
 
     def close(self, grace: float = 2.0) -> None:
@@ -222,7 +223,7 @@ class Engine:
         prompt = self.backend.prepare(turns, opened, settings.max_new_tokens or spec.max_new_tokens)
         seed = settings.seed if settings.seed is not None else random.randrange(2**32)
         row = Row(prompt, settings.temperature, settings.top_p, random.Random(seed))
-        request = Request(row, prompt.room, session)
+        request = Request(row, prompt.room, session, settings.stop)
         draft = Result(
             task=task,
             prompt=task_prompt(task, text),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -90,6 +90,8 @@ class Generation:
             finished = request.done.is_set()
             steps = request.steps
             self._read(steps)
+            if finished:
+                self._cut(request.stop)
             timings = replace(request.timings)
             if not finished and steps:
                 timings.decode = time.perf_counter() - request.mark
@@ -128,6 +130,20 @@ class Generation:
                 self._started = bool(text)
             top = [(backend.piece(id), probability) for id, probability in step.top]
             self._tokens.append(Token(step.id, text, step.probability, top))
+
+    def _cut(self, stops: Sequence[str]) -> None:
+        """Drop what was written from the first stop on."""
+        text = "".join(token.text for token in self._tokens)
+        found = [text.find(stop) for stop in stops if stop in text]
+        if not found:
+            return
+        kept, room = [], min(found)
+        for token in self._tokens:
+            if room <= 0:
+                break
+            kept.append(replace(token, text=token.text[:room]))
+            room -= len(token.text)
+        self._tokens = kept
 
     def _parse(self, result: Result) -> Parsed | None:
         boxes = result.task == "detect" or (result.task == "compare" and result.text.startswith("{"))

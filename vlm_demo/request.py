@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 from vlm_demo.backends import Row, Step
 from vlm_demo.results import EngineError, Timings
@@ -13,9 +13,12 @@ from vlm_demo.results import EngineError, Timings
 class Request:
     """A row on its way through the scheduler, watched by one consumer through `changed` and `done`."""
 
-    def __init__(self, row: Row, limit: int, session: Hashable | None = None) -> None:
+    def __init__(self, row: Row, limit: int, session: Hashable | None = None, stop: Sequence[str] = ()) -> None:
+        """It may write `limit` tokens, and ends earlier when one of the texts in `stop` has been written."""
         self.row = row  # another one's, when that one writes the same
         self.limit = limit
+        self.stop = stop
+        self._searched = 0  # tokens in which no stop was found
         self.session: Hashable = self if session is None else session  # nameless requests are sessions of their own
         self.timings = Timings()
         self.finish = "running"
@@ -32,6 +35,17 @@ class Request:
     def steps(self) -> list[Step]:
         """What is written for this request; its row may go on for others."""
         return self.row.steps[: self.limit if self._length is None else self._length]
+
+    def stopped(self, read: Callable[[list[int]], str]) -> bool:
+        """Whether a stop has been written; `read` makes text of token ids. What follows it is not this request's."""
+        ids = [step.id for step in self.steps if not step.end]
+        while self.stop and self._searched < len(ids):
+            self._searched += 1
+            text = read(ids[: self._searched])
+            if any(stop in text for stop in self.stop):
+                self.limit = self._searched
+                return True
+        return False
 
     def lap(self) -> float:
         """Seconds since the present stage began; the next one begins now."""

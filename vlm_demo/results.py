@@ -28,18 +28,23 @@ def explain(error: BaseException, what: str) -> EngineError:
     return EngineError(f"{what}: {type(error).__name__}: {error}")
 
 
+MAX_STOPS = 8  # texts that may end one answer
+
+
 @dataclass(frozen=True)
 class Settings:
     """How an answer is written.
 
     `temperature` 0 is greedy; `max_new_tokens` None is the task's own limit; `seed` None draws a fresh seed (the result
-    tells which). Raises EngineError where a value makes no sense.
+    tells which). Each of the texts in `stop` ends the answer, which keeps what came before it. Raises EngineError where
+    a value makes no sense.
     """
 
     temperature: float = 0.0
     top_p: float = 1.0
     max_new_tokens: int | None = None
     seed: int | None = None
+    stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.temperature <= 10.0:  # also refuses NaN
@@ -48,6 +53,8 @@ class Settings:
             raise EngineError(f"Top-p must lie above 0 and at most at 1, not {self.top_p}.")
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise EngineError(f"The length must be at least 1 token, not {self.max_new_tokens}.")
+        if len(self.stop) > MAX_STOPS or not all(isinstance(text, str) and text for text in self.stop):
+            raise EngineError(f"What ends an answer must be at most {MAX_STOPS} texts, none of them empty.")
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,7 @@ class Status:
     resident_bytes: int
     running: int
     waiting: int
+    place: Place | None = None  # of a request that came now; None: it would not wait
 
     def __str__(self) -> str:
         process = f"process {_size(self.resident_bytes)}"
@@ -159,6 +167,7 @@ class Status:
         return (
             f"{self.model} · {self.parameters / 1e6:.1f} M parameters · {self.device} {self.dtype} · "
             f"{_size(self.allocated_bytes)} in use, {_size(self.reserved_bytes)} reserved · {process}"
+            + (f" · if you ask now, {self.place}" if self.place else "")
         )
 
 

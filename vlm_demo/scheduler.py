@@ -97,7 +97,19 @@ class Scheduler:
                     before = 0
                 else:
                     number += min(len(queue), rounds + before)
-            rate = self._service and self._service / max(1, len(self._running))
+        return self._place(number)
+
+    def newcomer(self) -> Place | None:
+        """Where somebody new would stand in line; None when nobody waits and there is room in the batch."""
+        with self._wake:
+            self._purge()
+            ahead = len(self._waiting)  # each of those sessions has a turn before
+        if not ahead and len(_rows(self._running)) < self.backend.max_rows:
+            return None
+        return self._place(ahead + 1)
+
+    def _place(self, number: int) -> Place:
+        rate = self._service and self._service / max(1, len(self._running))
         return Place(number, rate and number * rate)
 
     def call(self, function: Callable[[], Any], when_idle: bool = False) -> Any:
@@ -280,7 +292,7 @@ class Scheduler:
             error, steps = request.row.error, request.steps
             if error is not None:
                 self._leave(request, "error", explain(error, "The model failed on this request"))
-            elif steps[-1].end:
+            elif request.stopped(self.backend.text) or steps[-1].end:
                 self._leave(request, "stop")
             elif request.cancelled:
                 self._leave(request, "cancelled")

@@ -38,8 +38,8 @@ class BatchDecoder:
         prefix_bytes: int = 128_000_000,
         project: Projection | None = None,
     ) -> None:
-        """`model`: a MiniVLMForConditionalGeneration; at most `prefix_bytes` of read pictures are kept; `project` is that of
-        `LeanLlama`."""
+        """`model`: a MiniVLMForConditionalGeneration; at most `prefix_bytes` of read pictures are kept; `project` is
+        that of `LeanLlama`."""
         self.model, self.end_ids, self.suppressed = model, end_ids, suppressed
         self.lean = LeanLlama(model.model.language_model, model.lm_head, project)
         self.buffer = self.lean.new_buffer()

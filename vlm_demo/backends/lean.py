@@ -24,6 +24,7 @@ Projection = type[Dense] | type[Packed] | type[Int8]
 FAMILIES = {"llama", "mistral", "qwen2"}  # RMSNorm, RoPE, SwiGLU, grouped heads, and nothing else
 ROPE_TYPES = {"default", "linear", "llama3", "yarn"}  # rotations that depend on the position alone
 
+
 class KeyValues:
     """Keys and values of all layers, `data` `[layers, slots, positions, 2 * heads, head_dim]`, keys before values."""
 

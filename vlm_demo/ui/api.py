@@ -61,12 +61,15 @@ def result_json(result: Result) -> JSON:
     return found
 
 
-def _settings(temperature: float, top_p: float, max_new_tokens: float, seed: float) -> Settings:
+def _settings(temperature: float, top_p: float, max_new_tokens: float, seed: float, stop: list[str] | None) -> Settings:
+    if not isinstance(stop or [], list):
+        raise EngineError('`stop` must be a list of texts, such as ["."].')
     return Settings(
         float(temperature),
         float(top_p),
         int(max_new_tokens) if max_new_tokens else None,
         int(seed) if seed is not None and seed >= 0 else None,
+        tuple(stop or ()),
     )
 
 
@@ -120,6 +123,7 @@ def build(page: Page) -> None:
             gr.Number(1.0, label="top_p"),
             gr.Number(0, label="max_new_tokens"),
             gr.Number(-1, label="seed"),
+            gr.JSON([], label="stop"),
         ]
         output = gr.JSON(label="result")
 
@@ -131,6 +135,7 @@ def build(page: Page) -> None:
         top_p: float,
         max_new_tokens: float,
         seed: float,
+        stop: list[str] | None,
     ) -> Iterator[JSON]:
         """Describe a picture.
 
@@ -141,9 +146,10 @@ def build(page: Page) -> None:
             top_p: share of the likely words to sample from.
             max_new_tokens: 0 for the usual limit.
             seed: -1 for a fresh one.
+            stop: a list of texts, each of which ends the answer before it.
         """
         opened = load_pictures([image])[0]
-        settings = _settings(temperature, top_p, max_new_tokens, seed)
+        settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
         for _, result in stream(request, lambda session: engine.caption_stream(opened, style, settings, session)):
             yield result_json(result)
 
@@ -154,13 +160,14 @@ def build(page: Page) -> None:
         top_p: float,
         max_new_tokens: float,
         seed: float,
+        stop: list[str] | None,
     ) -> Iterator[JSON]:
         """Find the objects in a picture: `objects` holds label, bbox [x, y, w, h] from 0 to 1, and confidence.
 
         Args: as for /caption.
         """
         opened = load_pictures([image])[0]
-        settings = _settings(temperature, top_p, max_new_tokens, seed)
+        settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
         for _, result in stream(request, lambda session: engine.detect_stream(opened, settings, session)):
             yield result_json(result)
 
@@ -173,6 +180,7 @@ def build(page: Page) -> None:
         top_p: float,
         max_new_tokens: float,
         seed: float,
+        stop: list[str] | None,
     ) -> Iterator[JSON]:
         """Answer a question about one or several pictures.
 
@@ -180,11 +188,11 @@ def build(page: Page) -> None:
             images: a list of pictures, each sent with handle_file.
             question: the question.
             history: earlier [question, answer] pairs of the same conversation, oldest first.
-            temperature, top_p, max_new_tokens, seed: as for /caption.
+            temperature, top_p, max_new_tokens, seed, stop: as for /caption.
         """
         opened = load_pictures(images or [])
         turns = _turns(history)
-        settings = _settings(temperature, top_p, max_new_tokens, seed)
+        settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
         for _, result in stream(
             request, lambda session: engine.answer_stream(opened, question, turns, settings, session)
         ):
@@ -198,16 +206,17 @@ def build(page: Page) -> None:
         top_p: float,
         max_new_tokens: float,
         seed: float,
+        stop: list[str] | None,
     ) -> Iterator[JSON]:
         """Compare two to four pictures.
 
         Args:
             images: a list of pictures, each sent with handle_file.
             question: free text, or "change", "boxes" or "story" for the usual questions.
-            temperature, top_p, max_new_tokens, seed: as for /caption.
+            temperature, top_p, max_new_tokens, seed, stop: as for /caption.
         """
         opened = load_pictures(images or [])
-        settings = _settings(temperature, top_p, max_new_tokens, seed)
+        settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
         for _, result in stream(request, lambda session: engine.compare_stream(opened, question, settings, session)):
             yield result_json(result)
 
