@@ -9,6 +9,10 @@ import os
 import signal
 import threading
 
+# Before torch is imported: its idle threads shall sleep after some 10 microseconds, not a millisecond. In a class the
+# page needs the cores on which they would wait for more work.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
 from vlm_demo.engine import Engine, get_engine
 from vlm_demo.ui import build_app, launch_options
 

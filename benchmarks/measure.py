@@ -79,6 +79,15 @@ def memory(pid: int | None = None, field: str = "VmRSS") -> int:
     return 1024 * _status(pid or os.getpid(), field)
 
 
+def cpu_seconds(pid: int | None = None) -> float:
+    """Seconds that the threads of a process, or of this one, have computed (Linux; 0 elsewhere)."""
+    try:
+        fields = Path(f"/proc/{pid or os.getpid()}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def threads(pid: int) -> int:
     """Number of threads of a process (Linux; 0 elsewhere)."""
     return _status(pid, "Threads")
