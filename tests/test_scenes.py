@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
 
 from benchmarks.quality import read_caption
 from train import drawings
 from vlm_demo import scenes
-from vlm_demo.scenes import draw
+from vlm_demo.scenes import draw, glyphs
 from vlm_demo.scenes.several import KINDS, selection_questions
 
 SEEDS = range(60)
@@ -169,3 +170,10 @@ def test_training_never_shows_a_held_out_combination():
     assert all(scenes.is_heldout(*look) for look in held)
     assert {color for _, color in held} == set(scenes.COLORS)  # yet every colour is seen, and every label
     assert {label for label, _ in held} <= {label for label, _ in trained}
+
+
+def test_an_outline_is_the_glyph_widened_on_every_side():
+    glyph, outline = glyphs.masks("key")[0]
+    assert (np.asarray(outline) >= np.asarray(glyph) - 8).all()  # resampling rings a little
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 17), dtype=np.uint8))
+    assert glyphs._widen(noise, 3).tobytes() == noise.filter(ImageFilter.MaxFilter(7)).tobytes()

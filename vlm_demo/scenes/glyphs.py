@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 # Label -> code point in fa-solid-900.ttf; silhouettes that a person tells apart at a glance.
 CODEPOINTS: dict[str, int] = {
@@ -81,11 +81,19 @@ def masks(label: str) -> list[tuple[Image.Image, Image.Image]]:
     ImageDraw.Draw(fill).text(
         ((side - right + left) / 2 - left, (side - bottom + top) / 2 - top), text, font=font, fill=255
     )
-    outline = fill.filter(ImageFilter.MaxFilter(2 * border + 1))
+    outline = _widen(fill, border)
     return [
         (fill.resize((s, s), Image.Resampling.LANCZOS), outline.resize((s, s), Image.Resampling.LANCZOS))
         for s in (MASTER, MASTER // 2, MASTER // 4, MASTER // 8)
     ]
+
+
+def _widen(mask: Image.Image, border: int) -> Image.Image:
+    """The maximum over a square of 2 * border + 1 pixels around each: Pillow's MaxFilter, rows first and then columns,
+    which takes a hundredth of the time."""
+    values, width = np.pad(np.asarray(mask), border), 2 * border + 1
+    values = np.maximum.reduce([values[at : at + mask.height] for at in range(width)])
+    return Image.fromarray(np.maximum.reduce([values[:, at : at + mask.width] for at in range(width)]))
 
 
 @cache

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 Updates = dict[Any, Any]
 UPDATE_SECONDS = 0.1  # at most ten updates of the page a second,
-UPDATES = 100  # and about so many of all pages together: in a crowd each update would take time from the model
+UPDATES = 50  # and about so many of all pages together: in a crowd each update would take time from the model
 RETRY_TEMPERATURE = 0.8  # another wording is wanted, so a greedy setting would be of no use
 
 # Listeners that call the model share one queue, wide enough for a class: whoever waits shall wait in the engine's line,
