@@ -174,6 +174,6 @@ def test_training_never_shows_a_held_out_combination():
 
 def test_an_outline_is_the_glyph_widened_on_every_side():
     glyph, outline = glyphs.masks("key")[0]
-    assert (np.asarray(outline) >= np.asarray(glyph) - 8).all()  # resampling rings a little
+    assert (np.asarray(outline, int) >= np.asarray(glyph, int) - 8).all()  # resampling rings a little
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 17), dtype=np.uint8))
     assert glyphs._widen(noise, 3).tobytes() == noise.filter(ImageFilter.MaxFilter(7)).tobytes()
