@@ -7,6 +7,7 @@ import argparse
 import logging
 import os
 import signal
+import sys
 import threading
 
 # Before torch is imported: its idle threads shall sleep after some 10 microseconds, not a millisecond. In a class the
@@ -42,6 +43,7 @@ def preload(engine: Engine) -> None:
 def main() -> None:
     """Serve the page until Ctrl+C, or until a container is told to stop."""
     flags = read_flags()
+    sys.setswitchinterval(0.0005)  # seconds; the model's thread needs Python for a moment between any two operations
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     engine = get_engine(lambda: Engine(flags.model, flags.device, flags.dtype))
     demo = build_app(engine)
