@@ -102,7 +102,7 @@ class Bench:
             self.features = self.model.get_vision_features(self.pixels)  # [1, N, C]
         self.written: dict[str, list[int]] = {}
         self.decoders = {"ours": BatchDecoder(self.model, set(), self.banned)}
-        if Int8.available() and shape.device == "cpu":
+        if Int8.available(self.model.lm_head.weight):
             self.decoders["ours, int8"] = BatchDecoder(self.model, set(), self.banned, project=Int8)
 
     @torch.inference_mode()

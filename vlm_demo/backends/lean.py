@@ -70,21 +70,17 @@ class KeyValues:
 
 
 class RMSNorm:
-    """Root mean square normalisation (Zhang and Sennrich 2019) of `[N, D]`.
-
-    In single precision as x √D / hypot(|x|, √(D eps)), which takes half the operations of torch's own.
-    """
+    """Root mean square normalisation (Zhang and Sennrich 2019) of `[N, D]`, in half the operations of torch's own: the
+    root of mean(x²) + eps is hypot(|x|, √(D eps)) / √D."""
 
     def __init__(self, weight: torch.Tensor, eps: float) -> None:
-        self.weight, self.eps = weight.detach(), eps
-        width = len(weight)
-        self.scaled, self.floor = self.weight * width**0.5, weight.new_tensor((width * eps) ** 0.5)
+        self.weight, width = weight.detach(), len(weight)
+        self.floor = torch.tensor((width * eps) ** 0.5, device=weight.device)
+        self.unit = width**-0.5
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        if x.dtype != torch.float32:
-            return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
-        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # [N, 1]
-        return x.div(torch.hypot(length, self.floor)).mul_(self.scaled)
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)  # [N, 1]
+        return x.div(torch.hypot(length, self.floor).mul_(self.unit)).to(x.dtype).mul_(self.weight)
 
 
 class Layer:

@@ -188,7 +188,7 @@ class MiniVLMBackend:
         self.parameters = sum(parameter.numel() for parameter in model.parameters())
         suppressed = model.generation_config.suppress_tokens or []
         lean = BatchDecoder.supports(model.config.text_config)
-        if int8 and not (lean and Int8.available() and self.device == "cpu"):
+        if int8 and not (lean and Int8.available(model.lm_head.weight)):
             raise EngineError("int8 is for Llama-shaped models on a CPU; choose another dtype.")
         if lean:
             self._decoder = BatchDecoder(model, end_ids, suppressed, self._prefix_bytes, Int8 if int8 else None)
