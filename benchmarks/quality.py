@@ -212,8 +212,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--model", help="folder or Hub name; default: the bundled model")
+    parser.add_argument("--dtype", default="auto", help="as of app.py: what int8 costs, for example")
     args = parser.parse_args()
-    engine = Engine(args.model)
+    engine = Engine(args.model, dtype=args.dtype)
     figures = measure(engine, args.scenes, args.seed)
     engine.close()
     for key, value in figures.items():
