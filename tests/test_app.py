@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -275,6 +276,43 @@ def test_the_page_is_up_before_torch_is_imported() -> None:
     root = Path(__file__).parents[1]
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert found.stdout.strip() == "[]"
+
+
+WATCHED = """
+import runpy, sys
+def watch(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        address = args[1] if event == "socket.connect" else args[0]
+        print("DIALS", address[0] if isinstance(address, tuple) else address, flush=True)
+sys.addaudithook(watch)
+sys.argv = ["app.py", "--port", sys.argv[1]]
+runpy.run_path("app.py", run_name="__main__")
+"""
+
+
+def test_the_server_talks_to_nobody_but_itself_and_ends_when_told(picture: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-u", "-c", WATCHED, str(port)]
+    online = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "GRADIO_"))}
+    server = subprocess.Popen(
+        command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=online
+    )
+    try:
+        deadline = time.monotonic() + 200
+        while True:
+            try:
+                client = Client(f"http://127.0.0.1:{port}/", verbose=False, analytics_enabled=False)
+                break
+            except (httpx.HTTPError, ValueError):
+                assert server.poll() is None and time.monotonic() < deadline
+                time.sleep(0.5)
+        assert client.predict(handle_file(picture), style="brief", api_name="/caption")["text"]
+        server.terminate()
+        said, _ = server.communicate(timeout=60)
+    finally:
+        server.kill()
+    dialled = {line.split()[1] for line in said.splitlines() if line.startswith("DIALS")}
+    assert dialled and dialled <= {"127.0.0.1", "localhost", "::1", "None", "0.0.0.0"}, said
 
 
 def test_stop_reaches_this_person_on_this_tab_only() -> None:
