@@ -12,6 +12,7 @@ from vlm_demo.tasks import TASKS
 # Questions that the model learns at once are asked less often than those that must find a named thing first.
 EASY = ("which is leftmost", "which is rightmost", "which is highest", "which is lowest", "which is biggest")
 EASY += ("which is smallest", "where is this", "how many in all", "cannot know")
+CAPTIONS = 3  # of one scene: counting and naming group by group takes long to learn
 RELATIONS = 6  # more questions such as "is the cat left of the dog?" for a scene: the last thing that is learned
 
 
@@ -41,6 +42,14 @@ def boxes_of(scene: Scene, rng: random.Random) -> QA:
     return QA(rng.choice((label, plural(label), f"the {label}")), detections_json(wanted), "")
 
 
+def caption_of(scene: Scene, rng: random.Random) -> QA:
+    """A caption in some style and wording."""
+    style = rng.choices(list(TASKS["caption"].prompts), weights=(50, 30, 20))[0]
+    variant = rng.choice((0, 0, 0, 1, 2))
+    prompt = TASKS["caption"].prompts[style] if style != "brief" or rng.random() < 0.8 else ""
+    return QA(prompt, scene.caption(style, variant), style)
+
+
 def about_image(qa: QA, number: int, rng: random.Random) -> QA:
     """The question asked of one of several pictures."""
     bare = qa.question.rstrip("?.")
@@ -54,12 +63,9 @@ def about_image(qa: QA, number: int, rng: random.Random) -> QA:
 
 
 def scene_branches(scene: Scene, rng: random.Random) -> list[Branch]:
-    """One caption, one detection, boxes of one thing, many questions and two conversations."""
-    style = rng.choices(list(TASKS["caption"].prompts), weights=(50, 30, 20))[0]
-    variant = rng.choice((0, 0, 0, 1, 2))
-    prompt = TASKS["caption"].prompts[style] if style != "brief" or rng.random() < 0.8 else ""
+    """Some captions, one detection, boxes of one thing, many questions and two conversations."""
     branches = [
-        Branch([("caption", QA(prompt, scene.caption(style, variant), style))], "caption"),
+        *[Branch([("caption", caption_of(scene, rng))], "caption") for _ in range(CAPTIONS)],
         Branch([("detect", QA("", scene.detections_json(), ""))], "detect"),
         Branch([("detect", boxes_of(scene, rng))], "named"),
     ]

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from train import drawings
 from train.asking import Branch, pair_branches, scene_branches, several_branches
 from vlm_demo.model import MiniVLMProcessor
-from vlm_demo.scenes import COLORS, LABELS, QA, Change, Pair, Scene, SceneObject
+from vlm_demo.scenes import COLORS, LABELS, QA, Change, Pair, Scene, SceneObject, Story
 from vlm_demo.scenes.language import plural
 from vlm_demo.tasks import TASKS
 
@@ -32,8 +32,8 @@ WEIGHTS = {
     "which": 1.0,
 }
 KINDS = tuple(WEIGHTS)
-TRIES = 3  # pairs looked at to find one with two changes, which are rarer and harder than one
-ROWS = {"scenes": 14, "pairs": 13, "stories": 2, "selections": 4}  # rows of each kind in one step
+TRIES = 3  # groups looked at to find a hard one, see `is_hard`
+ROWS = {"scenes": 16, "pairs": 9, "stories": 2, "selections": 3}  # rows of each kind in one step
 # What a probe tells apart in a second picture; a move by its direction.
 MARKS = (
     "nothing",
@@ -83,6 +83,13 @@ def _mark(change: Change) -> str:
     return next(mark for mark in MARKS if change.text.endswith(f"{mark}."))
 
 
+def is_hard(made: Scene | Pair | Story) -> bool:
+    """Whether a group is of the rarer and harder kind: a pair with two changes, a scene with several of one thing."""
+    if isinstance(made, Pair):
+        return len(made.changes) > 1
+    return isinstance(made, Story) or len({item.name for item in made.objects}) < len(made.objects)
+
+
 def cell_of(item: SceneObject) -> int:
     """The picture token over an object's centre."""
     side = round(IMAGE_SEQ_LENGTH**0.5)
@@ -123,10 +130,10 @@ class Steps(Dataset):
             members = tuple(drawings.group("scenes", index) for index in picks)
             pictures = [self.maps["scenes"][i // drawings.CHUNK][i % drawings.CHUNK, 0] for i in picks]
             return Group(several_branches(members, rng, which=10), pictures, members)
-        for _ in range(TRIES if kind == "pairs" else 1):
+        for _ in range(TRIES):
             index = rng.randrange(len(self.maps[kind]) * drawings.CHUNK)
             made = drawings.group(kind, index)
-            if kind != "pairs" or len(made.changes) > 1:
+            if is_hard(made):
                 break
         pictures = list(self.maps[kind][index // drawings.CHUNK][index % drawings.CHUNK])
         if kind == "scenes":
