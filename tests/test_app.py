@@ -191,7 +191,7 @@ def test_a_program_that_leaves_ends_its_own_request_and_no_other(slow, picture: 
         assert LONG.startswith(job.outputs()[-1]["text"])  # what was written is kept
     else:
         image = {"path": upload(url, picture), "meta": {"_type": "gradio.FileData"}}
-        with streaming(url, "caption", [image, "brief", 0, 1, 0, -1]) as lines:
+        with streaming(url, "caption", [image, "brief", 0, 1, 0, -1, []]) as lines:
             counted.until(lambda: "word3" in next(lines))
             waiting = other.submit([handle_file(picture)], "Me too?", max_new_tokens=5, api_name="/answer")
             counted.until(lambda: counted.engine.status().waiting == 1)
@@ -245,9 +245,9 @@ def streaming(url: str, name: str, data: list) -> Iterator[Iterator[str]]:
 
 def test_the_server_opens_neither_web_addresses_nor_its_own_files(url: str, picture: Path) -> None:
     meta = {"_type": "gradio.FileData"}
-    remote = call(url, "caption", [{"path": "http://example.com/cat.png", "meta": meta}, "brief", 0, 1, 0, -1])
+    remote = call(url, "caption", [{"path": "http://example.com/cat.png", "meta": meta}, "brief", 0, 1, 0, -1, []])
     assert "Web addresses are not opened" in remote
-    local = call(url, "caption", [{"path": str(picture), "meta": meta}, "brief", 0, 1, 0, -1])
+    local = call(url, "caption", [{"path": str(picture), "meta": meta}, "brief", 0, 1, 0, -1, []])
     assert "event: error" in local and SCENE.caption() not in local
 
 
@@ -257,9 +257,9 @@ def test_data_urls_are_read_within_bounds(url: str) -> None:
     buffer = io.BytesIO()
     SCENE.image(64).save(buffer, "PNG")
     small = {"url": "data:image/png;base64," + b64encode(buffer.getvalue()).decode()}
-    assert SCENE.caption() in call(url, "caption", [small, "brief", 0, 1, 0, -1])
+    assert SCENE.caption() in call(url, "caption", [small, "brief", 0, 1, 0, -1, []])
     large = {"url": "data:image/png;base64," + "A" * 30_000_000}
-    assert "larger than 20 MB" in call(url, "caption", [large, "brief", 0, 1, 0, -1])
+    assert "larger than 20 MB" in call(url, "caption", [large, "brief", 0, 1, 0, -1, []])
 
 
 def test_nothing_is_watched_published_or_kept(url: str) -> None:
