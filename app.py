@@ -10,8 +10,8 @@ import signal
 import sys
 import threading
 
-# Before torch is imported: its idle threads shall sleep after some 10 microseconds, not a millisecond. In a class the
-# page needs the cores on which they would wait for more work.
+# Before torch is imported: its idle threads shall spin a fifteenth as long as they usually do before they sleep. In a
+# class the page needs the cores on which they wait for more work.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 from vlm_demo.engine import Engine, get_engine

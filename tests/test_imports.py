@@ -16,6 +16,7 @@ LEAVES = ("tasks", "images", "detections", "routing", "scenes")
 # Modules that are part of a room although they are files of their own.
 PART_OF = {
     "generation": "engine",
+    "line": "engine",
     "request": "engine",
     "scheduler": "engine",
     "boxes": "detections",

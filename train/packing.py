@@ -1,6 +1,6 @@
 """Training batches on all tasks: what `train/asking.py` asks about each picture, packed behind the picture's tokens.
 
-All turns about a picture share one row: behind its tokens stand a caption, detections and many questions, and a block
+All turns about a picture share one row: behind its tokens stand captions, detections and many questions, and a block
 mask lets each see the picture and itself only, so a row teaches what a dozen separate rows would.
 """
 

@@ -38,8 +38,10 @@ class Request:
 
     def stopped(self, read: Callable[[list[int]], str]) -> bool:
         """Whether a stop has been written; `read` makes text of token ids. What follows it is not this request's."""
+        if not self.stop:
+            return False
         ids = [step.id for step in self.steps if not step.end]
-        while self.stop and self._searched < len(ids):
+        while self._searched < len(ids):
             self._searched += 1
             text = read(ids[: self._searched])
             if any(stop in text for stop in self.stop):

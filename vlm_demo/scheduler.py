@@ -16,8 +16,9 @@ from concurrent.futures import Future
 from typing import Any
 
 from vlm_demo.backends import Backend, Row
+from vlm_demo.line import WaitingLine
 from vlm_demo.request import Request
-from vlm_demo.results import EngineError, Place, QueueFull, explain
+from vlm_demo.results import EngineError, Place, explain
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +37,11 @@ class Scheduler:
         waiting_per_session: int = 8,
         running_per_session: int = 1,
     ) -> None:
+        """At most `max_waiting` requests wait, and of one session so many wait and so many run."""
         self.backend = backend
-        self.max_waiting = max_waiting
-        self.waiting_per_session = waiting_per_session
         self.running_per_session = running_per_session
         self._wake = threading.Condition()
-        self._waiting: dict[Hashable, deque[Request]] = {}  # in the order in which sessions take turns
+        self._line = WaitingLine(max_waiting, waiting_per_session)
         self._running: list[Request] = []
         self._calls: deque[tuple[Callable[[], Any], bool, Future[Any]]] = deque()
         self._closed = False
@@ -58,55 +58,36 @@ class Scheduler:
     @property
     def waiting(self) -> int:
         with self._wake:
-            self._purge()
-            return sum(map(len, self._waiting.values()))
+            return len(self._line)
 
     def check_room(self, session: Hashable | None) -> None:
         """Raise QueueFull if a request of this session would be refused now."""
         with self._wake:
             if self._closed:
                 raise EngineError("The engine is shut down.")
-            self._purge()
-            if session is not None and len(self._waiting.get(session, ())) >= self.waiting_per_session:
-                raise QueueFull(
-                    f"{self.waiting_per_session} of your requests are waiting already. "
-                    "Let one finish, or press Stop, then try again."
-                )
-            if sum(map(len, self._waiting.values())) >= self.max_waiting:
-                raise QueueFull("Too many people are waiting just now. Please try again in a few seconds.")
+            self._line.check_room(session)
 
     def submit(self, request: Request) -> None:
         """Queue a request; raises QueueFull at once when there is no room."""
         with self._wake:
             self.check_room(request.session if request.session is not request else None)
-            self._waiting.setdefault(request.session, deque()).append(request)
+            self._line.add(request)
             self._wake.notify()
         self.ensure_alive()
 
     def place(self, request: Request) -> Place | None:
         """Where a waiting request stands in line; None when it does not wait."""
         with self._wake:
-            self._purge()
-            own = self._waiting.get(request.session)
-            if not own or request not in own:
-                return None
-            rounds = own.index(request)  # full rounds of turns before its own
-            number, before = rounds + 1, 1
-            for session, queue in self._waiting.items():
-                if session == request.session:
-                    before = 0
-                else:
-                    number += min(len(queue), rounds + before)
-        return self._place(number)
+            number = self._line.number(request)
+        return number and self._place(number)
 
     def newcomer(self) -> Place | None:
         """Where somebody new would stand in line; None when nobody waits and there is room in the batch."""
         with self._wake:
-            self._purge()
-            ahead = len(self._waiting)  # each of those sessions has a turn before
-        if not ahead and len(_rows(self._running)) < self.backend.max_rows:
+            number = self._line.newcomer()
+        if number == 1 and len(_rows(self._running)) < self.backend.max_rows:
             return None
-        return self._place(ahead + 1)
+        return self._place(number)
 
     def _place(self, number: int) -> Place:
         rate = self._service and self._service / max(1, len(self._running))
@@ -144,9 +125,7 @@ class Scheduler:
         """Refuse new requests, cancel those who wait; those who run have `grace` seconds, then are cancelled too."""
         with self._wake:
             self._closed = True
-            for queue in self._waiting.values():
-                for request in queue:
-                    request.cancel()
+            self._line.cancel()
             self._wake.notify()
         thread = self._thread
         if thread is None or thread is threading.current_thread():
@@ -170,7 +149,7 @@ class Scheduler:
     def _serve(self) -> None:
         while True:
             with self._wake:
-                while not (self._calls or self._running or self._waiting or self._closed):
+                while not (self._calls or self._running or self._line or self._closed):
                     self._wake.wait()
                 closing = self._closed and not self._running
             self._run_calls()
@@ -199,7 +178,8 @@ class Scheduler:
         budget = PROMPT_TOKENS if self._reading is None else int(PAUSE / max(self._reading, 1e-9))
         with self._wake:
             while not self._calls and len(_rows(self._running)) < self.backend.max_rows:
-                request = self._next(budget if joined else None)
+                busy = [request.session for request in self._running]
+                request = self._line.take(busy, self.running_per_session, budget if joined else None)
                 if request is None:
                     break
                 if not request.claim():
@@ -246,28 +226,6 @@ class Scheduler:
             other for other in self._running if other.row.prompt.key == row.prompt.key and other.row.temperature == 0
         )
         return next(same, None)
-
-    def _next(self, budget: int | None) -> Request | None:
-        """Take the next request in turn whose session may run one more and whose prompt fits the budget."""
-        self._purge()
-        running = [request.session for request in self._running]
-        for session, queue in self._waiting.items():
-            if running.count(session) >= self.running_per_session:
-                continue
-            if budget is not None and len(queue[0].row.prompt.ids) > budget:
-                return None
-            self._waiting[session] = self._waiting.pop(session)  # its next turn comes after everyone else's
-            return queue.popleft()
-        return None
-
-    def _purge(self) -> None:
-        """Drop requests that were cancelled while they waited, and sessions that wait for nothing."""
-        for session, queue in list(self._waiting.items()):
-            alive = [request for request in queue if not request.cancelled]
-            if not alive:
-                del self._waiting[session]
-            elif len(alive) < len(queue):
-                self._waiting[session] = deque(alive)
 
     def _each(self, function: Callable[[list[Row]], None], rows: list[Row]) -> list[Row]:
         """Call a backend function on all rows, or, if that raises, on one row after the other: who fails, fails alone.

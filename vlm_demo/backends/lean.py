@@ -188,15 +188,15 @@ class LeanLlama:
         past = buffer.data[:, first : first + rows, :longest].transpose(2, 3)
         keys, values = past[:, :, :kv_heads].unbind(0), past[:, :, kv_heads:].unbind(0)  # [R, kv_heads, L, head_dim]
 
-        x = x.reshape(rows * count, width)
+        x, prompt = x.reshape(rows * count, width), count > 1
         for layer, end, key, value in zip(self.layers, ends, keys, values, strict=True):
-            qkv = layer.qkv(layer.norm_1(x)).view(rows * count, heads + 2 * kv_heads, head_dim)
+            qkv = layer.qkv(layer.norm_1(x), prompt).view(rows * count, heads + 2 * kv_heads, head_dim)
             _rotate(qkv[:, : heads + kv_heads], rotation)
             end.index_copy_(0, index, qkv[:, heads:])
             mixed = self._attend(qkv[:, :heads], key, value, mask)
-            x = x + layer.out(mixed)
-            gate, up = layer.gate_up(layer.norm_2(x)).chunk(2, dim=-1)
-            x += layer.down(F.silu(gate).mul_(up))
+            x = x + layer.out(mixed, prompt)
+            gate, up = layer.gate_up(layer.norm_2(x), prompt).chunk(2, dim=-1)
+            x += layer.down(F.silu(gate).mul_(up), prompt)
         return self.norm(x).view(rows, count, width)
 
     def _attend(

@@ -180,7 +180,8 @@ class MiniVLMBackend:
             except (OSError, ValueError) as error:
                 raise EngineError(f"The weights at {self.source} could not be read: {error}") from error
         model = model.to(self.device).eval()
-        model.model.vision_tower.to(memory_format=torch.channels_last)  # convolutions take a fifth less time
+        if self.device == "cpu":
+            model.model.vision_tower.to(memory_format=torch.channels_last)  # convolutions take a fifth less time
         file = cached_file(self.source, NOVELTY_FILE, _raise_exceptions_for_missing_entries=False)
         self._novelty = load_file(file, device=self.device) if file else None
         ends = model.generation_config.eos_token_id

@@ -1,6 +1,8 @@
 """The matrices of a language model, in the form that its device multiplies fastest.
 
 Each is made of the `weight` `[out, in]` and `bias` `[out]` of a linear layer and called with `[N, in]` for `[N, out]`.
+`prompt` says that the rows are a prompt's and many, and not one of each answer: a choice that must not be made by their
+number, which changes with the company.
 """
 
 from __future__ import annotations
@@ -9,8 +11,6 @@ import platform
 
 import torch
 from torch.nn import functional as F
-
-FEW = 32  # rows up to which integer weights are multiplied as they are; a decode step has no more
 
 
 class Dense:
@@ -22,7 +22,7 @@ class Dense:
         self.weight, self.bias = weight.detach(), None if bias is None else bias.detach()
         self.bytes = weight.nbytes
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, prompt: bool = False) -> torch.Tensor:
         return F.linear(x, self.weight, self.bias)
 
 
@@ -51,7 +51,7 @@ class Packed:
         self.bias = None if bias is None else bias.detach()
         self.bytes = weight.nbytes
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, prompt: bool = False) -> torch.Tensor:
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
 
 
@@ -76,11 +76,11 @@ class Int8:
         self.bias = None if bias is None else bias.detach()
         self.bytes = self.weight.nbytes + self.scales.nbytes
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, prompt: bool = False) -> torch.Tensor:
         half = x.bfloat16()
-        if len(x) <= FEW:
-            product = torch.ops.aten._weight_int8pack_mm(half, self.weight, self.scales)
-        else:  # a prompt: for so many rows it pays to make the weights whole again
+        if prompt:  # for many rows it pays to make the weights whole again
             product = F.linear(half, self.weight * self.scales[:, None])
+        else:
+            product = torch.ops.aten._weight_int8pack_mm(half, self.weight, self.scales)
         product = product.to(x.dtype)  # [N, out]
         return product if self.bias is None else product + self.bias

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -221,7 +221,7 @@ def retry_settings(settings: Settings) -> Settings:
     """The same settings, but sampled: for another wording of an answer."""
     if settings.temperature > 0:
         return settings
-    return Settings(RETRY_TEMPERATURE, 0.95, settings.max_new_tokens, settings.seed)
+    return replace(settings, temperature=RETRY_TEMPERATURE, top_p=0.95)
 
 
 def boxes_gallery(label: str, elem_id: str) -> gr.Gallery:
