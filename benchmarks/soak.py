@@ -24,8 +24,8 @@ import httpx
 from gradio_client import Client, handle_file
 
 from benchmarks import measure
-from benchmarks.load import App, Job, Refused, make_jobs, over_http, running_app
 from benchmarks.measure import report
+from benchmarks.page import App, Job, Refused, make_jobs, over_http, running_app
 
 USERS = 12
 PATIENCE = 60.0  # seconds after which a request counts as hanging

@@ -10,7 +10,7 @@ from gradio_client import Client
 from test_decoding import checkpoint  # noqa: F401
 from tiny import tiny_config, tiny_model, tiny_processor
 
-from benchmarks import decode, load, soak
+from benchmarks import decode, load, page, soak
 from benchmarks.measure import alternate, fairness, memory, quantile, ratio, report, table, threads
 from tests.fake_engine import fake_engine
 from vlm_demo.engine import Engine
@@ -69,15 +69,15 @@ def test_decoding_is_measured_on_the_same_tokens():
 
 
 def test_a_crowd_is_counted():
-    def call(job: load.Job) -> int:
+    def call(job: page.Job) -> int:
         if job.text == "refuse":
-            raise load.Refused
+            raise page.Refused
         if job.text == "fail":
             raise ValueError("broken")
         time.sleep(0.01)
         return 5
 
-    jobs = [[load.Job("vqa", (), text)] * 2 for text in ("fine", "fine", "refuse", "fail")]
+    jobs = [[page.Job("vqa", (), text)] * 2 for text in ("fine", "fine", "refuse", "fail")]
     row = load.crowd([call] * 4, jobs).row()
     assert (row["answered"], row["refused"], row["failed"]) == (4, 2, 2)
     assert 0.01 <= row["p50 s"] <= row["p99 s"] and row["tokens/s"] == pytest.approx(5 * row["requests/s"])
@@ -85,8 +85,8 @@ def test_a_crowd_is_counted():
 
 
 def test_jobs_are_mixed_and_pictures_shared_or_not(tmp_path):
-    shared = load.make_jobs(tmp_path, users=5, each=4, shared=True, seed=1)
-    own = load.make_jobs(tmp_path, users=2, each=2, shared=False, seed=1)
+    shared = page.make_jobs(tmp_path, users=5, each=4, shared=True, seed=1)
+    own = page.make_jobs(tmp_path, users=2, each=2, shared=False, seed=1)
     assert {job.task for job in shared[0]} == {"caption", "detect", "vqa", "compare"}
     assert len({file for user in shared for job in user for file in job.files}) == 5  # one of the four is a pair
     files = [file for user in own for job in user for file in job.files]
@@ -96,7 +96,7 @@ def test_jobs_are_mixed_and_pictures_shared_or_not(tmp_path):
 def test_the_reference_does_the_same_work(checkpoint, tmp_path):  # noqa: F811
     engine = Engine(checkpoint, device="cpu")
     reference, ours = load.one_at_a_time(checkpoint), load.straight(engine, "me")
-    for job in load.make_jobs(tmp_path, users=1, each=4, shared=True, seed=3)[0]:
+    for job in page.make_jobs(tmp_path, users=1, each=4, shared=True, seed=3)[0]:
         assert reference(job) == ours(job) > 0
     engine.close()
 
@@ -135,7 +135,7 @@ def test_users_of_a_soak_count_their_ends(tmp_path):
             self.open = False
 
     (tmp_path / "junk.png").write_bytes(b"no")
-    record, jobs = soak.Record(), load.make_jobs(tmp_path, 1, 4, True, 1)[0]
+    record, jobs = soak.Record(), page.make_jobs(tmp_path, 1, 4, True, 1)[0]
     user = soak.User(Page, jobs, tmp_path / "junk.png", record, seed=0)
     for kind, end in (
         (user.ask, "answered"),
