@@ -4,8 +4,9 @@ One picture, one question, so many tokens. Four ways to write them with the same
 which computes the whole text anew for each token; transformers' `generate()` with its dynamic and with its static
 cache; and the engine's own decoder. In all of them the picture is encoded beforehand, and reading the prompt counts.
 Then the engine's decoder with many rows, and the time to the first token, picture included, when the picture is new and
-when it has been asked about before. Runs alternate; figures are medians, ratios are taken within a round. `same` is the
-share of the tokens before the first that differs from those of `generate()`.
+when it has been asked about before. "Not packed" leaves the weights in the order in which the model holds them. Runs
+alternate; figures are medians, ratios are taken within a round. `same` is the share of the tokens before the first that
+differs from those of `generate()`. A profile tells which operations a step of ours spends its time on.
 """
 
 from __future__ import annotations
@@ -18,16 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.profiler import profile
 from transformers import LlamaConfig, ResNetConfig, ViTConfig
 
 from benchmarks.measure import Contender, alternate, ratio, report, save, timed
 from vlm_demo.backends import Prompt, Row
 from vlm_demo.backends.batched import BatchDecoder
-from vlm_demo.backends.projections import Int8
+from vlm_demo.backends.lean import Projection
+from vlm_demo.backends.projections import Dense, Int8, Packed
 from vlm_demo.engine import BUNDLED
 from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration
 
 QUESTION = 12  # tokens of text behind the picture
+LISTED = 6  # operations of a profile
 IMAGE, TEXT = 3, 50  # ids of the picture's placeholder and of the first word
 
 
@@ -101,9 +105,14 @@ class Bench:
         with torch.inference_mode():
             self.features = self.model.get_vision_features(self.pixels)  # [1, N, C]
         self.written: dict[str, list[int]] = {}
-        self.decoders = {"ours": BatchDecoder(self.model, set(), self.banned)}
+        forms: dict[str, Projection | None] = {"ours": None}
         if Int8.available(self.model.lm_head.weight):
-            self.decoders["ours, int8"] = BatchDecoder(self.model, set(), self.banned, project=Int8)
+            forms["ours, int8"] = Int8
+        if Packed.available(self.model.lm_head.weight):  # what packing is worth
+            forms["ours, not packed"] = Dense
+        self.decoders = {
+            name: BatchDecoder(self.model, set(), self.banned, project=form) for name, form in forms.items()
+        }
 
     @torch.inference_mode()
     def tutorial(self) -> float:
@@ -166,6 +175,22 @@ class Bench:
         seconds = timed(read)
         decoder.release(row)
         return seconds
+
+    def profile(self, name: str, steps: int = 20) -> list[dict[str, Any]]:
+        """The operations that take the most time in a step of one row."""
+        decoder, row = self.decoders[name], self._row(0)
+        decoder.prefill([row])
+        decoder.step([row])
+        with profile() as found:
+            for _ in range(steps):
+                decoder.step([row])
+        decoder.release(row)
+        operations = sorted(found.key_averages(), key=lambda one: -one.self_cpu_time_total)
+        whole = sum(one.self_cpu_time_total for one in operations)
+        return [
+            {"operation": one.key, "share of the time": one.self_cpu_time_total / whole, "calls": one.count // steps}
+            for one in operations[:LISTED]
+        ]
 
     def same(self, name: str) -> float:
         """Share of the tokens before the first that differs from those of `generate()`."""
@@ -233,6 +258,7 @@ def measure(shape: Shape, rounds: int, rows: list[int]) -> dict[str, list[dict[s
     ]
     return {
         f"{shape.name}: one stream": single,
+        f"{shape.name}: where a step's time goes": bench.profile("ours"),
         f"{shape.name}: many rows": batch,
         f"{shape.name}: first token": begin,
     }

@@ -56,7 +56,7 @@ def test_decoding_is_measured_on_the_same_tokens():
     begin = time.perf_counter()
     sections = decode.measure(shape, rounds=1, rows=[1, 3])
     took = time.perf_counter() - begin
-    single, batch, first = sections.values()
+    single, profile, batch, first = sections.values()
     assert [row["way"] for row in single][:4] == [
         "tutorial loop",
         "generate(), dynamic cache",
@@ -65,6 +65,8 @@ def test_decoding_is_measured_on_the_same_tokens():
     ]
     assert all(row["same"] == 1 for row in single[:4])
     assert all(0 < row["ms/token"] < 1000 * took for row in single)
+    shares = [row["share of the time"] for row in profile]
+    assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1 and all(row["operation"] for row in profile)
     assert set(batch[0]) == {"way", "1 rows, tokens/s", "3 rows, tokens/s"} and first[0]["new picture, ms"] > 0
 
 
