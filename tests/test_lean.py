@@ -15,8 +15,9 @@ from transformers import (
 )
 
 from vlm_demo.backends import lean
+from vlm_demo.backends.batched import TEXT
 from vlm_demo.backends.graphs import GraphedStep
-from vlm_demo.backends.lean import LeanLlama
+from vlm_demo.backends.lean import LeanLlama, round_up
 from vlm_demo.backends.minivlm import MiniVLMBackend
 from vlm_demo.backends.projections import Dense, Int8, Packed
 from vlm_demo.engine import Engine, EngineError, Settings
@@ -214,11 +215,12 @@ def read(engine, monkeypatch):
 def test_a_second_question_reads_only_its_own_text(engine, read):
     first = engine.answer_stream([picture(1), picture(2)], "where is this?")
     prompt = first.result() and first._request.row.prompt
-    assert read == [(1, prompt.prefix), (1, len(prompt.ids) - prompt.prefix)] and prompt.prefix >= 8
+    padded = round_up(len(prompt.ids) - prompt.prefix, TEXT)
+    assert read == [(1, prompt.prefix), (1, padded)] and prompt.prefix >= 8
     read.clear()
     second = engine.answer_stream([picture(1), picture(2)], "how many cats?")
     prompt = second.result() and second._request.row.prompt
-    assert read == [(1, len(prompt.ids) - prompt.prefix)]
+    assert read == [(1, round_up(len(prompt.ids) - prompt.prefix, TEXT))]
     read.clear()
     engine.answer([picture(2), picture(1)], "how many cats?")  # another order is another prefix
     assert len(read) == 2

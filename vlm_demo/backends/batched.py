@@ -2,9 +2,14 @@
 
 A prompt is read in two parts. What comes up to its last picture is the same for every question about these pictures:
 it is read once, and its keys and values are kept. Behind it comes the person's own text.
+
+Company must not change an answer, not even in the last digit, which rounding to bfloat16 can blow up to another word.
+So prompts share a pass only with those of the same shape, and the shape of each depends on its own lengths alone.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Hashable
 
 import torch
 from transformers import PreTrainedModel
@@ -12,11 +17,12 @@ from transformers import PreTrainedModel
 from vlm_demo.backends import Row
 from vlm_demo.backends.decoding import sample
 from vlm_demo.backends.graphs import GraphedStep
-from vlm_demo.backends.lean import LeanLlama, Projection
+from vlm_demo.backends.lean import BLOCK, LeanLlama, Projection, round_up
 from vlm_demo.backends.lru import ByteLRU
 from vlm_demo.results import EngineError
 
 Key = tuple[tuple[int, ...], tuple[bytes, ...]]  # token ids and the hashes of the pictures among them
+TEXT = 8  # tokens: a person's own text is padded to a multiple of so many
 
 
 class BatchDecoder:
@@ -64,20 +70,14 @@ class BatchDecoder:
         rows = [row for row in rows if row.error is None]
         if not rows:
             return
-        starts = [row.prompt.prefix for row in rows]
-        texts = [row.prompt.ids[start:] for row, start in zip(rows, starts, strict=True)]
-        width = max(map(len, texts))
-        first = len(self.rows)
-        self.buffer.reserve(first + len(rows), max(starts) + width)
-        for slot, row in enumerate(rows, first):
-            if row.prompt.prefix:
-                self.buffer.write(slot, known[_prefix(row)])
-        # Padding on the right: nothing sees it, and the answer's own keys and values overwrite it one by one.
-        padded = [text + [0] * (width - len(text)) for text in texts]
-        hidden = self.lean.forward(self.lean.embed(padded), self.buffer, first, starts)  # [R, T, D]
-        last = torch.tensor([len(text) - 1 for text in texts], device=hidden.device)
-        logits = self.lean.logits(hidden[torch.arange(len(rows), device=hidden.device), last])  # [R, V]
-        for slot, row in enumerate(rows, first):
+        groups = _groups(rows, _text_shape)
+        read, first = [], len(self.rows)
+        for (width, _), group in groups.items():
+            read.append(self._read_texts(group, first, width, known))
+            first += len(group)
+        rows = [row for group in groups.values() for row in group]
+        logits = self.lean.logits(torch.cat(read))  # [R, V]
+        for slot, row in enumerate(rows, len(self.rows)):
             row.state = slot
             self.rows.append(row)
             self.lengths.append(len(row.prompt.ids))
@@ -129,23 +129,53 @@ class BatchDecoder:
         new = [row for key, row in wanted.items() if known[key] is None]
         if not new:
             return known
-        ids = [row.prompt.ids[: row.prompt.prefix] for row in new]
-        width = max(map(len, ids))
         first = len(self.rows)
-        self.buffer.reserve(first + len(new), width)
-        padded = [one + [0] * (width - len(one)) for one in ids]
-        projected = torch.stack([picture for row in new for picture in row.features])  # [pictures, N, D]
-        embeds = self.lean.embed(padded)  # [R, T, D]
-        embeds = self.model.model.insert_image_features(torch.tensor(padded, device=embeds.device), embeds, projected)
-        self.lean.forward(embeds, self.buffer, first, [0] * len(new))
-        for slot, row in enumerate(new, first):
-            past = self.buffer.read(slot, row.prompt.prefix)
-            if past.isfinite().all():
-                known[_prefix(row)] = past
-                self.prefixes.put(_prefix(row), past, past.nbytes)
-            else:
-                self.buffer.clear(slot)
+        for prefix, group in _groups(new, lambda row: row.prompt.prefix).items():
+            self.buffer.reserve(first + len(group), prefix)
+            ids = [row.prompt.ids[:prefix] for row in group]
+            projected = torch.stack([picture for row in group for picture in row.features])  # [pictures, N, D]
+            embeds = self.lean.embed(ids)  # [R, T, D]
+            embeds = self.model.model.insert_image_features(torch.tensor(ids, device=embeds.device), embeds, projected)
+            self.lean.forward(embeds, self.buffer, first, [0] * len(group))
+            for slot, row in enumerate(group, first):
+                past = self.buffer.read(slot, prefix)
+                if past.isfinite().all():
+                    known[_prefix(row)] = past
+                    self.prefixes.put(_prefix(row), past, past.nbytes)
+                else:
+                    self.buffer.clear(slot)
         return known
+
+    def _read_texts(
+        self, rows: list[Row], first: int, width: int, known: dict[Key, torch.Tensor | None]
+    ) -> torch.Tensor:
+        """The hidden state behind each prompt, `[R, D]`, for rows that go into the slots from `first` on, each with at
+        most `width` tokens behind its last picture."""
+        starts = [row.prompt.prefix for row in rows]
+        self.buffer.reserve(first + len(rows), max(starts) + width)
+        for slot, row in enumerate(rows, first):
+            if row.prompt.prefix:
+                self.buffer.write(slot, known[_prefix(row)])
+        texts = [row.prompt.ids[row.prompt.prefix :] for row in rows]
+        # Padding on the right: nothing sees it, and the answer's own keys and values overwrite it one by one.
+        padded = [text + [0] * (width - len(text)) for text in texts]
+        hidden = self.lean.forward(self.lean.embed(padded), self.buffer, first, starts)  # [R, T, D]
+        last = torch.tensor([len(text) - 1 for text in texts], device=hidden.device)
+        return hidden[torch.arange(len(rows), device=hidden.device), last]
+
+
+def _groups(rows: list[Row], shape: Callable[[Row], Hashable]) -> dict[Hashable, list[Row]]:
+    """Rows of the same shape together."""
+    groups: dict[Hashable, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(shape(row), []).append(row)
+    return groups
+
+
+def _text_shape(row: Row) -> tuple[int, int]:
+    """How many tokens a row's text is padded to and how many positions it reads, as `LeanLlama.forward` rounds them."""
+    width = round_up(len(row.prompt.ids) - row.prompt.prefix, TEXT)
+    return width, round_up(row.prompt.prefix + width, BLOCK)
 
 
 def _prefix(row: Row) -> Key | None:

@@ -75,7 +75,7 @@ class GraphedStep:
 
         def step() -> torch.Tensor:
             x = torch.nn.functional.embedding(ids[:, None], self.lean.embedding)  # [R, 1, D]
-            return self.lean.logits(self.lean.run(x, buffer, 0, starts[:, None], longest, masked=True)[:, 0])  # [R, V]
+            return self.lean.logits(self.lean.run(x, buffer, 0, starts[:, None], longest)[:, 0])  # [R, V]
 
         return Recording(ids, starts, (buffer.data, self.lean.rotations), self.record(step))
 

@@ -18,7 +18,8 @@ from transformers.cache_utils import DynamicLayer
 
 from vlm_demo.backends.projections import Dense, Int8, Packed
 
-BLOCK = 128  # the buffer grows in steps of this many positions
+BLOCK = 128  # the buffer grows, and prompts are read, in steps of this many positions
+VECTOR = 16  # positions that a CPU reads at once
 KEPT_BYTES = 32_000_000  # a buffer larger than this is given back when nobody is being served
 Projection = type[Dense] | type[Packed] | type[Int8]
 FAMILIES = {"llama", "mistral", "qwen2"}  # RMSNorm, RoPE, SwiGLU, grouped heads, and nothing else
@@ -43,7 +44,7 @@ class KeyValues:
         if slots <= have_slots and positions <= have_positions:
             return
         slots = have_slots if slots <= have_slots else max(slots, 2 * have_slots)
-        positions = max(have_positions, -(-positions // BLOCK) * BLOCK)
+        positions = max(have_positions, round_up(positions, BLOCK))
         # Zeros, since what is masked out must still be a number.
         data = self.data.new_zeros((layers, slots, positions, heads, head_dim))
         data[:, :have_slots, :have_positions] = self.data
@@ -131,15 +132,19 @@ class LeanLlama:
         self.layers = [Layer(layer, config.rms_norm_eps, project) for layer in model.layers]
         self.norm = RMSNorm(model.norm.weight, config.rms_norm_eps)
         self.head = project(head.weight, head.bias)
-        copies = [layer.qkv for layer in self.layers]  # the rest is the model's own memory
-        if project.copies:
-            copies += [self.head, *(part for layer in self.layers for part in (layer.out, layer.gate_up, layer.down))]
-        self.bytes = sum(part.bytes for part in copies)  # beside what the model takes
         self.frequencies = model.rotary_emb.inv_freq.float()  # [head_dim / 2]
         self.scale = model.rotary_emb.attention_scaling
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = model.layers[0].self_attn.head_dim
         self.rotations = self._rotations(BLOCK)
+
+    @property
+    def bytes(self) -> int:
+        """Memory beside what the model takes."""
+        copies = [layer.qkv for layer in self.layers]  # the rest is the model's own memory
+        if self.project.copies:
+            copies += [self.head, *(part for layer in self.layers for part in (layer.out, layer.gate_up, layer.down))]
+        return sum(part.bytes for part in copies)
 
     def new_buffer(self) -> KeyValues:
         return KeyValues(len(self.layers), self.kv_heads, self.head_dim, self.embedding)
@@ -161,11 +166,10 @@ class LeanLlama:
             starts: For each row, how many positions its slot holds already.
         """
         count = x.shape[1]
-        longest = max(starts) + count
+        longest = round_up(max(starts) + count, BLOCK if count > 1 else VECTOR)
         self.reach(longest)
         positions = torch.tensor(starts, device=x.device)[:, None] + torch.arange(count, device=x.device)  # [R, T]
-        alike = count == 1 and len(set(starts)) == 1  # then everyone may look everywhere
-        return self.run(x, buffer, first, positions, longest, masked=not alike)
+        return self.run(x, buffer, first, positions, longest)
 
     def reach(self, longest: int) -> None:
         """Make rotations for so many positions."""
@@ -173,13 +177,13 @@ class LeanLlama:
             self.rotations = self._rotations(2 * longest)
 
     def run(
-        self, x: torch.Tensor, buffer: KeyValues, first: int, positions: torch.Tensor, longest: int, masked: bool
+        self, x: torch.Tensor, buffer: KeyValues, first: int, positions: torch.Tensor, longest: int
     ) -> torch.Tensor:
         """What `forward` does, for `positions` `[R, T]` below `longest`. Its shapes depend on no tensor's content."""
         rows, count, width = x.shape
         heads, kv_heads, head_dim = self.heads, self.kv_heads, self.head_dim
         rotation = self.rotations[positions.flatten()][:, None]  # [R*T, 1, head_dim / 2]
-        mask = self._mask(positions, longest, x.dtype) if masked else None
+        mask = self._mask(positions, longest, x.dtype)
 
         slots = buffer.data.shape[1:3]
         index = positions + slots[1] * torch.arange(first, first + rows, device=x.device)[:, None]
@@ -199,15 +203,15 @@ class LeanLlama:
             x += layer.down(F.silu(gate).mul_(up), prompt)
         return self.norm(x).view(rows, count, width)
 
-    def _attend(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
-    ) -> torch.Tensor:
+    def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What the tokens `query` `[R*T, heads, head_dim]` read from `key` and `value` `[R, kv_heads, L, head_dim]`."""
         rows, kv_heads = key.shape[:2]
         if len(query) == rows:  # one token a row: the heads that share keys can stand where several tokens would
             query = query.view(rows, kv_heads, -1, self.head_dim)
+            if rows == 1:  # torch sums a lone row in another order than one in company: give it some
+                query, key, value = (one.expand(2, -1, -1, -1) for one in (query, key, value))
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-            return mixed.reshape(rows, -1)
+            return mixed[:rows].reshape(rows, -1)
         query = query.view(rows, -1, self.heads, self.head_dim).transpose(1, 2)  # [R, heads, T, head_dim]
         shared = kv_heads < self.heads
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=shared)
@@ -222,6 +226,11 @@ class LeanLlama:
         """RoPE (Su et al. 2021) as complex numbers of length `scale`, `[count, head_dim / 2]`."""
         angles = torch.arange(count, device=self.frequencies.device).float()[:, None] * self.frequencies
         return torch.polar(torch.full_like(angles, self.scale), angles)
+
+
+def round_up(count: int, step: int) -> int:
+    """The next multiple of `step`."""
+    return -(-count // step) * step
 
 
 def _rotate(x: torch.Tensor, rotation: torch.Tensor) -> None:
