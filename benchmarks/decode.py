@@ -106,7 +106,7 @@ class Bench:
             self.features = self.model.get_vision_features(self.pixels)  # [1, N, C]
         self.written: dict[str, list[int]] = {}
         forms: dict[str, Projection | None] = {"ours": None}
-        if Int8.available(self.model.lm_head.weight):
+        if Int8.available(shape.device):
             forms["ours, int8"] = Int8
         if Packed.available(self.model.lm_head.weight):  # what packing is worth
             forms["ours, not packed"] = Dense

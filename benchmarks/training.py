@@ -29,8 +29,9 @@ from benchmarks.measure import memory, ratio, report, timed
 from train.backbones import Pair, from_scratch, set_trainable
 from train.batches import Collator, TrainingSet, draw
 from train.sources import Source, open_source
-from train.trainer import VLMTrainer, bf16_is_fast, train
+from train.trainer import VLMTrainer, train
 from train.vision_cache import VisionCache, check_only
+from vlm_demo.backends.projections import bf16_is_fast
 from vlm_demo.model import MiniVLMProcessor
 
 PADDED = 256  # tokens of a row in the plain loop, and the longest row of both
@@ -72,7 +73,7 @@ def fill(job: Job) -> dict[str, float]:
     model, processor = job.make()
     source = job.source()
     pictures = {p.key: p for index in range(len(source)) for p in source.draft(index).pictures}
-    cache = VisionCache(job.cache, model, processor, bf16=bf16_is_fast())
+    cache = VisionCache(job.cache, model, processor, bf16=bf16_is_fast("cpu"))
     return _figures(timed(lambda: cache.ensure(pictures)), len(pictures))
 
 

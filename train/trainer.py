@@ -16,6 +16,7 @@ from train import checkpoints
 from train.batches import TASK_NAMES, Collator, TrainingSet, draw, shares
 from train.sources import Source
 from train.vision_cache import VisionCache, check_only
+from vlm_demo.backends.projections import bf16_is_fast
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 
 LOG_EVERY = 10  # steps, in a run that is long enough
@@ -109,14 +110,6 @@ class CannotSave(RuntimeError):
     """A checkpoint could not be written; the message says what to do."""
 
 
-def bf16_is_fast() -> bool:
-    """Whether this machine multiplies bfloat16 in hardware."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
 def train(
     model: MiniVLMForConditionalGeneration,
     processor: MiniVLMProcessor,
@@ -157,7 +150,8 @@ def train(
         ValueError: Settings or data that cannot work; says what to do.
         CannotSave: The disk is full or not writable.
     """
-    bf16 = bf16_is_fast() if bf16 is None else bf16
+    if bf16 is None:
+        bf16 = bf16_is_fast("cuda" if torch.cuda.is_available() else "cpu")
     args = TrainingArguments(
         output_dir=str(folder),
         learning_rate=lr,

@@ -167,12 +167,15 @@ class MiniVLMBackend:
 
             from vlm_demo.backends.batched import BatchDecoder
             from vlm_demo.backends.decoding import PlainDecoder
-            from vlm_demo.backends.projections import Int8
-            from vlm_demo.model import MiniVLMForConditionalGeneration
+            from vlm_demo.backends.projections import Int8, bf16_is_fast
+            from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration
 
             self.device = _choose_device(self.device)
+            lean = BatchDecoder.supports(MiniVLMConfig.from_pretrained(self.source).text_config)
             self.dtype = _choose_dtype(self.dtype, self.device)
-            int8 = self.dtype == "int8"  # the language model's layers and head; the rest in single precision
+            int8 = self.dtype == "int8"
+            if int8 and not (lean and Int8.available(self.device)):
+                raise EngineError("int8 is for Llama-shaped models on a CPU; choose another dtype.")
             try:
                 model = MiniVLMForConditionalGeneration.from_pretrained(
                     self.source, dtype=torch.float32 if int8 else getattr(torch, self.dtype), use_safetensors=True
@@ -180,6 +183,8 @@ class MiniVLMBackend:
             except (OSError, ValueError) as error:
                 raise EngineError(f"The weights at {self.source} could not be read: {error}") from error
         model = model.to(self.device).eval()
+        if int8 and bf16_is_fast(self.device):  # integers are for the language model
+            model.model.vision_tower.to(torch.bfloat16)
         if self.device == "cpu":
             model.model.vision_tower.to(memory_format=torch.channels_last)  # convolutions take a fifth less time
         file = cached_file(self.source, NOVELTY_FILE, _raise_exceptions_for_missing_entries=False)
@@ -188,9 +193,6 @@ class MiniVLMBackend:
         end_ids = {processor.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
         self.parameters = sum(parameter.numel() for parameter in model.parameters())
         suppressed = model.generation_config.suppress_tokens or []
-        lean = BatchDecoder.supports(model.config.text_config)
-        if int8 and not (lean and Int8.available(model.lm_head.weight)):
-            raise EngineError("int8 is for Llama-shaped models on a CPU; choose another dtype.")
         if lean:
             self._decoder = BatchDecoder(model, end_ids, suppressed, self._prefix_bytes, Int8 if int8 else None)
             if self._decoder.lean.project.copies:  # then the model's own layers have done their work
@@ -250,7 +252,7 @@ class MiniVLMBackend:
             pixels = torch.stack([wanted[key] for key in keys]).to(self.device)  # [n, 3, H, W]
             with torch.inference_mode():
                 features = self.model.get_vision_features(pixels)  # [n, N, C]
-                projected = self.model.model.projector(features)  # [n, N, D]
+                projected = self.model.model.projector(features.to(self.model.lm_head.weight.dtype))  # [n, N, D]
             if not (pixels.isfinite().all() and projected.isfinite().all()):
                 raise EngineError("This picture holds invalid numbers, or the model fails on it. Try another one.")
             novelties = self._measure(features)
