@@ -1,5 +1,7 @@
 """The lean forward pass and the batch on it: transformers' numbers, pictures read once, bounded memory."""
 
+import random
+
 import pytest
 import torch
 from test_decoding import checkpoint, picture  # noqa: F401
@@ -19,8 +21,8 @@ from vlm_demo.backends.batched import TEXT
 from vlm_demo.backends.graphs import GraphedStep
 from vlm_demo.backends.lean import LeanLlama, round_up
 from vlm_demo.backends.minivlm import MiniVLMBackend
-from vlm_demo.backends.projections import Dense, Int8, Packed
-from vlm_demo.engine import Engine, EngineError, Settings
+from vlm_demo.backends.projections import Dense, Int8, Packed, bf16_is_fast
+from vlm_demo.engine import Engine, EngineError, Generation, Settings
 
 SHAPE = {
     "vocab_size": 100,
@@ -119,6 +121,35 @@ def test_int8_serves_in_less_memory(checkpoint, engine):  # noqa: F811
     assert small.status().dtype == "int8" and small.status().parameters == engine.status().parameters
     assert small.backend.memory()[0] < engine.backend.memory()[0]
     small.close()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
+def test_company_changes_no_digit_where_rounding_is_coarse(checkpoint, dtype):  # noqa: F811
+    if not bf16_is_fast("cpu"):
+        pytest.skip("this CPU multiplies bfloat16 in other ways")
+    engine = Engine(backend=MiniVLMBackend(checkpoint, "cpu", dtype), waiting_per_session=100)
+    engine.load()
+    asked = [([picture(n % 7 + k) for k in range(1 + n % 3)], "where is this? " * (1 + n % 5)) for n in range(30)]
+    settings = Settings(max_new_tokens=25)
+
+    def digits(generation: Generation) -> list[tuple[int, float]]:
+        generation.result()
+        return [(step.id, step.probability) for step in generation._request.row.steps]
+
+    def start(number: int) -> Generation:
+        return engine.answer_stream(*asked[number], settings=settings, session=number)
+
+    alone = []
+    for number in range(30):
+        engine.backend._features.clear()
+        engine.backend._decoder.prefixes.clear()
+        alone.append(digits(start(number)))
+    engine.unload()
+    engine.load()
+    order = random.Random(0).sample(range(30), 30)
+    company = dict(zip(order, map(digits, [start(number) for number in order]), strict=True))
+    assert [company[number] for number in range(30)] == alone
+    engine.close()
 
 
 def test_int8_elsewhere_is_refused_in_words(checkpoint, monkeypatch):  # noqa: F811
