@@ -35,9 +35,10 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=Path("../shared/data"))
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dtype", default="auto", help="as of app.py")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    engine = Engine()
+    engine = Engine(dtype=args.dtype)
     figures = {}
     folders = [args.photos / name for name in ("flickr8k", "animals", "daquar", "photos")]
     found = [picture for folder in folders for picture in photographs(folder, args.count // 3, args.seed)]

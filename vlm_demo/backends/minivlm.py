@@ -168,14 +168,11 @@ class MiniVLMBackend:
             from vlm_demo.backends.batched import BatchDecoder
             from vlm_demo.backends.decoding import PlainDecoder
             from vlm_demo.backends.projections import Int8, bf16_is_fast
-            from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration
+            from vlm_demo.model import MiniVLMForConditionalGeneration
 
             self.device = _choose_device(self.device)
-            lean = BatchDecoder.supports(MiniVLMConfig.from_pretrained(self.source).text_config)
             self.dtype = _choose_dtype(self.dtype, self.device)
             int8 = self.dtype == "int8"
-            if int8 and not (lean and Int8.available(self.device)):
-                raise EngineError("int8 is for Llama-shaped models on a CPU; choose another dtype.")
             try:
                 model = MiniVLMForConditionalGeneration.from_pretrained(
                     self.source, dtype=torch.float32 if int8 else getattr(torch, self.dtype), use_safetensors=True
@@ -183,6 +180,9 @@ class MiniVLMBackend:
             except (OSError, ValueError) as error:
                 raise EngineError(f"The weights at {self.source} could not be read: {error}") from error
         model = model.to(self.device).eval()
+        lean = BatchDecoder.supports(model.config.text_config)
+        if int8 and not (lean and Int8.available(self.device)):
+            raise EngineError("int8 is for Llama-shaped models on a CPU; choose another dtype.")
         if int8 and bf16_is_fast(self.device):  # integers are for the language model
             model.model.vision_tower.to(torch.bfloat16)
         if self.device == "cpu":
