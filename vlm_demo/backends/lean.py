@@ -190,6 +190,8 @@ class LeanLlama:
         index = index.flatten()  # [R*T] places of the new tokens in the slots laid end to end
         ends = buffer.data.flatten(1, 2).unbind(0)  # a layer: [slots * positions, 2 * kv_heads, head_dim]
         past = buffer.data[:, first : first + rows, :longest].transpose(2, 3)
+        if rows == count == 1:  # torch sums for a lone row in another order than in company: it attends twice
+            past = past.expand(-1, 2, -1, -1, -1)
         keys, values = past[:, :, :kv_heads].unbind(0), past[:, :, kv_heads:].unbind(0)  # [R, kv_heads, L, head_dim]
 
         x, prompt = x.reshape(rows * count, width), count > 1
@@ -204,14 +206,14 @@ class LeanLlama:
         return self.norm(x).view(rows, count, width)
 
     def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """What the tokens `query` `[R*T, heads, head_dim]` read from `key` and `value` `[R, kv_heads, L, head_dim]`."""
+        """What the tokens `query` `[R*T, heads, head_dim]` read from `key` and `value` `[R, kv_heads, L, head_dim]`,
+        which a lone token finds there twice."""
         rows, kv_heads = key.shape[:2]
-        if len(query) == rows:  # one token a row: the heads that share keys can stand where several tokens would
-            query = query.view(rows, kv_heads, -1, self.head_dim)
-            if rows == 1:  # torch sums a lone row in another order than one in company: give it some
-                query, key, value = (one.expand(2, -1, -1, -1) for one in (query, key, value))
+        tokens = len(query)
+        if tokens <= rows:  # one token a row: the heads that share keys can stand where several tokens would
+            query = query.view(tokens, kv_heads, -1, self.head_dim).expand(rows, -1, -1, -1)
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-            return mixed[:rows].reshape(rows, -1)
+            return mixed[:tokens].reshape(tokens, -1)
         query = query.view(rows, -1, self.heads, self.head_dim).transpose(1, 2)  # [R, heads, T, head_dim]
         shared = kv_heads < self.heads
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=shared)
