@@ -34,7 +34,7 @@ def checkpoint(tmp_path_factory):
 def engine(checkpoint, request, monkeypatch):
     if request.param == "plain":
         monkeypatch.setattr(BatchDecoder, "supports", staticmethod(lambda config: False))
-    engine = Engine(checkpoint, device="cpu")
+    engine = Engine(checkpoint, device="cpu", dtype="float32")  # as exact as `generate()`
     yield engine
     engine.close()
 

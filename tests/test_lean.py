@@ -16,7 +16,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from vlm_demo.backends import lean
+from vlm_demo.backends import lean, projections
 from vlm_demo.backends.batched import TEXT
 from vlm_demo.backends.graphs import GraphedStep
 from vlm_demo.backends.lean import LeanLlama, round_up
@@ -152,6 +152,17 @@ def test_company_changes_no_digit_where_rounding_is_coarse(checkpoint, dtype):  
     engine.close()
 
 
+@pytest.mark.parametrize(
+    ("llama_shaped", "fast", "wanted"), [(True, True, "int8"), (True, False, "float32"), (False, True, "float32")]
+)
+def test_integers_are_used_unasked_only_where_they_are_fast(checkpoint, monkeypatch, llama_shaped, fast, wanted):  # noqa: F811
+    monkeypatch.setattr(LeanLlama, "supports", staticmethod(lambda config: llama_shaped))
+    monkeypatch.setattr(projections, "bf16_is_fast", lambda device: fast)
+    engine = Engine(checkpoint, device="cpu")
+    assert engine.caption(picture(1)).tokens and engine.status().dtype == wanted
+    engine.close()
+
+
 def test_int8_elsewhere_is_refused_in_words(checkpoint, monkeypatch):  # noqa: F811
     monkeypatch.setattr(LeanLlama, "supports", staticmethod(lambda config: False))
     small = Engine(backend=MiniVLMBackend(checkpoint, "cpu", "int8"))
@@ -221,7 +232,7 @@ def test_on_a_gpu_the_recorded_step_is_used(checkpoint):  # noqa: F811
 
 @pytest.fixture
 def engine(checkpoint):  # noqa: F811
-    engine = Engine(backend=MiniVLMBackend(checkpoint, "cpu"))
+    engine = Engine(backend=MiniVLMBackend(checkpoint, "cpu", "float32"))
     engine.load()
     yield engine
     engine.close()

@@ -19,6 +19,7 @@ from vlm_demo.results import EngineError, Novelty
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PretrainedConfig
 
     from vlm_demo.backends.batched import BatchDecoder
     from vlm_demo.backends.decoding import PlainDecoder
@@ -81,7 +82,7 @@ class MiniVLMBackend:
         self.parameters = 0
         self.model: MiniVLMForConditionalGeneration | None = None
         self._processor: MiniVLMProcessor | None = None
-        self._context = 0
+        self._text_config: PretrainedConfig | None = None
         self._lock = threading.RLock()
         self._features = ByteLRU(feature_bytes)
         self._prefix_bytes = prefix_bytes
@@ -105,8 +106,7 @@ class MiniVLMBackend:
                 try:
                     from vlm_demo.model import MiniVLMConfig, MiniVLMProcessor
 
-                    config = MiniVLMConfig.from_pretrained(self.source).text_config
-                    self._context = getattr(config, "max_position_embeddings", 2048)
+                    self._text_config = MiniVLMConfig.from_pretrained(self.source).text_config
                     self._processor = MiniVLMProcessor.from_pretrained(self.source)
                 except (OSError, ValueError, TypeError, KeyError) as error:
                     raise EngineError(f"There is no MiniVLM checkpoint at {self.source}: {error}") from error
@@ -114,17 +114,18 @@ class MiniVLMBackend:
 
     def prepare(self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int) -> Prompt:
         processor = self.processor
-        reserve = min(new_tokens, self._context // 4)
+        context = getattr(self._text_config, "max_position_embeddings", 2048)
+        reserve = min(new_tokens, context // 4)
         dropped = 0
         while True:
             ids = processor.encode_chat(turns[2 * dropped :], len(images))
-            room = self._context - len(ids)
+            room = context - len(ids)
             if room >= reserve or 2 * dropped + 1 >= len(turns):
                 break
             dropped += 1
         if room < min(reserve, MIN_ANSWER):
             raise EngineError(
-                f"The question and its pictures take {len(ids)} tokens, but the model reads at most {self._context}, "
+                f"The question and its pictures take {len(ids)} tokens, but the model reads at most {context}, "
                 "the answer included. Please ask a shorter question."
             )
         values = processor.image_processor(images, return_tensors="pt")["pixel_values"] if images else []
@@ -171,8 +172,11 @@ class MiniVLMBackend:
             from vlm_demo.model import MiniVLMForConditionalGeneration
 
             self.device = _choose_device(self.device)
-            self.dtype = _choose_dtype(self.dtype, self.device)
+            lean = BatchDecoder.supports(self._text_config)
+            self.dtype = _choose_dtype(self.dtype, self.device, lean)
             int8 = self.dtype == "int8"
+            if int8 and not (lean and Int8.available(self.device)):
+                raise EngineError("int8 is for Llama-shaped models on a CPU; choose another dtype.")
             try:
                 model = MiniVLMForConditionalGeneration.from_pretrained(
                     self.source, dtype=torch.float32 if int8 else getattr(torch, self.dtype), use_safetensors=True
@@ -180,9 +184,6 @@ class MiniVLMBackend:
             except (OSError, ValueError) as error:
                 raise EngineError(f"The weights at {self.source} could not be read: {error}") from error
         model = model.to(self.device).eval()
-        lean = BatchDecoder.supports(model.config.text_config)
-        if int8 and not (lean and Int8.available(self.device)):
-            raise EngineError("int8 is for Llama-shaped models on a CPU; choose another dtype.")
         if int8 and bf16_is_fast(self.device):  # integers are for the language model
             model.model.vision_tower.to(torch.bfloat16)
         if self.device == "cpu":
@@ -287,12 +288,17 @@ def _choose_device(wanted: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _choose_dtype(wanted: str, device: str) -> str:
-    """Half precision only where the device computes it well; on the CPU, exactness is worth more than speed."""
+def _choose_dtype(wanted: str, device: str, lean: bool) -> str:
+    """What answers fastest at no measured cost in quality: half precision only where the device computes it well.
+
+    `lean`: whether the language model can be written out as our own decode step, which integers are for.
+    """
     import torch
+
+    from vlm_demo.backends.projections import Int8, bf16_is_fast
 
     if wanted != "auto":
         return wanted
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-    return "float32"
+    return "int8" if lean and Int8.available(device) and bf16_is_fast(device) else "float32"
