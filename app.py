@@ -14,6 +14,7 @@ import threading
 # class the page needs the cores on which they wait for more work.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
+from vlm_demo import memory
 from vlm_demo.engine import Engine, get_engine
 from vlm_demo.ui import build_app, launch_options
 
@@ -43,6 +44,7 @@ def preload(engine: Engine) -> None:
 def main() -> None:
     """Serve the page until Ctrl+C, or until a container is told to stop."""
     flags = read_flags()
+    memory.share()
     sys.setswitchinterval(0.0005)  # seconds; the model's thread needs Python for a moment between any two operations
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     engine = get_engine(lambda: Engine(flags.model, flags.device, flags.dtype))

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 # From the street to the cellar: a room may use the rooms below it and the leaves, never one above it. Leaves use
 # nothing but themselves and the table of tasks, which is where the tasks get their names.
 ROOMS = ("app", "ui", "engine", "backends", "results", "model")
-LEAVES = ("tasks", "images", "detections", "routing", "scenes")
+LEAVES = ("tasks", "images", "detections", "routing", "scenes", "memory")
 # Modules that are part of a room although they are files of their own.
 PART_OF = {
     "generation": "engine",

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vlm_demo import images as picture_door
+from vlm_demo import memory
 from vlm_demo.backends import Backend, Row
 from vlm_demo.backends.minivlm import MiniVLMBackend
 from vlm_demo.generation import Generation
@@ -185,7 +186,7 @@ class Engine:
             parameters=backend.parameters,
             allocated_bytes=allocated,
             reserved_bytes=reserved,
-            resident_bytes=_resident(),
+            resident_bytes=memory.resident(),
             running=self._scheduler.running,
             waiting=self._scheduler.waiting,
             place=self._scheduler.newcomer(),
@@ -270,14 +271,6 @@ def _open(picture: Picture) -> Any:
         return picture_door.load(picture)
     except picture_door.ImageError as error:
         raise EngineError(str(error)) from error
-
-
-def _resident() -> int:
-    """Bytes of memory that this process holds (Linux; 0 elsewhere)."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
 
 
 _engine: Engine | None = None

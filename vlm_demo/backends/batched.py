@@ -41,7 +41,7 @@ class BatchDecoder:
         model: PreTrainedModel,
         end_ids: set[int],
         suppressed: list[int],
-        prefix_bytes: int = 128_000_000,
+        prefix_bytes: int = 64_000_000,
         project: Projection | None = None,
     ) -> None:
         """`model`: a MiniVLMForConditionalGeneration; at most `prefix_bytes` of read pictures are kept; `project` is

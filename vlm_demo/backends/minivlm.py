@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import hashlib
 import sys
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from vlm_demo import memory
 from vlm_demo.backends import Prompt, Row
 from vlm_demo.backends.lru import ByteLRU
 from vlm_demo.results import EngineError, Novelty
@@ -70,7 +70,7 @@ class MiniVLMBackend:
         dtype: str = "auto",
         max_rows: int = 32,
         feature_bytes: int = 64_000_000,
-        prefix_bytes: int = 128_000_000,
+        prefix_bytes: int = 64_000_000,
     ) -> None:
         """`max_rows` answers are written at once; at most `feature_bytes` of encoded pictures are kept, and at most
         `prefix_bytes` of keys and values that the language model made of them."""
@@ -214,10 +214,7 @@ class MiniVLMBackend:
         gc.collect()
         if "torch" in sys.modules and self.device.startswith("cuda"):
             sys.modules["torch"].cuda.empty_cache()
-        if sys.platform == "linux":  # freed blocks stay in the process until glibc is asked to give them back
-            trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-            if trim is not None:
-                trim(0)
+        memory.give_back()
 
     def encode(self, rows: list[Row]) -> None:
         found = self._encode([picture for row in rows for picture in row.prompt.pictures])

@@ -1,0 +1,43 @@
+"""The memory of the process."""
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+from vlm_demo import memory
+
+CROWD = """
+import ctypes, threading
+from vlm_demo import memory
+{first}
+together = threading.Barrier(20)
+def student():
+    kept = bytearray(100_000)
+    together.wait()
+threads = [threading.Thread(target=student) for _ in range(20)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+ctypes.CDLL(None).malloc_stats()
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_stats"), reason="is for Linux with glibc"
+)
+@pytest.mark.parametrize(("first", "few"), [("memory.share(2)", True), ("", False)])
+def test_a_crowd_of_threads_shares_two_places_to_take_memory_from(first, few):
+    done = subprocess.run([sys.executable, "-c", CROWD.format(first=first)], capture_output=True, text=True, check=True)
+    assert (done.stderr.count("Arena") <= 2) == few
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_is_given_back_is_no_longer_resident():
+    before = memory.resident()
+    blocks = [b"x" * 60_000 for _ in range(1000)]  # each too small to be mapped by itself
+    assert memory.resident() > before + 50_000_000
+    last = blocks[-1]
+    del blocks
+    memory.give_back()
+    assert memory.resident() < before + 20_000_000 and len(last) == 60_000
