@@ -27,7 +27,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 from benchmarks.decode import large_model
 from benchmarks.measure import memory, ratio, report, timed
 from train.backbones import Pair, from_scratch, set_trainable
-from train.batches import Collator, TrainingSet, draw
+from train.batches import Check, Collator, TrainingSet, draw
 from train.sources import Source, open_source
 from train.trainer import VLMTrainer, train
 from train.vision_cache import VisionCache, check_only
@@ -71,10 +71,8 @@ class Job:
 def fill(job: Job) -> dict[str, float]:
     """Compute the features that `ours` trains on."""
     model, processor = job.make()
-    source = job.source()
-    pictures = {p.key: p for index in range(len(source)) for p in source.draft(index).pictures}
     cache = VisionCache(job.cache, model, processor, bf16=bf16_is_fast("cpu"))
-    return _figures(timed(lambda: cache.ensure(pictures)), len(pictures))
+    return _figures(timed(lambda: _rows(job.source(), processor, cache.ensure)), job.samples)
 
 
 def plain(job: Job) -> dict[str, float]:
@@ -112,10 +110,10 @@ def ours(job: Job) -> dict[str, float]:
     return found | {"loss": _unseen_loss(job, model, processor)}
 
 
-def _rows(source: Source, processor: MiniVLMProcessor) -> TrainingSet:
+def _rows(source: Source, processor: MiniVLMProcessor, check: Check = check_only) -> TrainingSet:
     """Every row once, as items with pixels."""
     rows = TrainingSet([source], processor, PADDED)
-    rows.settle(draw([len(source)], [1.0], 1, seed=0), check_only, PLAIN_BATCH, seed=0)
+    rows.settle(draw([len(source)], [1.0], 1, seed=0), check, PLAIN_BATCH, seed=0)
     return rows
 
 
