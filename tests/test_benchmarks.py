@@ -96,7 +96,7 @@ def test_jobs_are_mixed_and_pictures_shared_or_not(tmp_path):
 
 
 def test_the_reference_does_the_same_work(checkpoint, tmp_path):  # noqa: F811
-    engine = Engine(checkpoint, device="cpu")
+    engine = Engine(checkpoint, device="cpu", dtype="float32")
     reference, ours = load.one_at_a_time(checkpoint), load.straight(engine, "me")
     for job in page.make_jobs(tmp_path, users=1, each=4, shared=True, seed=3)[0]:
         assert reference(job) == ours(job) > 0
