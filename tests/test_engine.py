@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from vlm_demo import engine as engine_module
+from vlm_demo import scheduler
 from vlm_demo.backends import Prompt, Row, Step
 from vlm_demo.engine import Engine, EngineError, QueueFull, Settings, get_engine
 from vlm_demo.results import Novelty, Place
@@ -365,6 +366,39 @@ def test_newcomers_do_not_stall_those_who_are_writing(model):
     model.go.set()
     assert all(generation.result().text for generation in [before, *crowd])
     assert max(model.prefills) <= 3 and sum(model.prefills) == 11
+    engine.close()
+
+
+def test_behind_a_long_line_they_join_in_groups(monkeypatch):
+    monkeypatch.setattr(scheduler, "PAUSE", 60)
+    model = Bytes(max_rows=8)
+    engine = Engine(backend=model, max_waiting=20)
+    model.stops = {0}
+    first = [ask(engine, "la" * (2 + number), f"first {number}") for number in range(8)]
+    until(lambda: held(model) and engine.status().running + engine.status().waiting == 8)
+    model.stops = {1}
+    model.go.set()
+    until(lambda: held(model) and engine.status().waiting == 0)  # all of the first have joined
+    begun = len(model.prefills)
+    others = [ask(engine, f"other {number}", f"other {number}") for number in range(7)]
+    model.go.set()
+    assert all(one.result().finish == "stop" for one in [*first, *others])
+    joined = model.prefills[begun:]
+    assert sum(joined) == 7 and min(joined[:-1]) >= 2  # alone only if nobody else waits
+    engine.close()
+
+
+def test_a_free_row_is_not_held_for_long(monkeypatch):
+    monkeypatch.setattr(scheduler, "PAUSE", 0.05)
+    model = Bytes(max_rows=8)
+    engine = Engine(backend=model, max_waiting=20)
+    running = [ask(engine, LONG, f"long {number}") for number in range(7)]
+    until(lambda: engine.status().running == 7)
+    running.append(ask(engine, "short and then gone", "short"))
+    waiting = [ask(engine, "next", f"next {number}") for number in range(2)]
+    assert all(one.result().text == "next" for one in waiting) and not any(one.done for one in running[:7])
+    for one in running:
+        one.cancel()
     engine.close()
 
 

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 # Newcomers must not stall those who are writing: what is read between two decode steps takes about so many seconds,
 PAUSE = 0.2
 PROMPT_TOKENS = 1024  # or, before the model's speed has been measured, so many tokens. One prompt is always read.
+# Behind a long line they join in groups, for which a row may be held free as long: a picture takes half the time among
+# others. A group is the batch divided by
+GROUPS = 4
 
 
 class Scheduler:
@@ -47,6 +50,7 @@ class Scheduler:
         self._closed = False
         self._thread: threading.Thread | None = None
         self._service: float | None = None  # moving average of the seconds from joining the batch to the end
+        self._since: float | None = None  # when the first row became free that is held until more are
         self._reading: float | None = None  # moving average of the seconds that a token of a prompt takes
 
     # What other threads use.
@@ -177,6 +181,8 @@ class Scheduler:
         late: list[Request] = []  # those who share a row that is being written already
         budget = PROMPT_TOKENS if self._reading is None else int(PAUSE / max(self._reading, 1e-9))
         with self._wake:
+            if self._gathering():
+                return
             while not self._calls and len(_rows(self._running)) < self.backend.max_rows:
                 busy = [request.session for request in self._running]
                 request = self._line.take(busy, self.running_per_session, budget if joined else None)
@@ -195,6 +201,16 @@ class Scheduler:
         if joined:
             self._read(joined)
         self._settle(late)
+
+    def _gathering(self) -> bool:
+        """Whether those who are next in a line that is too long for the batch wait a moment for more free rows."""
+        free = self.backend.max_rows - len(_rows(self._running))
+        if 0 < free < self.backend.max_rows // GROUPS and free < len(self._line):
+            self._since = self._since or time.perf_counter()
+            if time.perf_counter() - self._since < PAUSE:
+                return True
+        self._since = None
+        return False
 
     def _read(self, joined: list[Request]) -> None:
         """Load the model if need be, encode the pictures, read the prompts, write the first tokens."""
