@@ -5,8 +5,9 @@ which computes the whole text anew for each token; transformers' `generate()` wi
 cache; and the engine's own decoder. In all of them the picture is encoded beforehand, and reading the prompt counts.
 Then the engine's decoder with many rows, and the time to the first token, picture included, when the picture is new and
 when it has been asked about before. "Not packed" leaves the weights in the order in which the model holds them. Runs
-alternate; figures are medians, ratios are taken within a round. `same` is the share of the tokens before the first that
-differs from those of `generate()`. A profile tells which operations a step of ours spends its time on.
+alternate; figures are medians, ratios are taken within a round. "Behind the prompt" counts out the first token, which
+comes with the reading of the prompt. `same` is the share of the tokens before the first that differs from those of
+`generate()`. A profile tells which operations a step of ours spends its time on.
 """
 
 from __future__ import annotations
@@ -130,19 +131,19 @@ class Bench:
 
         return timed(write) / count
 
-    def generate(self, name: str, **options: Any) -> float:
+    def generate(self, name: str, tokens: int, **options: Any) -> float:
         """transformers' own loop. Seconds a token."""
         ids = torch.tensor([self.ids], device=self.shape.device)
 
         def write() -> None:
             text = self.model.generate(
-                ids, image_features=self.features, do_sample=False, max_new_tokens=self.shape.tokens, **options
+                ids, image_features=self.features, do_sample=False, max_new_tokens=tokens, **options
             )
             self.written[name] = text[0, len(self.ids) :].tolist()
 
-        return timed(write) / self.shape.tokens
+        return timed(write) / tokens
 
-    def ours(self, name: str, rows: int = 1) -> float:
+    def ours(self, name: str, tokens: int, rows: int = 1) -> float:
         """The engine's decoder on pictures that it has not read, one for each row. Seconds a token and row."""
         decoder = self.decoders[name]
         decoder.prefixes.clear()
@@ -150,14 +151,14 @@ class Bench:
 
         def write() -> None:
             decoder.prefill(running)
-            for _ in range(self.shape.tokens - 1):
+            for _ in range(tokens - 1):
                 decoder.step(running)
 
         seconds = timed(write)
         for row in running:
             decoder.release(row)
         self.written[name] = [step.id for step in running[0].steps]
-        return seconds / self.shape.tokens / rows
+        return seconds / tokens / rows
 
     @torch.inference_mode()
     def first_token(self, name: str, known: bool) -> float:
@@ -218,25 +219,36 @@ def measure(shape: Shape, rounds: int, rows: list[int]) -> dict[str, list[dict[s
     """The tables of one model."""
     bench = Bench(shape)
     dynamic = "generate(), dynamic cache"
-    ways: dict[str, Contender] = {
-        "tutorial loop": bench.tutorial,
-        dynamic: lambda: bench.generate(dynamic),
-        "generate(), static cache": lambda: bench.generate("generate(), static cache", cache_implementation="static"),
-        **{name: lambda name=name: bench.ours(name) for name in bench.decoders},
+    static = "generate(), static cache"
+
+    def ways(tokens: int) -> dict[str, Contender]:
+        return {
+            dynamic: lambda: bench.generate(dynamic, tokens),
+            static: lambda: bench.generate(static, tokens, cache_implementation="static"),
+            **{name: lambda name=name: bench.ours(name, tokens) for name in bench.decoders},
+        }
+
+    seconds = alternate({"tutorial loop": bench.tutorial, **ways(shape.tokens)}, rounds)
+    same = {name: bench.same(name) for name in seconds}
+    steps = {
+        name: [(a * shape.tokens - b) / (shape.tokens - 1) for a, b in zip(seconds[name], firsts, strict=True)]
+        for name, firsts in alternate(ways(1), rounds).items()
     }
-    seconds = alternate(ways, rounds)
+    nothing = [float("nan")] * rounds  # the loop reads the prompt at each token
     single = [
         {
             "way": name,
             "ms/token": 1000 * statistics.median(values),
             "vs generate()": ratio(seconds[dynamic], values),
             "vs tutorial": ratio(seconds["tutorial loop"], values),
-            "same": bench.same(name),
+            "behind the prompt, ms/token": 1000 * statistics.median(steps.get(name, nothing)),
+            "behind the prompt, vs generate()": ratio(steps[dynamic], steps.get(name, nothing)),
+            "same": same[name],
         }
         for name, values in seconds.items()
     ]
     jobs = [(name, count) for name in bench.decoders for count in rows]
-    several = {f"{name}|{n}": lambda name=name, n=n: bench.ours(name, n) for name, n in jobs}
+    several = {f"{name}|{n}": lambda name=name, n=n: bench.ours(name, shape.tokens, n) for name, n in jobs}
     many = alternate(several, max(1, rounds // 2))  # they take long and differ little
     batch = [
         {
