@@ -73,7 +73,7 @@ colours in six settings, drawn by `vlm_demo.scenes`.
 ## Measured
 
 On unseen scenes (seeds from {figures["seed"]}), greedy, through the app's engine:
-`python -m benchmarks.quality --scenes {n} --seed {figures["seed"]}`
+`python -m benchmarks.quality --scenes {n} --seed {figures["seed"]} --dtype float32`
 
 | what | right | of |
 |---|---|---|
@@ -129,7 +129,7 @@ def main() -> None:
     shutil.copy(args.run / "losses.png", args.target / "losses.png")
     size = sum(path.stat().st_size for path in args.target.glob("*.safetensors"))
     step = json.loads((args.run / "log.json").read_text())[-1]["step"]
-    engine = Engine(args.target)
+    engine = Engine(args.target, dtype="float32")  # what the weights are worth on any machine
     figures = {**measure(engine, args.scenes, args.seed), "vision": vision}
     engine.close()
     figures_file.write_text(json.dumps(figures, indent=2))
