@@ -23,7 +23,12 @@ def read_flags() -> argparse.Namespace:
     """The flags of the command line."""
     host = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")  # a Space says where to listen
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="folder or Hub name of a checkpoint (default: the bundled one)")
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        default=[None],
+        help="folder or Hub name of a checkpoint (default: the bundled one); of several, the page lets people choose",
+    )
     parser.add_argument("--device", default="auto", help="cuda, mps, cpu or auto (default: auto)")
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16, int8 (on a CPU) or auto")
     parser.add_argument("--host", default=host, help=f"address to listen on (default: {host})")
@@ -47,8 +52,8 @@ def main() -> None:
     memory.share()
     sys.setswitchinterval(0.0005)  # seconds; the model's thread needs Python for a moment between any two operations
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    engine = get_engine(lambda: Engine(flags.model, flags.device, flags.dtype))
-    demo = build_app(engine)
+    engine = get_engine(lambda: Engine(flags.model[0], flags.device, flags.dtype))
+    demo = build_app(engine, models=flags.model)
     where = {"server_name": flags.host, "server_port": flags.port, "share": flags.share}
     demo.launch(**where, prevent_thread_lock=True, **launch_options())
     if not flags.no_preload:  # only now: the page answers while torch is still being imported

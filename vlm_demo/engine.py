@@ -19,7 +19,7 @@ from typing import Any
 
 from vlm_demo import images as picture_door
 from vlm_demo import memory
-from vlm_demo.backends import Backend, Row
+from vlm_demo.backends import Backend, Prompt, Row
 from vlm_demo.backends.minivlm import MiniVLMBackend
 from vlm_demo.generation import Generation
 from vlm_demo.request import Request
@@ -83,9 +83,13 @@ class Engine:
         **limits: int,
     ) -> None:
         """`backend` replaces the MiniVLM backend; `limits` are those of Scheduler (max_waiting and so on)."""
-        source = model or os.environ.get("VLM_DEMO_MODEL") or BUNDLED
-        self.backend = backend or MiniVLMBackend(source, device, dtype)
-        self._scheduler = Scheduler(self.backend, **limits)
+        self.model = str(model or os.environ.get("VLM_DEMO_MODEL") or BUNDLED)
+        self._device, self._dtype = device, dtype
+        self._scheduler = Scheduler(backend or MiniVLMBackend(self.model, device, dtype), **limits)
+
+    @property
+    def backend(self) -> Backend:
+        return self._scheduler.backend
 
     def caption(
         self, image: Picture, style: str = "brief", settings: Settings | None = None, session: Hashable | None = None
@@ -158,21 +162,38 @@ class Engine:
 
     def novelty(self, image: Picture) -> Novelty:
         """How far a picture lies from the model's training pictures."""
-        prompt = self.backend.prepare([_turn("caption", "")], [_open(image)], 1)
+        opened = _open(image)
 
         def measure() -> Novelty:
-            self.backend.load()
-            return self.backend.novelty(prompt)[0]
+            backend = self.backend
+            prompt = backend.prepare([_turn("caption", "")], [opened], 1)
+            backend.load()
+            return backend.novelty(prompt)[0]
 
         return self._call(measure, "The picture could not be measured")
 
     def load(self) -> None:
         """Load the model now instead of on first use; waits until it is there."""
-        self._call(self.backend.load, "The model could not be loaded")
+        self._call(lambda: self.backend.load(), "The model could not be loaded")
 
     def unload(self) -> None:
         """Free the model's memory once those who are running have finished; the next use loads it again."""
-        self._call(self.backend.unload, "The memory could not be freed", when_idle=True)
+        self._call(lambda: self.backend.unload(), "The memory could not be freed", when_idle=True)
+
+    def switch(self, model: str | Path) -> None:
+        """Load another model (a folder or Hub name) and serve it to everybody from now on.
+
+        Those who are being answered finish with the model before; those who wait are answered by the new one. There
+        must be room for both while it is loaded; if it cannot be, the one before stays.
+        """
+        backend = MiniVLMBackend(model, self._device, self._dtype)
+
+        def swap() -> None:
+            backend.load()
+            before, self._scheduler.backend, self.model = self.backend, backend, str(model)
+            before.unload()
+
+        self._call(swap, f"{model} could not be loaded", when_idle=True)
 
     def status(self) -> Status:
         """What is loaded, where, and what it takes."""
@@ -222,17 +243,19 @@ class Engine:
         opened = [_open(picture) for picture in pictures]
         turns, dropped = _turns(task, history)
         turns.append(_turn(task, text))
-        prompt = self.backend.prepare(turns, opened, settings.max_new_tokens or spec.max_new_tokens)
+
+        def prepare(backend: Backend) -> Prompt:
+            return backend.prepare(turns, opened, settings.max_new_tokens or spec.max_new_tokens)
+
+        backend = self.backend
         seed = settings.seed if settings.seed is not None else random.randrange(2**32)
-        row = Row(prompt, settings.temperature, settings.top_p, random.Random(seed))
-        request = Request(row, prompt.room, session, settings.stop)
+        row = Row(prepare(backend), settings.temperature, settings.top_p, random.Random(seed))
+        request = Request(row, backend, prepare, session, settings.stop)
         draft = Result(
             task=task,
             prompt=task_prompt(task, text),
-            prompt_tokens=len(prompt.ids),
-            model=self.backend.name,
             seed=seed if settings.temperature > 0 else None,
-            dropped_turns=dropped + prompt.dropped_turns,
+            dropped_turns=dropped,
         )
         self._scheduler.submit(request)
         return Generation(self._scheduler, request, draft, opened[0].size)

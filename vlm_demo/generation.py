@@ -99,6 +99,9 @@ class Generation:
                 self._draft,
                 text="".join(token.text for token in self._tokens),
                 tokens=list(self._tokens),
+                model=request.backend.name,
+                prompt_tokens=len(row.prompt.ids),
+                dropped_turns=self._draft.dropped_turns + row.prompt.dropped_turns,
                 timings=timings,
                 new_tokens=len(steps),
                 finish=request.finish,
@@ -113,7 +116,7 @@ class Generation:
 
     def _read(self, steps: list[Step]) -> None:
         """Turn new tokens into text. A token that ends within a character has empty text; the next one completes it."""
-        backend = self._scheduler.backend
+        backend = self._request.backend
         for index in range(len(self._tokens), len(steps)):
             step = steps[index]
             if step.end:

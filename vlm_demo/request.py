@@ -6,17 +6,26 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
 
-from vlm_demo.backends import Row, Step
-from vlm_demo.results import EngineError, Timings
+from vlm_demo.backends import Backend, Prompt, Row, Step
+from vlm_demo.results import EngineError, Timings, explain
 
 
 class Request:
     """A row on its way through the scheduler, watched by one consumer through `changed` and `done`."""
 
-    def __init__(self, row: Row, limit: int, session: Hashable | None = None, stop: Sequence[str] = ()) -> None:
-        """It may write `limit` tokens, and ends earlier when one of the texts in `stop` has been written."""
+    def __init__(
+        self,
+        row: Row,
+        backend: Backend,
+        prepare: Callable[[Backend], Prompt],
+        session: Hashable | None = None,
+        stop: Sequence[str] = (),
+    ) -> None:
+        """`prepare` made the row's prompt for `backend`; it ends early when one of the texts in `stop` is written."""
         self.row = row  # another one's, when that one writes the same
-        self.limit = limit
+        self.backend = backend
+        self._prepare: Callable[[Backend], Prompt] | None = prepare
+        self.limit = row.prompt.room  # tokens that it may write
         self.stop = stop
         self._searched = 0  # tokens in which no stop was found
         self.session: Hashable = self if session is None else session  # nameless requests are sessions of their own
@@ -54,10 +63,18 @@ class Request:
         before, self.mark = self.mark, time.perf_counter()
         return self.mark - before
 
-    def claim(self) -> bool:
-        """The worker takes this request, unless it was cancelled while it waited."""
+    def claim(self, backend: Backend) -> bool:
+        """The worker takes this request for a model, unless it was cancelled or cannot be put to that model."""
         with self._lock:
             self.claimed = not self.cancelled
+        prepare, self._prepare = self._prepare, None  # which lets go of the pictures
+        if self.claimed and self.backend is not backend:
+            try:
+                self.backend, self.row.prompt = backend, prepare(backend)
+                self.limit = self.row.prompt.room
+            except Exception as error:
+                self.end("error", explain(error, "The question could not be put to another model"))
+                return False
         return self.claimed
 
     def cancel(self) -> None:

@@ -40,7 +40,11 @@ class Scheduler:
         waiting_per_session: int = 8,
         running_per_session: int = 1,
     ) -> None:
-        """At most `max_waiting` requests wait, and of one session so many wait and so many run."""
+        """At most `max_waiting` requests wait, and of one session so many wait and so many run.
+
+        `backend` may be replaced on the worker thread while nobody runs; those who wait are then prepared for the new
+        one when their turn comes.
+        """
         self.backend = backend
         self.running_per_session = running_per_session
         self._wake = threading.Condition()
@@ -188,7 +192,7 @@ class Scheduler:
                 request = self._line.take(busy, self.running_per_session, budget if joined else None)
                 if request is None:
                     break
-                if not request.claim():
+                if not request.claim(self.backend):
                     continue
                 request.timings.queue = request.lap()
                 twin = self._twin(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: nothing is reported to anyone
@@ -38,9 +39,12 @@ WAITING = 256  # events that may wait in gradio's own queue; more are told that 
 DAY = 24 * 60 * 60
 
 
-def build_app(engine: Engine, router: Router | None = None) -> gr.Blocks:
-    """The whole page on an engine, which nothing here loads: the first question does."""
-    page = Page(engine, router or Router.load())
+def build_app(engine: Engine, router: Router | None = None, models: Sequence[str] = ()) -> gr.Blocks:
+    """The whole page on an engine, which nothing here loads: the first question does.
+
+    With several `models` (folders or Hub names, the engine's own among them) people can switch between them.
+    """
+    page = Page(engine, router or Router.load(), models)
     with gr.Blocks(title="vlm-demo", analytics_enabled=False, delete_cache=(DAY // 24, DAY)) as demo:
         gr.HTML(HEADER)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):

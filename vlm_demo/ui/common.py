@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -119,10 +119,11 @@ class Sessions:
 
 @dataclass
 class Page:
-    """What the tabs are built on: the engine, the router, the runs in progress and their listeners."""
+    """What the tabs are built on: the engine, the router, the models to choose from, the runs and their listeners."""
 
     engine: Engine
     router: Router
+    models: Sequence[str] = ()
     sessions: Sessions = field(default_factory=Sessions)
     runs: list[gr.events.Dependency] = field(default_factory=list)  # after each of them the status line looks again
 

@@ -1,0 +1,112 @@
+"""A scripted model that a test can hold at any token, and what is needed to ask it."""
+
+import threading
+import time
+
+from PIL import Image
+
+from vlm_demo.backends import Prompt, Row, Step
+from vlm_demo.engine import Engine, Generation, Settings
+from vlm_demo.results import Novelty
+
+PICTURE = Image.new("RGB", (64, 48), "navy")
+
+
+class Bytes:
+    """Writes the last question back, one byte a token.
+
+    `go` lets it step; without permission it waits. Before each step whose number (from 0) is in `stops` it takes the
+    permission back itself, so that a test finds it where it wants it, however slow the machine is.
+    """
+
+    name, device, dtype, parameters = "bytes", "cpu", "float32", 3_000_000
+
+    def __init__(self, max_rows: int = 8) -> None:
+        self.max_rows = max_rows
+        self.loaded = False
+        self.loads = self.steps = 0
+        self.go = threading.Event()
+        self.go.set()
+        self.stops: set[int] = set()
+        self.joined: list[str] = []
+        self.reading = 0.0  # seconds a token of a prompt
+        self.prefills: list[int] = []  # rows in each
+        self.released: list[Row] = []
+        self.trouble: BaseException | None = None
+
+    def load(self) -> None:
+        self.loads += not self.loaded
+        self.loaded = True
+
+    def unload(self) -> None:
+        self.loaded = False
+
+    def memory(self) -> tuple[int, int]:
+        return (12_000_000, 16_000_000) if self.loaded else (0, 0)
+
+    def prepare(self, turns, images, new_tokens) -> Prompt:
+        text = turns[-1]["text"]
+        return Prompt(list(text.encode()), images, new_tokens, key=text if text.startswith("same") else None)
+
+    def encode(self, rows) -> None:
+        assert self.loaded
+        for row in rows:
+            row.novelty = self.novelty(row.prompt)
+
+    def prefill(self, rows) -> None:
+        self.prefills.append(len(rows))
+        for row in rows:
+            time.sleep(self.reading * len(row.prompt.ids))
+            if bytes(row.prompt.ids) == b"bad prefill":
+                raise MemoryError("no room")
+        self.joined += [bytes(row.prompt.ids).decode() for row in rows]
+        self._write(rows)
+
+    def step(self, rows) -> None:
+        if self.steps in self.stops:
+            self.stops.remove(self.steps)
+            self.go.clear()
+        assert self.go.wait(60)
+        self.steps += 1
+        trouble, self.trouble = self.trouble, None
+        if trouble is not None:
+            raise trouble
+        for row in rows:
+            if bytes(row.prompt.ids) == b"bad step" and len(row.steps) == 3:
+                raise RuntimeError("boom")
+        self._write(rows)
+
+    def _write(self, rows) -> None:
+        for row in rows:
+            text = row.prompt.ids
+            end = len(row.steps) == len(text)
+            id = 0 if end else text[len(row.steps)]
+            row.steps.append(Step(id, 0.5, [(id, 0.5), (120, 0.1)], end))
+
+    def release(self, row) -> None:
+        self.released.append(row)
+
+    def novelty(self, prompt) -> list[Novelty]:
+        return [Novelty(2.0, 1.0, True) for _ in prompt.pictures]
+
+    def text(self, ids) -> str:
+        return bytes(id for id in ids if id).decode(errors="replace")
+
+    def piece(self, id) -> str:
+        return chr(id)
+
+
+def ask(engine: Engine, question: str, session: str | None = None, tokens: int = 5000) -> Generation:
+    return engine.answer_stream(PICTURE, question, settings=Settings(max_new_tokens=tokens), session=session)
+
+
+def until(condition) -> None:
+    deadline = time.monotonic() + 60  # a busy machine is slow, not wrong
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.002)
+
+
+def held(model: Bytes) -> bool:
+    """Whether the model waits at one of its stops."""
+    return not model.go.is_set()
