@@ -44,18 +44,17 @@ Call = Callable[[Job], int]  # does a job, gives the number of written tokens
 
 
 class App:
-    """The page in a process of its own."""
+    """The page in a process of its own, on the bundled model or on some to choose from."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, *models: str) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/"
         begin = time.perf_counter()
         with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
-            )
+            command = [sys.executable, "app.py", "--port", str(port), *(("--model", *models) if models else ())]
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
         while True:
             try:
                 urllib.request.urlopen(self.url, timeout=5).close()
@@ -132,11 +131,11 @@ def make_jobs(folder: Path, users: int, each: int, shared: bool, seed: int) -> l
 
 
 @contextlib.contextmanager
-def running_app() -> Iterator[tuple[App, Path]]:
+def running_app(*models: str) -> Iterator[tuple[App, Path]]:
     """The page, and a folder for pictures; both are gone afterwards."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with tempfile.TemporaryDirectory() as name:
-        app = App(Path(name) / "app.log")
+        app = App(Path(name) / "app.log", *models)
         try:
             yield app, Path(name)
         finally:

@@ -1,10 +1,10 @@
 """Ten minutes of what a class does to a page: python -m benchmarks.soak [--quick] [--minutes 10] [--json FILE]
 
 Users send mixed requests to `python app.py` through `gradio_client`, and misbehave: they cancel at a random moment,
-vanish without a word, send files that are no pictures and questions that are empty or endless, and press "Free memory",
-so that the model goes and comes while others wait for it. At the end every request must have been answered, refused or
-cancelled, nothing may hang, the page must still answer, and its memory and threads must be level: the last third of the
-run is compared with the middle one.
+vanish without a word, send files that are no pictures and questions that are empty or endless, press "Free memory", so
+that the model goes and comes while others wait for it, and switch between the bundled model and an untrained one. At
+the end every request must have been answered, refused or cancelled, nothing may hang, the page must still answer, and
+its memory and threads must be level: the last third of the run is compared with the middle one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -26,6 +27,9 @@ from gradio_client import Client, handle_file
 from benchmarks import measure
 from benchmarks.measure import report
 from benchmarks.page import App, Job, Refused, make_jobs, over_http, running_app
+from train.backbones import from_scratch
+from train.sources.icons import IconScenes
+from vlm_demo.engine import BUNDLED
 
 USERS = 12
 PATIENCE = 60.0  # seconds after which a request counts as hanging
@@ -60,8 +64,9 @@ class User:
 
     def act(self) -> None:
         """One request of some kind; its end is counted, and what should not have happened is noted."""
-        kinds = [self.ask, self.cancel, self.vanish, self.free, self.send_junk, self.ask_nothing, self.ask_endlessly]
-        kind = self.chance.choices(kinds, weights=[24, 6, 4, 1, 2, 2, 2])[0]
+        well, badly = [self.ask, self.cancel, self.vanish], [self.send_junk, self.ask_nothing, self.ask_endlessly]
+        kinds = [*well, self.free, self.switch, *badly]
+        kind = self.chance.choices(kinds, weights=[24, 6, 4, 0.5, 0.5, 2, 2, 2])[0]
         begin = time.perf_counter()
         try:
             self.record.ends[kind()] += 1
@@ -91,18 +96,30 @@ class User:
         return "vanished"
 
     def free(self) -> str:
-        """Press the button at the foot of the page as a browser does: it is no named endpoint."""
-        config = self.client.config
-        button = next(one["id"] for one in config["components"] if one["props"].get("elem_id") == "free-memory")
-        number = next(one["id"] for one in config["dependencies"] if [button, "click"] in map(list, one["targets"]))
-        queue, session = f"{self.client.src}gradio_api/queue", f"free{self.chance.getrandbits(48):x}"
-        pressed = {"fn_index": number, "data": [], "session_hash": session}
-        httpx.post(f"{queue}/join", json=pressed, timeout=PATIENCE).raise_for_status()
+        self._use("free-memory", "click")
+        return "freed"
+
+    def switch(self) -> str:
+        """Choose any of the models, perhaps the one that is there already."""
+        choices = self._part("model")["props"]["choices"]
+        self._use("model", "select", self.chance.choice(choices)[1])
+        return "switched"
+
+    def _part(self, elem_id: str) -> dict[str, Any]:
+        return next(one for one in self.client.config["components"] if one["props"].get("elem_id") == elem_id)
+
+    def _use(self, elem_id: str, event: str, *data: str) -> None:
+        """Use what stands at the foot of the page as a browser does: it has no named endpoints."""
+        trigger = [self._part(elem_id)["id"], event]
+        listeners = self.client.config["dependencies"]
+        number = next(one["id"] for one in listeners if trigger in map(list, one["targets"]))
+        queue, session = f"{self.client.src}gradio_api/queue", f"foot{self.chance.getrandbits(48):x}"
+        used = {"fn_index": number, "data": data, "session_hash": session}
+        httpx.post(f"{queue}/join", json=used, timeout=PATIENCE).raise_for_status()
         with httpx.stream("GET", f"{queue}/data", params={"session_hash": session}, timeout=PATIENCE) as events:
             done = next(line for line in events.iter_lines() if '"process_completed"' in line)
         if '"success":true' not in done:
             raise RuntimeError(done)
-        return "freed"
 
     def send_junk(self) -> str:
         return self._turned_away(image=handle_file(str(self.junk)), style="brief", api_name="/caption")
@@ -157,11 +174,17 @@ def soak(app: App, folder: Path, seconds: float) -> Record:
     return record
 
 
+def make_untrained(folder: Path) -> None:
+    """A tiny model of random weights with a tokenizer of its own."""
+    for part in from_scratch("tiny", [IconScenes(100)]):
+        part.save_pretrained(folder)
+
+
 def verdict(record: Record) -> dict[str, Any]:
     """One line: what happened, and whether all is well."""
     heavier, wider = record.growth(record.memory), record.growth(record.threads)
     fine = not record.ends["failed"] and not record.ends["hung"] and not heavier > GROWTH and not wider > GROWTH
-    names = ("answered", "cancelled", "vanished", "freed", "turned away", "refused", "failed", "hung")
+    names = ("answered", "cancelled", "vanished", "freed", "switched", "turned away", "refused", "failed", "hung")
     return {
         **{name: record.ends[name] for name in names},
         "memory MB": max(record.memory, default=0) / 1e6,
@@ -178,8 +201,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="how long (default: 10)")
     parser.add_argument("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
-    with running_app() as (app, folder):
-        record = soak(app, folder, 30.0 if args.quick else 60 * args.minutes)
+    with tempfile.TemporaryDirectory() as untrained:
+        make_untrained(Path(untrained))
+        with running_app(str(BUNDLED), untrained) as (app, folder):
+            record = soak(app, folder, 30.0 if args.quick else 60 * args.minutes)
     row = verdict(record)
     report({"soak": [row]}, args.json)
     for surprise in sorted(set(record.surprises)):

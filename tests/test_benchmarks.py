@@ -12,7 +12,9 @@ from tiny import tiny_config, tiny_model, tiny_processor
 
 from benchmarks import decode, load, page, soak
 from benchmarks.measure import alternate, fairness, memory, quantile, ratio, report, table, threads
-from tests.fake_engine import fake_engine
+from tests.fake_engine import FakeBackend, fake_engine
+from tests.scripted import PICTURE
+from vlm_demo import engine as engine_module
 from vlm_demo.engine import Engine
 from vlm_demo.ui import build_app, launch_options
 
@@ -155,13 +157,15 @@ def test_users_of_a_soak_count_their_ends(tmp_path):
     assert record.ends["failed"] and record.surprises
 
 
-def test_a_soak_presses_the_button_that_frees_memory(tmp_path):
+def test_a_soak_frees_memory_and_switches_models_on_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine_module, "MiniVLMBackend", lambda model, *args: FakeBackend(lambda *asked: model))
     engine = fake_engine("three")
     engine.load()
-    demo = build_app(engine)
+    demo = build_app(engine, models=["fake", "four"])
     _, address, _ = demo.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
     user = soak.User(lambda: Client(address, verbose=False), [], tmp_path, soak.Record(), seed=0)
     assert user.free() == "freed" and not engine.status().loaded
+    assert user.switch() == "switched" and engine.caption(PICTURE).text == engine.model in ("fake", "four")
     user.client.close()
     demo.close()
     engine.close()

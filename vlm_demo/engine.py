@@ -83,7 +83,7 @@ class Engine:
         **limits: int,
     ) -> None:
         """`backend` replaces the MiniVLM backend; `limits` are those of Scheduler (max_waiting and so on)."""
-        self.model = str(model or os.environ.get("VLM_DEMO_MODEL") or BUNDLED)
+        self.model = backend.name if backend else str(model or os.environ.get("VLM_DEMO_MODEL") or BUNDLED)
         self._device, self._dtype = device, dtype
         self._scheduler = Scheduler(backend or MiniVLMBackend(self.model, device, dtype), **limits)
 

@@ -367,13 +367,3 @@ def test_ctrl_enter_runs_the_open_tab(visit: Callable, address: str) -> None:
     choose_example(page, "caption")
     page.keyboard.press("Control+Enter")
     finished(page, "caption")
-
-
-def test_the_status_line_tells_and_frees(visit: Callable, address: str) -> None:
-    page = visit(address)
-    choose_example(page, "caption")
-    page.locator("#caption-run").click()
-    finished(page, "caption")
-    expect(page.locator("#status")).to_contain_text("parameters")
-    page.locator("#free-memory").click()
-    expect(page.locator("#status")).to_contain_text("not loaded")

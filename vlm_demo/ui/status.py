@@ -46,4 +46,4 @@ def build(page: Page, demo: gr.Blocks) -> None:
     timer.tick(show, None, shown, queue=False, **QUICK)
     free.click(unload, None, shown, **QUICK)
     if model is not None:
-        model.input(switch, model, shown, **QUICK)
+        model.select(switch, model, shown, **QUICK)  # `input` would come twice a choice
