@@ -50,6 +50,7 @@ def main() -> None:
     """Serve the page until Ctrl+C, or until a container is told to stop."""
     flags = read_flags()
     memory.share()
+    memory.keep_tidy()
     sys.setswitchinterval(0.0005)  # seconds; the model's thread needs Python for a moment between any two operations
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     engine = get_engine(lambda: Engine(flags.model[0], flags.device, flags.dtype))

@@ -32,6 +32,25 @@ def test_a_crowd_of_threads_shares_two_places_to_take_memory_from(first, few):
     assert (done.stderr.count("Arena") <= 2) == few
 
 
+TIDY = """
+import time
+from vlm_demo import memory
+memory.keep_tidy(0.05)
+blocks = [b"x" * 60_000 for _ in range(2000)]
+last, full = blocks[-1], memory.resident()
+del blocks
+deadline = time.monotonic() + 60
+while memory.resident() > full - 100_000_000:
+    assert time.monotonic() < deadline
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_tidy_process_gives_back_what_it_no_longer_needs():
+    subprocess.run([sys.executable, "-c", TIDY], check=True)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_is_given_back_is_no_longer_resident():
     before = memory.resident()

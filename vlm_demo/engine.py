@@ -17,6 +17,8 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL.Image import Image
+
 from vlm_demo import images as picture_door
 from vlm_demo import memory
 from vlm_demo.backends import Backend, Prompt, Row
@@ -243,14 +245,20 @@ class Engine:
         opened = [_open(picture) for picture in pictures]
         turns, dropped = _turns(task, history)
         turns.append(_turn(task, text))
+        size = opened[0].size
+        # Kept for another model that may take over meanwhile; what the caller holds anyway is not held twice.
+        kept = [one if isinstance(one, Image) else copy for one, copy in zip(pictures, opened, strict=True)]
 
-        def prepare(backend: Backend) -> Prompt:
+        def prepare(backend: Backend, opened: list[Image]) -> Prompt:
             return backend.prepare(turns, opened, settings.max_new_tokens or spec.max_new_tokens)
+
+        def prepare_again(backend: Backend) -> Prompt:
+            return prepare(backend, [_open(picture) for picture in kept])
 
         backend = self.backend
         seed = settings.seed if settings.seed is not None else random.randrange(2**32)
-        row = Row(prepare(backend), settings.temperature, settings.top_p, random.Random(seed))
-        request = Request(row, backend, prepare, session, settings.stop)
+        row = Row(prepare(backend, opened), settings.temperature, settings.top_p, random.Random(seed))
+        request = Request(row, backend, prepare_again, session, settings.stop)
         draft = Result(
             task=task,
             prompt=task_prompt(task, text),
@@ -258,7 +266,7 @@ class Engine:
             dropped_turns=dropped,
         )
         self._scheduler.submit(request)
-        return Generation(self._scheduler, request, draft, opened[0].size)
+        return Generation(self._scheduler, request, draft, size)
 
 
 def _turn(task: str, text: str) -> dict[str, Any]:

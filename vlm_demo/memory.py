@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 
 ARENAS = -8  # M_ARENA_MAX in malloc.h
@@ -34,6 +36,17 @@ def give_back() -> None:
     trim = getattr(_libc(), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def keep_tidy(seconds: float = 1.0) -> None:
+    """Give back what was freed every so often from now on; a crowd's pictures otherwise leave holes that add up."""
+
+    def tidy() -> None:
+        while True:
+            time.sleep(seconds)
+            give_back()
+
+    threading.Thread(target=tidy, name="tidy", daemon=True).start()
 
 
 def _libc() -> ctypes.CDLL | None:

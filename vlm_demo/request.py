@@ -17,14 +17,17 @@ class Request:
         self,
         row: Row,
         backend: Backend,
-        prepare: Callable[[Backend], Prompt],
+        prepare_again: Callable[[Backend], Prompt],
         session: Hashable | None = None,
         stop: Sequence[str] = (),
     ) -> None:
-        """`prepare` made the row's prompt for `backend`; it ends early when one of the texts in `stop` is written."""
+        """The row's prompt was made for `backend`; `prepare_again` makes one for another, should that take over.
+
+        Each of the texts in `stop` ends the answer.
+        """
         self.row = row  # another one's, when that one writes the same
         self.backend = backend
-        self._prepare: Callable[[Backend], Prompt] | None = prepare
+        self._prepare: Callable[[Backend], Prompt] | None = prepare_again
         self.limit = row.prompt.room  # tokens that it may write
         self.stop = stop
         self._searched = 0  # tokens in which no stop was found
