@@ -19,6 +19,7 @@ from train.vision_cache import VisionCache, check_only
 from vlm_demo.backends.projections import bf16_is_fast
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 
+FLOOR = 0.1  # of the peak learning rate is left at the last step
 LOG_EVERY = 10  # steps, in a run that is long enough
 KEPT = 2  # checkpoints
 
@@ -157,7 +158,8 @@ def train(
         learning_rate=lr,
         weight_decay=0.01,
         max_grad_norm=1.0,
-        lr_scheduler_type="cosine",
+        lr_scheduler_type="cosine_warmup_with_min_lr",  # "cosine" takes its first step at rate 0
+        lr_scheduler_kwargs={"min_lr_rate": FLOOR},
         num_train_epochs=1,  # of the list of samples, which knows epochs of its own
         train_sampling_strategy="sequential",
         bf16=bf16,
