@@ -2,8 +2,9 @@
 
 The plain loop of the teaching series (vision encoder in each step, rows padded to 256, batch 4, float32, AdamW, an
 optimizer step each) beside `train.trainer` with cached features of the frozen vision encoder, on the same captions and
-weights. Every run is a process of its own, by turns, whose peak memory is read before the loss on unseen rows is
-computed, in float32 for both. Neither side writes checkpoints or opens pictures inside its time.
+weights and by the same schedule of learning rates. Every run is a process of its own, by turns, whose peak memory is
+read before the loss on unseen rows is computed, in float32 for both. Neither side writes checkpoints or opens pictures
+inside its time.
 Filling the cache is no part of our time and memory and has a table of its own. Ratios and differences are taken within
 a round; figures are medians.
 """
@@ -11,6 +12,7 @@ a round; figures are medians.
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +24,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from transformers import get_scheduler
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from benchmarks.decode import large_model
@@ -29,7 +32,7 @@ from benchmarks.measure import memory, ratio, report, timed
 from train.backbones import Pair, from_scratch, set_trainable
 from train.batches import Check, Collator, TrainingSet, draw
 from train.sources import Source, open_source
-from train.trainer import FLOOR, VLMTrainer, train
+from train.trainer import SCHEDULE, SCHEDULE_KWARGS, VLMTrainer, train, warmup_steps
 from train.vision_cache import VisionCache, check_only
 from vlm_demo.backends.projections import bf16_is_fast
 from vlm_demo.model import MiniVLMProcessor
@@ -82,6 +85,8 @@ def plain(job: Job) -> dict[str, float]:
     rows = [made[at] for at in range(len(made))]  # drawing and decoding are no part of our time either
     collate = Collator(processor.tokenizer.pad_token_id)
     optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=job.lr, weight_decay=0.01)
+    steps = math.ceil(len(rows) / PLAIN_BATCH)
+    schedule = get_scheduler(SCHEDULE, optimizer, warmup_steps(steps), steps, scheduler_specific_kwargs=SCHEDULE_KWARGS)
     model.train()
 
     def loop() -> None:
@@ -94,6 +99,7 @@ def plain(job: Job) -> dict[str, float]:
                 batch[name] = torch.nn.functional.pad(batch[name], (0, short), value=value)  # [B, 256]
             model(**batch, use_cache=False).loss.backward()
             optimizer.step()
+            schedule.step()
             optimizer.zero_grad()
 
     found = _figures(timed(loop), len(rows))
@@ -104,9 +110,7 @@ def ours(job: Job) -> dict[str, float]:
     """The trainer on cached features."""
     model, processor = job.make()
     with TemporaryDirectory() as folder, patch.object(VLMTrainer, "_save_checkpoint"):
-        # A cosine from so much more than the plain loop's constant rate is as high on average.
-        peak = 2 * job.lr / (1 + FLOOR)
-        settings = {"batch": job.batch, "micro_batch": min(8, job.batch), "lr": peak, "limit": PADDED}
+        settings = {"batch": job.batch, "micro_batch": min(8, job.batch), "lr": job.lr, "limit": PADDED}
         done = train(model, processor, [job.source()], Path(folder), cache=job.cache, quiet=True, **settings)
     found = _figures(done["seconds"], sum(done["samples"].values()))
     return found | {"loss": _unseen_loss(job, model, processor)}

@@ -19,9 +19,15 @@ from train.vision_cache import VisionCache, check_only
 from vlm_demo.backends.projections import bf16_is_fast
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 
-FLOOR = 0.1  # of the peak learning rate is left at the last step
+SCHEDULE = "cosine_warmup_with_min_lr"  # unlike "cosine" takes no step at rate 0
+SCHEDULE_KWARGS = {"min_lr_rate": 0.1}
 LOG_EVERY = 10  # steps, in a run that is long enough
 KEPT = 2  # checkpoints
+
+
+def warmup_steps(steps: int) -> int:
+    """Steps of a run in which the learning rate rises."""
+    return max(1, steps // 20)
 
 
 class VLMTrainer(Trainer):
@@ -158,8 +164,8 @@ def train(
         learning_rate=lr,
         weight_decay=0.01,
         max_grad_norm=1.0,
-        lr_scheduler_type="cosine_warmup_with_min_lr",  # "cosine" takes its first step at rate 0
-        lr_scheduler_kwargs={"min_lr_rate": FLOOR},
+        lr_scheduler_type=SCHEDULE,
+        lr_scheduler_kwargs=SCHEDULE_KWARGS,
         num_train_epochs=1,  # of the list of samples, which knows epochs of its own
         train_sampling_strategy="sequential",
         bf16=bf16,
@@ -214,7 +220,7 @@ def train(
     log_every = max(1, min(LOG_EVERY, steps // 20))
     logs_between = max(1, round(save_every / log_every)) if save_every else max(1, min(50, steps // (10 * log_every)))
     args.logging_steps, args.save_steps = log_every, log_every * logs_between
-    args.warmup_steps = max(1, steps // 20)
+    args.warmup_steps = warmup_steps(steps)
 
     resume = checkpoints.last_good(folder, quiet=not main)
     if resume is not None:
