@@ -24,12 +24,12 @@ from torch.profiler import profile
 from transformers import LlamaConfig, ResNetConfig, ViTConfig
 
 from benchmarks.measure import Contender, alternate, ratio, report, save, timed
-from vlm_demo.backends import Prompt, Row
-from vlm_demo.backends.batched import BatchDecoder
-from vlm_demo.backends.lean import Projection
-from vlm_demo.backends.projections import Dense, Int8, Packed, bf16_is_fast
 from vlm_demo.engine import BUNDLED
 from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration
+from vlm_demo.runners.base import Prompt, Row
+from vlm_demo.runners.batched import BatchDecoder
+from vlm_demo.runners.linear import Dense, Int8, Packed, bf16_is_fast
+from vlm_demo.runners.llama import Projection
 
 QUESTION = 12  # tokens of text behind the picture
 LISTED = 6  # operations of a profile

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vlm_demo.backends import Prompt, Row, Step
 from vlm_demo.engine import Engine
 from vlm_demo.results import Novelty
+from vlm_demo.runners.base import Prompt, Row, Step
 from vlm_demo.scenes import Pair, Scene
 
 Reply = Callable[[list[dict[str, Any]], list[Image.Image]], str]
 LONG = " ".join(f"word{number}" for number in range(1, 200)) + "."
 
 
-class FakeBackend:
+class FakeRunner:
     """Writes what `reply(turns, images)` says, one word each `delay` seconds; keeps every chat that it was asked."""
 
     name, device, dtype = "fake", "cpu", "float32"
@@ -77,8 +77,8 @@ class FakeBackend:
 
 
 def fake_engine(reply: Reply | str = LONG, delay: float = 0.0, outside: bool = False) -> Engine:
-    """An Engine on a FakeBackend; `reply` may be one text for every question."""
-    return Engine(backend=FakeBackend(reply if callable(reply) else lambda turns, images: reply, delay, outside))
+    """An Engine on a FakeRunner; `reply` may be one text for every question."""
+    return Engine(runner=FakeRunner(reply if callable(reply) else lambda turns, images: reply, delay, outside))
 
 
 def oracle(*known: Scene | Pair) -> Reply:

@@ -5,9 +5,9 @@ import time
 
 from PIL import Image
 
-from vlm_demo.backends import Prompt, Row, Step
 from vlm_demo.engine import Engine, Generation, Settings
 from vlm_demo.results import Novelty
+from vlm_demo.runners.base import Prompt, Row, Step
 
 PICTURE = Image.new("RGB", (64, 48), "navy")
 

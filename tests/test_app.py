@@ -90,7 +90,7 @@ def test_answer_endpoint_passes_the_history_on(client: Client, picture: Path, en
     qa = SCENE.questions()[0]
     result = client.predict([handle_file(picture)], qa.question, [["Is it night?", "no"]], api_name="/answer")
     assert result["text"] == qa.answer
-    assert [turn["text"] for turn in engine.backend.asked[-1]] == ["Is it night?", "no", qa.question]
+    assert [turn["text"] for turn in engine.runner.asked[-1]] == ["Is it night?", "no", qa.question]
 
 
 def test_compare_endpoint_wants_two_pictures(client: Client, picture: Path) -> None:
@@ -146,13 +146,13 @@ class Counted:
 
     def __init__(self) -> None:
         self.engine = fake_engine(LONG, delay=0.02)
-        backend = self.engine.backend
-        backend.max_rows = 1
+        runner = self.engine.runner
+        runner.max_rows = 1
         self.steps: list[int] = []
         self.go = threading.Event()
         self.go.set()
-        step = backend.step
-        backend.step = lambda rows: (self.steps.append(len(rows)), self.go.wait(60), step(rows))
+        step = runner.step
+        runner.step = lambda rows: (self.steps.append(len(rows)), self.go.wait(60), step(rows))
 
     def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60  # a busy machine is slow, not wrong
@@ -356,7 +356,7 @@ def test_several_tasks_become_several_calls_in_turn() -> None:
         ("Detect, picture 2", 2),
     ]
     plan[0].start(Settings(), None).result()
-    assert engine.backend.asked[-1][-1]["text"] == "how many objects?"
+    assert engine.runner.asked[-1][-1]["text"] == "how many objects?"
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from tiny import tiny_config, tiny_model, tiny_processor
 
 from benchmarks import decode, load, page, soak
 from benchmarks.measure import alternate, fairness, memory, quantile, ratio, report, table, threads
-from tests.fake_engine import FakeBackend, fake_engine
+from tests.fake_engine import FakeRunner, fake_engine
 from tests.scripted import PICTURE
-from vlm_demo import engine as engine_module
 from vlm_demo.engine import Engine
+from vlm_demo.engine import engine as engine_module
 from vlm_demo.ui import build_app, launch_options
 
 
@@ -158,7 +158,7 @@ def test_users_of_a_soak_count_their_ends(tmp_path):
 
 
 def test_a_soak_frees_memory_and_switches_models_on_the_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine_module, "MiniVLMBackend", lambda model, *args: FakeBackend(lambda *asked: model))
+    monkeypatch.setattr(engine_module, "MiniVLMRunner", lambda model, *args: FakeRunner(lambda *asked: model))
     engine = fake_engine("three")
     engine.load()
     demo = build_app(engine, models=["fake", "four"])

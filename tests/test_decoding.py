@@ -1,4 +1,4 @@
-"""The MiniVLM backend under the engine: the same tokens as `generate()`, whoever else is being served."""
+"""The MiniVLM runner under the engine: the same tokens as `generate()`, whoever else is being served."""
 
 import random
 import subprocess
@@ -14,11 +14,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from tiny import tiny_config, tiny_model, tiny_processor
 
-from vlm_demo.backends.batched import BatchDecoder
-from vlm_demo.backends.lru import ByteLRU
-from vlm_demo.backends.minivlm import MiniVLMBackend, novelty_score, pool_features
 from vlm_demo.engine import Engine, EngineError, Settings
 from vlm_demo.model import MiniVLMForConditionalGeneration
+from vlm_demo.runners.batched import BatchDecoder
+from vlm_demo.runners.lru import ByteLRU
+from vlm_demo.runners.minivlm import MiniVLMRunner, novelty_score, pool_features
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +45,10 @@ def picture(seed: int) -> Image.Image:
 
 def generate(engine: Engine, images: list[Image.Image], turns: list[dict], limit: int) -> list[int]:
     """The reference: the model's own `generate()`, alone."""
-    backend = engine.backend
-    prompt = backend.processor.encode_chat(turns, len(images))
-    pixels = backend.processor.image_processor(images, return_tensors="pt")["pixel_values"]
-    model = MiniVLMForConditionalGeneration.from_pretrained(backend.source)
+    runner = engine.runner
+    prompt = runner.processor.encode_chat(turns, len(images))
+    pixels = runner.processor.image_processor(images, return_tensors="pt")["pixel_values"]
+    model = MiniVLMForConditionalGeneration.from_pretrained(runner.source)
     ids = model.generate(torch.tensor([prompt]), pixel_values=pixels, do_sample=False, max_new_tokens=limit)
     return ids[0, len(prompt) :].tolist()
 
@@ -101,18 +101,18 @@ def test_top_p_keeps_only_the_nucleus(engine):
 
 def test_probabilities_are_those_of_the_raw_logits(engine):
     result = engine.answer(picture(4), "yes", settings=Settings(max_new_tokens=1, temperature=2.0, seed=5))
-    backend = engine.backend
-    prompt = backend.processor.encode_chat([{"role": "user", "task": "vqa", "text": "yes"}], 1)
-    pixels = backend.processor.image_processor([picture(4)], return_tensors="pt")["pixel_values"]
+    runner = engine.runner
+    prompt = runner.processor.encode_chat([{"role": "user", "task": "vqa", "text": "yes"}], 1)
+    pixels = runner.processor.image_processor([picture(4)], return_tensors="pt")["pixel_values"]
     with torch.no_grad():
-        model = MiniVLMForConditionalGeneration.from_pretrained(backend.source)
+        model = MiniVLMForConditionalGeneration.from_pretrained(runner.source)
         logits = model(torch.tensor([prompt]), pixel_values=pixels).logits[0, -1]
-    logits[backend.processor.image_token_id] = -torch.inf  # never written
+    logits[runner.processor.image_token_id] = -torch.inf  # never written
     probabilities = logits.softmax(-1)
     token = result.tokens[0]
     assert token.probability == pytest.approx(probabilities[token.id].item(), rel=1e-4)
     pieces, shown = zip(*token.alternatives, strict=True)  # single bytes may share a piece
-    assert len(shown) == 5 and backend.piece(token.id) in pieces
+    assert len(shown) == 5 and runner.piece(token.id) in pieces
     assert max(shown) == pytest.approx(probabilities.max().item(), rel=1e-4)
     assert result.confidence == pytest.approx(token.probability)
 
@@ -154,8 +154,8 @@ def test_unload_frees_and_the_next_use_loads_again(engine):
 def test_a_picture_is_encoded_once(engine, monkeypatch):
     engine.load()
     encoded = []
-    tower = engine.backend.model.get_vision_features
-    monkeypatch.setattr(engine.backend.model, "get_vision_features", lambda p: encoded.append(len(p)) or tower(p))
+    tower = engine.runner.model.get_vision_features
+    monkeypatch.setattr(engine.runner.model, "get_vision_features", lambda p: encoded.append(len(p)) or tower(p))
     engine.answer([picture(7), picture(7)], "yes")
     engine.answer([picture(8), picture(7)], "no")
     engine.caption(picture(8).convert("RGBA"))
@@ -166,7 +166,7 @@ def test_a_picture_is_encoded_once(engine, monkeypatch):
 def test_poisoned_numbers_fail_alone_and_leave_no_trace(engine, monkeypatch, where):
     clean = [engine.caption(picture(seed)).text for seed in range(4)]
     name = {"pixels": "prepare", "features": "encode"}[where]
-    real = getattr(engine.backend, name)
+    real = getattr(engine.runner, name)
 
     def poisoned(*args):
         value = real(*args)
@@ -177,7 +177,7 @@ def test_poisoned_numbers_fail_alone_and_leave_no_trace(engine, monkeypatch, whe
                 row.features = [one * torch.nan for one in row.features]
         return value
 
-    monkeypatch.setattr(engine.backend, name, poisoned)
+    monkeypatch.setattr(engine.runner, name, poisoned)
     for _ in range(2):  # the second round reuses the slots of the first
         good = [engine.caption_stream(picture(seed)) for seed in range(2)]
         bad = engine.answer_stream(picture(9), "poison", settings=Settings(temperature=9))
@@ -189,7 +189,7 @@ def test_poisoned_numbers_fail_alone_and_leave_no_trace(engine, monkeypatch, whe
 
 def test_a_batch_too_large_for_the_memory_goes_on_one_by_one(engine, monkeypatch):
     clean = [engine.caption(picture(seed)).text for seed in range(4)]
-    decoder = engine.backend._decoder
+    decoder = engine.runner._decoder
     owner, name = (decoder.lean, "forward") if isinstance(decoder, BatchDecoder) else (decoder, "_forward")
     forward = getattr(owner, name)
 
@@ -204,7 +204,7 @@ def test_a_batch_too_large_for_the_memory_goes_on_one_by_one(engine, monkeypatch
 
 
 def test_rows_come_and_go_while_memory_stays_bounded(checkpoint):
-    engine = Engine(backend=MiniVLMBackend(checkpoint, "cpu", max_rows=4, feature_bytes=2000))
+    engine = Engine(runner=MiniVLMRunner(checkpoint, "cpu", max_rows=4, feature_bytes=2000))
 
     def student(seed: int) -> None:
         for number in range(4):
@@ -218,9 +218,9 @@ def test_rows_come_and_go_while_memory_stays_bounded(checkpoint):
         thread.start()
     for thread in threads:
         thread.join()
-    backend = engine.backend
-    assert backend._decoder.rows == [] and backend._decoder.buffer.data.shape[1] <= 8
-    assert 0 < backend._features.bytes <= 2000
+    runner = engine.runner
+    assert runner._decoder.rows == [] and runner._decoder.buffer.data.shape[1] <= 8
+    assert 0 < runner._features.bytes <= 2000
     engine.close()
 
 
@@ -238,8 +238,8 @@ def test_novelty_is_the_mahalanobis_distance_and_flags_what_lies_outside(checkpo
     assert engine.novelty(picture(0)).score is None and not engine.caption(picture(0)).outside
     for file in checkpoint.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    pixels = engine.backend.prepare([{"role": "user", "task": "vqa", "text": "x"}], [picture(0)], 8).pictures[0].values
-    home = pool_features(engine.backend.model.get_vision_features(pixels[None]).detach())[0]
+    pixels = engine.runner.prepare([{"role": "user", "task": "vqa", "text": "x"}], [picture(0)], 8).pictures[0].values
+    home = pool_features(engine.runner.model.get_vision_features(pixels[None]).detach())[0]
     engine.close()
     stats = {"mean": home, "whitening": torch.eye(48), "threshold": torch.tensor(1e-3)}
     save_file(stats, tmp_path / "novelty.safetensors")

@@ -8,9 +8,8 @@ import threading
 import pytest
 
 from tests.scripted import PICTURE, Bytes, ask, held, until
-from vlm_demo import engine as engine_module
-from vlm_demo import scheduler
-from vlm_demo.engine import Engine, EngineError, QueueFull, Settings, get_engine
+from vlm_demo.engine import Engine, EngineError, QueueFull, Settings, get_engine, scheduler
+from vlm_demo.engine import engine as engine_module
 from vlm_demo.results import Place
 
 LONG = "la " * 2000
@@ -23,7 +22,7 @@ def model():
 
 @pytest.fixture
 def engine(model):
-    engine = Engine(backend=model, waiting_per_session=3, max_waiting=6)
+    engine = Engine(runner=model, waiting_per_session=3, max_waiting=6)
     yield engine
     model.go.set()
     engine.close(grace=0.2)
@@ -146,7 +145,7 @@ def test_an_abandoned_stream_is_cancelled(engine, model, how):
 
 def test_sessions_take_turns(model):
     model.max_rows = 1
-    engine = Engine(backend=model)
+    engine = Engine(runner=model)
     model.go.clear()
     running = [ask(engine, "a0", "a")]
     until(lambda: model.joined == ["a0"])
@@ -175,7 +174,7 @@ def test_a_session_runs_one_at_a_time_and_strangers_run_together(engine, model):
 
 def test_a_full_queue_refuses_at_once_and_kindly(model):
     model.max_rows = 1
-    engine = Engine(backend=model, waiting_per_session=2, max_waiting=4)
+    engine = Engine(runner=model, waiting_per_session=2, max_waiting=4)
     model.go.clear()
     kept = [ask(engine, "first", "a")]
     until(lambda: model.joined)
@@ -196,7 +195,7 @@ def test_a_full_queue_refuses_at_once_and_kindly(model):
 
 def test_who_waits_is_told_the_place_in_line(model):
     model.max_rows = 1
-    engine = Engine(backend=model)
+    engine = Engine(runner=model)
     engine.answer(PICTURE, "to measure a rate")
     model.go.clear()
     first, second = ask(engine, "first"), ask(engine, "second")
@@ -252,7 +251,7 @@ def test_the_one_who_came_first_may_leave_and_the_others_go_on(engine, model):
 
 def test_newcomers_do_not_stall_those_who_are_writing(model):
     model.reading = 0.001
-    engine = Engine(backend=model)
+    engine = Engine(runner=model)
     engine.answer(PICTURE, "x" * 100)  # to measure the speed: two such prompts take 0.2 s
     model.max_rows = 40
     model.prefills.clear()
@@ -269,7 +268,7 @@ def test_newcomers_do_not_stall_those_who_are_writing(model):
 def test_behind_a_long_line_they_join_in_groups(monkeypatch):
     monkeypatch.setattr(scheduler, "PAUSE", 60)
     model = Bytes(max_rows=8)
-    engine = Engine(backend=model, max_waiting=20)
+    engine = Engine(runner=model, max_waiting=20)
     model.stops = {0}
     first = [ask(engine, "la" * (2 + number), f"first {number}") for number in range(8)]
     until(lambda: held(model) and engine.status().running + engine.status().waiting == 8)
@@ -288,7 +287,7 @@ def test_behind_a_long_line_they_join_in_groups(monkeypatch):
 def test_a_free_row_is_not_held_for_long(monkeypatch):
     monkeypatch.setattr(scheduler, "PAUSE", 0.05)
     model = Bytes(max_rows=8)
-    engine = Engine(backend=model, max_waiting=20)
+    engine = Engine(runner=model, max_waiting=20)
     running = [ask(engine, LONG, f"long {number}") for number in range(7)]
     until(lambda: engine.status().running == 7)
     running.append(ask(engine, "short and then gone", "short"))
@@ -408,8 +407,8 @@ def test_bad_calls_are_refused_before_anything_is_queued(engine, model, call, me
 
 def test_the_process_has_one_engine(model, monkeypatch):
     monkeypatch.setattr(engine_module, "_engine", None)
-    with_model = get_engine(lambda: Engine(backend=model))
-    assert get_engine() is with_model and with_model.backend is model
+    with_model = get_engine(lambda: Engine(runner=model))
+    assert get_engine() is with_model and with_model.runner is model
 
 
 def test_importing_the_engine_loads_no_model_library():

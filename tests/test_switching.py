@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from tests.scripted import PICTURE, Bytes, ask, held, until
-from vlm_demo import engine as engine_module
 from vlm_demo.engine import Engine, EngineError
+from vlm_demo.engine import engine as engine_module
 
 
 class Shouting(Bytes):
@@ -35,8 +35,8 @@ def new():
 
 @pytest.fixture
 def engine(old, new, monkeypatch):
-    monkeypatch.setattr(engine_module, "MiniVLMBackend", lambda *args: new)
-    engine = Engine(backend=old)
+    monkeypatch.setattr(engine_module, "MiniVLMRunner", lambda *args: new)
+    engine = Engine(runner=old)
     yield engine
     old.go.set()
     engine.close(grace=0.2)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vlm_demo.detections import Parsed
+    from vlm_demo.detection import Parsed
 
 
 class EngineError(Exception):

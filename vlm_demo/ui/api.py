@@ -20,7 +20,7 @@ import gradio as gr
 
 from vlm_demo.images import ImageError
 from vlm_demo.results import EngineError, Result, Settings
-from vlm_demo.routing import Route
+from vlm_demo.router import Route
 
 from . import jobs
 from .common import MODEL_CALL, Page

@@ -17,7 +17,7 @@ from . import words
 
 if TYPE_CHECKING:
     from vlm_demo.engine import Engine, Generation
-    from vlm_demo.routing import Router
+    from vlm_demo.router import Router
 
 log = logging.getLogger(__name__)
 

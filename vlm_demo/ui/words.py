@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from vlm_demo.detections import Parsed
+from vlm_demo.detection import Parsed
 from vlm_demo.results import Result
 
 OUTSIDE = (

@@ -1,0 +1,90 @@
+"""The waiting line: sessions take turns, and nobody fills it alone."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Sequence
+
+from vlm_demo.engine.request import Request
+from vlm_demo.results import QueueFull
+
+
+class WaitingLine:
+    """Requests that wait, session by session. Whoever calls holds the scheduler's lock.
+
+    Requests that were cancelled while they waited are gone from every answer.
+    """
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        """At most `most` requests wait, and `most_of_one` of a session."""
+        self.most, self.most_of_one = most, most_of_one
+        self._queues: dict[Hashable, deque[Request]] = {}  # in the order in which sessions take turns
+
+    def __len__(self) -> int:
+        self._purge()
+        return sum(map(len, self._queues.values()))
+
+    def check_room(self, session: Hashable | None) -> None:
+        """Raise QueueFull if a request of this session would be refused now; None is somebody new."""
+        count = len(self)
+        if session is not None and len(self._queues.get(session, ())) >= self.most_of_one:
+            raise QueueFull(
+                f"{self.most_of_one} of your requests are waiting already. "
+                "Let one finish, or press Stop, then try again."
+            )
+        if count >= self.most:
+            raise QueueFull("Too many people are waiting just now. Please try again in a few seconds.")
+
+    def add(self, request: Request) -> None:
+        """Put a request behind those of its session."""
+        self._queues.setdefault(request.session, deque()).append(request)
+
+    def take(self, busy: Sequence[Hashable], running: int, budget: int | None) -> Request | None:
+        """Remove and return the next request in turn whose session may run one more and whose prompt fits the budget.
+
+        `busy`: the sessions of those who run, of each at most `running`; `budget`: tokens, None for any number.
+        """
+        self._purge()
+        for session, queue in self._queues.items():
+            if busy.count(session) >= running:
+                continue
+            if budget is not None and len(queue[0].row.prompt.ids) > budget:
+                return None
+            self._queues[session] = self._queues.pop(session)  # its next turn comes after everyone else's
+            return queue.popleft()
+        return None
+
+    def number(self, request: Request) -> int | None:
+        """Where a request stands, 1 is next; None when it does not wait."""
+        self._purge()
+        own = self._queues.get(request.session)
+        if not own or request not in own:
+            return None
+        rounds = own.index(request)  # full rounds of turns before its own
+        number, before = rounds + 1, 1
+        for session, queue in self._queues.items():
+            if session == request.session:
+                before = 0
+            else:
+                number += min(len(queue), rounds + before)
+        return number
+
+    def newcomer(self) -> int:
+        """Where somebody new would stand: behind one turn of each session that waits."""
+        self._purge()
+        return len(self._queues) + 1
+
+    def cancel(self) -> None:
+        """Cancel all who wait."""
+        for queue in self._queues.values():
+            for request in queue:
+                request.cancel()
+
+    def _purge(self) -> None:
+        """Drop requests that were cancelled, and sessions that wait for nothing."""
+        for session, queue in list(self._queues.items()):
+            alive = [request for request in queue if not request.cancelled]
+            if not alive:
+                del self._queues[session]
+            elif len(alive) < len(queue):
+                self._queues[session] = deque(alive)
