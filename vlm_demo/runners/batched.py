@@ -16,10 +16,10 @@ from transformers import PreTrainedModel
 
 from vlm_demo.results import EngineError
 from vlm_demo.runners.base import Row
-from vlm_demo.runners.eager import sample
 from vlm_demo.runners.graphs import GraphedStep
 from vlm_demo.runners.llama import BLOCK, LeanLlama, Projection, round_up
 from vlm_demo.runners.lru import ByteLRU
+from vlm_demo.runners.sampling import sample
 
 Key = tuple[tuple[int, ...], tuple[bytes, ...]]  # token ids and the hashes of the pictures among them
 TEXT = 8  # tokens: a person's own text is padded to a multiple of so many
