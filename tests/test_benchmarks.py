@@ -56,7 +56,7 @@ def test_memory_of_this_process():
 def test_decoding_is_measured_on_the_same_tokens():
     shape = decode.Shape("tiny", lambda: tiny_model(tiny_config(tiny_processor())), 32, torch.float32, 6, 4)
     begin = time.perf_counter()
-    sections = decode.measure(shape, rounds=1, rows=[1, 3])
+    sections = decode.measure(shape, rounds=1, sequences=[1, 3])
     took = time.perf_counter() - begin
     single, profile, batch, first = sections.values()
     assert [row["way"] for row in single][:4] == [
@@ -69,7 +69,9 @@ def test_decoding_is_measured_on_the_same_tokens():
     assert all(0 < row["ms/token"] < 1000 * took for row in single)
     shares = [row["share of the time"] for row in profile]
     assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1 and all(row["operation"] for row in profile)
-    assert set(batch[0]) == {"way", "1 rows, tokens/s", "3 rows, tokens/s"} and first[0]["new picture, ms"] > 0
+    assert (
+        set(batch[0]) == {"way", "1 sequences, tokens/s", "3 sequences, tokens/s"} and first[0]["new picture, ms"] > 0
+    )
 
 
 def test_a_crowd_is_counted():

@@ -1,4 +1,4 @@
-"""The lean forward pass and the batch on it: transformers' numbers, pictures read once, bounded memory."""
+"""The Llama forward pass and the batch on it: transformers' numbers, pictures read once, bounded memory."""
 
 import random
 
@@ -16,13 +16,13 @@ from transformers import (
     Qwen3Config,
 )
 
-from vlm_demo.engine import Engine, EngineError, Generation, Settings
+from vlm_demo.engine import Engine, EngineError, Generation, SamplingParameters
 from vlm_demo.runners import linear as linear_layers
 from vlm_demo.runners import llama
 from vlm_demo.runners.batched import TEXT
 from vlm_demo.runners.graphs import GraphedStep
-from vlm_demo.runners.linear import Dense, Int8, Packed, bf16_is_fast
-from vlm_demo.runners.llama import LeanLlama, round_up
+from vlm_demo.runners.linear import DenseLinear, Int8Linear, PackedLinear, bf16_is_fast
+from vlm_demo.runners.llama import BatchedLlama, round_up
 from vlm_demo.runners.minivlm import MiniVLMRunner
 
 SHAPE = {
@@ -48,9 +48,9 @@ LINEAR = {"rope_type": "linear", "factor": 4.0, "rope_theta": 10_000.0}
     ids=["llama", "shared-heads", "biases", "mistral", "qwen2"],
 )
 @pytest.mark.parametrize("rows", [1, 3, 32])
-@pytest.mark.parametrize("project", [Dense, Packed])
+@pytest.mark.parametrize("linear", [DenseLinear, PackedLinear])
 @torch.inference_mode()
-def test_logits_are_those_of_transformers(config, model_class, rows, project):
+def test_logits_are_those_of_transformers(config, model_class, rows, linear):
     torch.manual_seed(0)
     model = model_class(config).eval()
     for name, parameter in model.named_parameters():
@@ -58,10 +58,10 @@ def test_logits_are_those_of_transformers(config, model_class, rows, project):
             parameter.normal_()
     ids = torch.randint(0, 100, (rows, 10))
     wanted = model(ids).logits
-    assert LeanLlama.supports(config)
-    if project is Packed and not Packed.available(model.lm_head.weight):
+    assert BatchedLlama.supports(config)
+    if linear is PackedLinear and not PackedLinear.available(model.lm_head.weight):
         pytest.skip("packed weights are for x86 CPUs")
-    ours = LeanLlama(model.model, model.lm_head, project)
+    ours = BatchedLlama(model.model, model.lm_head, linear)
     buffer = ours.new_buffer()
     buffer.reserve(rows + 2, 10)
     hidden = [ours.forward(ours.embed(ids[:, :6].tolist()), buffer, 2, [0] * rows)]
@@ -79,7 +79,7 @@ def test_half_precision_stays_close():
     ids = torch.randint(0, 100, (2, 10))
     wanted = model(ids).logits.softmax(-1)
     model = model.to(torch.bfloat16)
-    ours = LeanLlama(model.model, model.lm_head)
+    ours = BatchedLlama(model.model, model.lm_head)
     buffer = ours.new_buffer()
     buffer.reserve(2, 10)
     given = ours.logits(ours.forward(ours.embed(ids.tolist()), buffer, 0, [0, 0]).flatten(0, 1)).softmax(-1)
@@ -97,14 +97,14 @@ def test_half_precision_stays_close():
     ids=["other family", "other activation", "moving rotations", "window"],
 )
 def test_what_is_shaped_otherwise_is_left_to_the_plain_way(config):
-    assert not LeanLlama.supports(config)
+    assert not BatchedLlama.supports(config)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 33])
 def test_int8_is_close_and_a_row_does_not_depend_on_its_company(rows):
     torch.manual_seed(0)
     weight, bias, x = torch.randn(64, 256), torch.randn(64), torch.randn(rows, 256)
-    linear = Int8(weight, bias)
+    linear = Int8Linear(weight, bias)
     wanted = torch.nn.functional.linear(x, weight, bias)
     for prompt in (False, True):
         given = linear(x, prompt)
@@ -116,8 +116,8 @@ def test_int8_is_close_and_a_row_does_not_depend_on_its_company(rows):
 
 def test_int8_serves_in_less_memory(checkpoint, engine):  # noqa: F811
     small = Engine(runner=MiniVLMRunner(checkpoint, "cpu", "int8"))
-    exact = engine.answer(picture(1), "where is this?", settings=Settings(max_new_tokens=1))
-    rounded = small.answer(picture(1), "where is this?", settings=Settings(max_new_tokens=1))
+    exact = engine.answer(picture(1), "where is this?", settings=SamplingParameters(max_new_tokens=1))
+    rounded = small.answer(picture(1), "where is this?", settings=SamplingParameters(max_new_tokens=1))
     assert rounded.tokens[0].probability == pytest.approx(exact.tokens[0].probability, abs=0.1)
     assert small.status().dtype == "int8" and small.status().parameters == engine.status().parameters
     assert small.runner.memory()[0] < engine.runner.memory()[0]
@@ -131,11 +131,11 @@ def test_company_changes_no_digit_where_rounding_is_coarse(checkpoint, dtype):  
     engine = Engine(runner=MiniVLMRunner(checkpoint, "cpu", dtype), waiting_per_session=100)
     engine.load()
     asked = [([picture(n % 7 + k) for k in range(1 + n % 3)], "where is this? " * (1 + n % 5)) for n in range(30)]
-    settings = Settings(max_new_tokens=25)
+    settings = SamplingParameters(max_new_tokens=25)
 
     def digits(generation: Generation) -> list[tuple[int, float]]:
         generation.result()
-        return [(step.id, step.probability) for step in generation._request.row.steps]
+        return [(step.id, step.probability) for step in generation._request.sequence.outputs]
 
     def start(number: int) -> Generation:
         return engine.answer_stream(*asked[number], settings=settings, session=number)
@@ -157,7 +157,7 @@ def test_company_changes_no_digit_where_rounding_is_coarse(checkpoint, dtype):  
     ("llama_shaped", "fast", "wanted"), [(True, True, "int8"), (True, False, "float32"), (False, True, "float32")]
 )
 def test_integers_are_used_unasked_only_where_they_are_fast(checkpoint, monkeypatch, llama_shaped, fast, wanted):  # noqa: F811
-    monkeypatch.setattr(LeanLlama, "supports", staticmethod(lambda config: llama_shaped))
+    monkeypatch.setattr(BatchedLlama, "supports", staticmethod(lambda config: llama_shaped))
     monkeypatch.setattr(linear_layers, "bf16_is_fast", lambda device: fast)
     engine = Engine(checkpoint, device="cpu")
     assert engine.caption(picture(1)).tokens and engine.status().dtype == wanted
@@ -165,7 +165,7 @@ def test_integers_are_used_unasked_only_where_they_are_fast(checkpoint, monkeypa
 
 
 def test_int8_elsewhere_is_refused_in_words(checkpoint, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(LeanLlama, "supports", staticmethod(lambda config: False))
+    monkeypatch.setattr(BatchedLlama, "supports", staticmethod(lambda config: False))
     small = Engine(runner=MiniVLMRunner(checkpoint, "cpu", "int8"))
     with pytest.raises(EngineError, match="another dtype"):
         small.caption(picture(1))
@@ -206,14 +206,14 @@ def test_a_recorded_step_writes_what_generate_writes(engine, monkeypatch):  # no
     def answers():
         lengths = (3, 30, 9, 140, 21, 2, 17)
         running = [
-            engine.answer_stream(picture(number), "where?", settings=Settings(max_new_tokens=length))
+            engine.answer_stream(picture(number), "where?", settings=SamplingParameters(max_new_tokens=length))
             for number, length in enumerate(lengths)
         ]
         return [[token.id for token in one.result().tokens] for one in running]
 
     wanted = answers()
     decoder = engine.runner._decoder
-    decoder.graphed = GraphedStep(decoder.lean, record)
+    decoder.graphed = GraphedStep(decoder.llama, record)
     assert answers() == wanted
     recorded = set(decoder.graphed.recordings)
     assert recorded and all(rows in (1, 2, 4, 8) and longest in (128, 256) for rows, longest in recorded)
@@ -243,7 +243,7 @@ def engine(checkpoint):  # noqa: F811
 def read(engine, monkeypatch):
     """The widths of all forward passes of more than one token."""
     widths: list[tuple[int, int]] = []
-    ours = engine.runner._decoder.lean
+    ours = engine.runner._decoder.llama
     forward = ours.forward
 
     def counted(x, *args):
@@ -257,12 +257,12 @@ def read(engine, monkeypatch):
 
 def test_a_second_question_reads_only_its_own_text(engine, read):
     first = engine.answer_stream([picture(1), picture(2)], "where is this?")
-    prompt = first.result() and first._request.row.prompt
+    prompt = first.result() and first._request.sequence.prompt
     padded = round_up(len(prompt.ids) - prompt.prefix, TEXT)
     assert read == [(1, prompt.prefix), (1, padded)] and prompt.prefix >= 8
     read.clear()
     second = engine.answer_stream([picture(1), picture(2)], "how many cats?")
-    prompt = second.result() and second._request.row.prompt
+    prompt = second.result() and second._request.sequence.prompt
     assert read == [(1, round_up(len(prompt.ids) - prompt.prefix, TEXT))]
     read.clear()
     engine.answer([picture(2), picture(1)], "how many cats?")  # another order is another prefix
@@ -289,8 +289,8 @@ def test_what_was_read_is_bounded_in_bytes(checkpoint):  # noqa: F811
 
 def test_the_buffer_is_given_back_when_nobody_is_served(engine, monkeypatch):
     monkeypatch.setattr(llama, "KEPT_BYTES", 10_000)
-    engine.answer(picture(1), "yes", settings=Settings(max_new_tokens=30))
+    engine.answer(picture(1), "yes", settings=SamplingParameters(max_new_tokens=30))
     assert engine.runner._decoder.buffer.bytes == 0
     monkeypatch.setattr(llama, "KEPT_BYTES", 10_000_000)
-    engine.answer(picture(1), "yes", settings=Settings(max_new_tokens=30))
+    engine.answer(picture(1), "yes", settings=SamplingParameters(max_new_tokens=30))
     assert engine.runner._decoder.buffer.bytes > 10_000

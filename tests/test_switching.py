@@ -25,12 +25,12 @@ class Shouting(Bytes):
 
 @pytest.fixture
 def old():
-    return Bytes(max_rows=1)
+    return Bytes(max_sequences=1)
 
 
 @pytest.fixture
 def new():
-    return Shouting(max_rows=1)
+    return Shouting(max_sequences=1)
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def _tried(engine: Engine, example: Example) -> tuple[Result, str | None]:
         return ask(engine, example), None
     except EngineError as error:
         nothing = parse("", example.images[0].size) if example.task == "detect" else None
-        return Result(example.task, "", parsed=nothing, finish="failed"), str(error)
+        return Result(example.task, "", parsed=nothing, finish_reason="failed"), str(error)
 
 
 def _text(turn: dict[str, Any]) -> str:

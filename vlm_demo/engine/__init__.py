@@ -5,7 +5,17 @@ Importing this package loads neither torch nor a model.
 
 from vlm_demo.engine.engine import BUNDLED, Engine, get_engine
 from vlm_demo.engine.generation import Generation
-from vlm_demo.results import EngineError, Novelty, Place, QueueFull, Result, Settings, Status, Timings, Token
+from vlm_demo.results import (
+    EngineError,
+    Novelty,
+    Position,
+    QueueFull,
+    Result,
+    SamplingParameters,
+    Status,
+    Timings,
+    Token,
+)
 
 __all__ = [
     "BUNDLED",
@@ -13,10 +23,10 @@ __all__ = [
     "EngineError",
     "Generation",
     "Novelty",
-    "Place",
+    "Position",
     "QueueFull",
     "Result",
-    "Settings",
+    "SamplingParameters",
     "Status",
     "Timings",
     "Token",

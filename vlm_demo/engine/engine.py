@@ -29,11 +29,11 @@ from vlm_demo.results import (
     EngineError,
     Novelty,
     Result,
-    Settings,
+    SamplingParameters,
     Status,
     explain,
 )
-from vlm_demo.runners.base import ModelRunner, Prompt, Row
+from vlm_demo.runners.base import ModelRunner, Prompt, TokenSequence
 from vlm_demo.runners.minivlm import MiniVLMRunner
 from vlm_demo.tasks import TASKS, task_prompt
 
@@ -76,12 +76,18 @@ class Engine:
         return self._scheduler.runner
 
     def caption(
-        self, image: Picture, style: str = "brief", settings: Settings | None = None, session: Hashable | None = None
+        self,
+        image: Picture,
+        style: str = "brief",
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
     ) -> Result:
         """Describe a picture; `style` is "brief", "detailed" or "alt"."""
         return self.caption_stream(image, style, settings, session).result()
 
-    def detect(self, image: Picture, settings: Settings | None = None, session: Hashable | None = None) -> Result:
+    def detect(
+        self, image: Picture, settings: SamplingParameters | None = None, session: Hashable | None = None
+    ) -> Result:
         """Find the objects in a picture; see `Result.parsed`."""
         return self.detect_stream(image, settings, session).result()
 
@@ -90,7 +96,7 @@ class Engine:
         images: Picture | list[Picture],
         question: str,
         history: History = (),
-        settings: Settings | None = None,
+        settings: SamplingParameters | None = None,
         session: Hashable | None = None,
     ) -> Result:
         """Answer a question about one or several pictures; `history` holds earlier (question, answer) pairs."""
@@ -100,14 +106,18 @@ class Engine:
         self,
         images: list[Picture],
         question: str = "change",
-        settings: Settings | None = None,
+        settings: SamplingParameters | None = None,
         session: Hashable | None = None,
     ) -> Result:
         """Compare two to four pictures; `question` is free text or a key of `TASKS["compare"].prompts`."""
         return self.compare_stream(images, question, settings, session).result()
 
     def caption_stream(
-        self, image: Picture, style: str = "brief", settings: Settings | None = None, session: Hashable | None = None
+        self,
+        image: Picture,
+        style: str = "brief",
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
     ) -> Generation:
         """Like `caption`, as a Generation."""
         styles = TASKS["caption"].prompts
@@ -116,7 +126,7 @@ class Engine:
         return self._start("caption", [image], styles[style], (), settings, session)
 
     def detect_stream(
-        self, image: Picture, settings: Settings | None = None, session: Hashable | None = None
+        self, image: Picture, settings: SamplingParameters | None = None, session: Hashable | None = None
     ) -> Generation:
         """Like `detect`, as a Generation."""
         return self._start("detect", [image], "", (), settings, session)
@@ -126,7 +136,7 @@ class Engine:
         images: Picture | list[Picture],
         question: str,
         history: History = (),
-        settings: Settings | None = None,
+        settings: SamplingParameters | None = None,
         session: Hashable | None = None,
     ) -> Generation:
         """Like `answer`, as a Generation."""
@@ -137,7 +147,7 @@ class Engine:
         self,
         images: list[Picture],
         question: str = "change",
-        settings: Settings | None = None,
+        settings: SamplingParameters | None = None,
         session: Hashable | None = None,
     ) -> Generation:
         """Like `compare`, as a Generation."""
@@ -194,7 +204,7 @@ class Engine:
             resident_bytes=memory.resident(),
             running=self._scheduler.running,
             waiting=self._scheduler.waiting,
-            place=self._scheduler.newcomer(),
+            position=self._scheduler.next_position(),
         )
 
     def close(self, grace: float = 2.0) -> None:
@@ -214,10 +224,10 @@ class Engine:
         pictures: list[Picture],
         text: str,
         history: History,
-        settings: Settings | None,
+        settings: SamplingParameters | None,
         session: Hashable | None,
     ) -> Generation:
-        settings = settings or Settings()
+        settings = settings or SamplingParameters()
         spec = TASKS[task]
         if not spec.min_images <= len(pictures) <= spec.max_images:
             few, many = spec.min_images, spec.max_images
@@ -239,8 +249,8 @@ class Engine:
 
         runner = self.runner
         seed = settings.seed if settings.seed is not None else random.randrange(2**32)
-        row = Row(prepare(runner, opened), settings.temperature, settings.top_p, random.Random(seed))
-        request = Request(row, runner, prepare_again, session, settings.stop)
+        sequence = TokenSequence(prepare(runner, opened), settings.temperature, settings.top_p, random.Random(seed))
+        request = Request(sequence, runner, prepare_again, session, settings.stop)
         draft = Result(
             task=task,
             prompt=task_prompt(task, text),

@@ -10,8 +10,8 @@ from dataclasses import replace
 from vlm_demo.detection import Parsed, parse
 from vlm_demo.engine.request import Request
 from vlm_demo.engine.scheduler import Scheduler
-from vlm_demo.results import Place, Result, Token
-from vlm_demo.runners.base import Step
+from vlm_demo.results import Position, Result, Token
+from vlm_demo.runners.base import TokenOutput
 
 
 class Generation:
@@ -37,7 +37,7 @@ class Generation:
         """Yield a Result at once, then whenever it changed, at most every `interval` seconds; the last one is final."""
         request = self._request
         try:
-            if not request.done.is_set():  # the place in line; and a web server can only end what has begun to yield
+            if not request.done.is_set():  # the position; and a web server can only end what has begun to yield
                 yield self._snapshot()
             while not request.done.is_set():
                 self._scheduler.ensure_alive()
@@ -45,7 +45,7 @@ class Generation:
                 request.changed.clear()
                 if request.done.is_set():
                     break
-                if changed or not request.row.steps:  # while waiting, the place in line is news
+                if changed or not request.sequence.outputs:  # while waiting, the position in the queue is news
                     yield self._snapshot()
                     request.done.wait(timeout=interval)
             yield self.result()
@@ -70,9 +70,9 @@ class Generation:
         return self._request.done.is_set()
 
     @property
-    def place(self) -> Place | None:
-        """Where this request stands in line ("you are 7th, about 4 s"), or None when it does not wait."""
-        return self._scheduler.place(self._request)
+    def position(self) -> Position | None:
+        """Where this request stands in the queue ("you are 7th, about 4 s"), or None when it does not wait."""
+        return self._scheduler.position(self._request)
 
     def __del__(self) -> None:
         request = getattr(self, "_request", None)
@@ -80,47 +80,47 @@ class Generation:
             request.cancel()
 
     def _snapshot(self) -> Result:
-        request, row = self._request, self._request.row
+        request, sequence = self._request, self._request.sequence
         with self._lock:
             if self._final is not None:
                 return self._final
             finished = request.done.is_set()
-            steps = request.steps
-            self._read(steps)
+            outputs = request.outputs
+            self._read(outputs)
             if finished:
                 self._cut(request.stop)
             timings = replace(request.timings)
-            if not finished and steps:
+            if not finished and outputs:
                 timings.decode = time.perf_counter() - request.mark
             result = replace(
                 self._draft,
                 text="".join(token.text for token in self._tokens),
                 tokens=list(self._tokens),
                 model=request.runner.name,
-                prompt_tokens=len(row.prompt.ids),
-                dropped_turns=self._draft.dropped_turns + row.prompt.dropped_turns,
+                prompt_tokens=len(sequence.prompt.ids),
+                dropped_turns=self._draft.dropped_turns + sequence.prompt.dropped_turns,
                 timings=timings,
-                new_tokens=len(steps),
-                finish=request.finish,
-                outside=any(novelty.outside for novelty in row.novelty),
-                novelty=[novelty.score for novelty in row.novelty if novelty.score is not None],
-                place=None if finished or steps else self.place,
+                new_tokens=len(outputs),
+                finish_reason=request.finish_reason,
+                outside=any(novelty.outside for novelty in sequence.novelty),
+                novelty=[novelty.score for novelty in sequence.novelty if novelty.score is not None],
+                position=None if finished or outputs else self.position,
             )
             if finished:
                 result.parsed = self._parse(result)
                 self._final = result
             return result
 
-    def _read(self, steps: list[Step]) -> None:
+    def _read(self, outputs: list[TokenOutput]) -> None:
         """Turn new tokens into text. A token that ends within a character has empty text; the next one completes it."""
         runner = self._request.runner
-        for index in range(len(self._tokens), len(steps)):
-            step = steps[index]
-            if step.end:
+        for index in range(len(self._tokens), len(outputs)):
+            output = outputs[index]
+            if output.end:
                 break
             context, read = self._offsets
-            before = runner.text([one.id for one in steps[context:read]])
-            after = runner.text([one.id for one in steps[context : index + 1]])
+            before = runner.text([one.id for one in outputs[context:read]])
+            after = runner.text([one.id for one in outputs[context : index + 1]])
             text = ""
             if len(after) > len(before) and not after.endswith("\ufffd"):
                 text = after[len(before) :]
@@ -128,8 +128,8 @@ class Generation:
             if not self._started:
                 text = text.lstrip()
                 self._started = bool(text)
-            top = [(runner.piece(id), probability) for id, probability in step.top]
-            self._tokens.append(Token(step.id, text, step.probability, top))
+            top = [(runner.token_text(id), probability) for id, probability in output.top]
+            self._tokens.append(Token(output.id, text, output.probability, top))
 
     def _cut(self, stops: Sequence[str]) -> None:
         """Drop what was written from the first stop on."""

@@ -1,4 +1,4 @@
-"""The waiting line: sessions take turns, and nobody fills it alone."""
+"""The queue: sessions take turns, and nobody fills it alone."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from vlm_demo.engine.request import Request
 from vlm_demo.results import QueueFull
 
 
-class WaitingLine:
+class FairQueue:
     """Requests that wait, session by session. Whoever calls holds the scheduler's lock.
 
     Requests that were cancelled while they waited are gone from every answer.
     """
 
-    def __init__(self, most: int, most_of_one: int) -> None:
-        """At most `most` requests wait, and `most_of_one` of a session."""
-        self.most, self.most_of_one = most, most_of_one
+    def __init__(self, max_waiting: int, waiting_per_session: int) -> None:
+        """At most `max_waiting` requests wait, and `waiting_per_session` of a session."""
+        self.max_waiting, self.waiting_per_session = max_waiting, waiting_per_session
         self._queues: dict[Hashable, deque[Request]] = {}  # in the order in which sessions take turns
 
     def __len__(self) -> int:
@@ -27,12 +27,12 @@ class WaitingLine:
     def check_room(self, session: Hashable | None) -> None:
         """Raise QueueFull if a request of this session would be refused now; None is somebody new."""
         count = len(self)
-        if session is not None and len(self._queues.get(session, ())) >= self.most_of_one:
+        if session is not None and len(self._queues.get(session, ())) >= self.waiting_per_session:
             raise QueueFull(
-                f"{self.most_of_one} of your requests are waiting already. "
+                f"{self.waiting_per_session} of your requests are waiting already. "
                 "Let one finish, or press Stop, then try again."
             )
-        if count >= self.most:
+        if count >= self.max_waiting:
             raise QueueFull("Too many people are waiting just now. Please try again in a few seconds.")
 
     def add(self, request: Request) -> None:
@@ -42,34 +42,34 @@ class WaitingLine:
     def take(self, busy: Sequence[Hashable], running: int, budget: int | None) -> Request | None:
         """Remove and return the next request in turn whose session may run one more and whose prompt fits the budget.
 
-        `busy`: the sessions of those who run, of each at most `running`; `budget`: tokens, None for any number.
+        `busy`: the sessions of those who run, of each at most `running`; `budget`: tokens, None for any position.
         """
         self._purge()
         for session, queue in self._queues.items():
             if busy.count(session) >= running:
                 continue
-            if budget is not None and len(queue[0].row.prompt.ids) > budget:
+            if budget is not None and len(queue[0].sequence.prompt.ids) > budget:
                 return None
             self._queues[session] = self._queues.pop(session)  # its next turn comes after everyone else's
             return queue.popleft()
         return None
 
-    def number(self, request: Request) -> int | None:
+    def position(self, request: Request) -> int | None:
         """Where a request stands, 1 is next; None when it does not wait."""
         self._purge()
         own = self._queues.get(request.session)
         if not own or request not in own:
             return None
         rounds = own.index(request)  # full rounds of turns before its own
-        number, before = rounds + 1, 1
+        position, before = rounds + 1, 1
         for session, queue in self._queues.items():
             if session == request.session:
                 before = 0
             else:
-                number += min(len(queue), rounds + before)
-        return number
+                position += min(len(queue), rounds + before)
+        return position
 
-    def newcomer(self) -> int:
+    def next_position(self) -> int:
         """Where somebody new would stand: behind one turn of each session that waits."""
         self._purge()
         return len(self._queues) + 1

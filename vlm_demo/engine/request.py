@@ -7,35 +7,35 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 
 from vlm_demo.results import EngineError, Timings, explain
-from vlm_demo.runners.base import ModelRunner, Prompt, Row, Step
+from vlm_demo.runners.base import ModelRunner, Prompt, TokenOutput, TokenSequence
 
 
 class Request:
-    """A row on its way through the scheduler, watched by one consumer through `changed` and `done`."""
+    """A sequence on its way through the scheduler, watched by one consumer through `changed` and `done`."""
 
     def __init__(
         self,
-        row: Row,
+        sequence: TokenSequence,
         runner: ModelRunner,
         prepare_again: Callable[[ModelRunner], Prompt],
         session: Hashable | None = None,
         stop: Sequence[str] = (),
     ) -> None:
-        """The row's prompt was made for `runner`; `prepare_again` makes one for another, should that take over.
+        """The sequence's prompt was made for `runner`; `prepare_again` makes one for another, should that take over.
 
         Each of the texts in `stop` ends the answer.
         """
-        self.row = row  # another one's, when that one writes the same
+        self.sequence = sequence  # another one's, when that one writes the same
         self.runner = runner
         self._prepare: Callable[[ModelRunner], Prompt] | None = prepare_again
-        self.limit = row.prompt.room  # tokens that it may write
+        self.limit = sequence.prompt.max_new_tokens  # tokens that it may write
         self.stop = stop
         self._searched = 0  # tokens in which no stop was found
         self.session: Hashable = self if session is None else session  # nameless requests are sessions of their own
         self.timings = Timings()
-        self.finish = "running"
+        self.finish_reason = "running"
         self.error: EngineError | None = None
-        self._length: int | None = None  # of its own part of the row, once it has ended
+        self._length: int | None = None  # of its own part of the sequence, once it has ended
         self.claimed = False
         self.cancelled = False
         self._lock = threading.Lock()
@@ -44,15 +44,15 @@ class Request:
         self.mark = time.perf_counter()  # when the present stage began
 
     @property
-    def steps(self) -> list[Step]:
-        """What is written for this request; its row may go on for others."""
-        return self.row.steps[: self.limit if self._length is None else self._length]
+    def outputs(self) -> list[TokenOutput]:
+        """What is written for this request; its sequence may go on for others."""
+        return self.sequence.outputs[: self.limit if self._length is None else self._length]
 
     def stopped(self, read: Callable[[list[int]], str]) -> bool:
         """Whether a stop has been written; `read` makes text of token ids. What follows it is not this request's."""
         if not self.stop:
             return False
-        ids = [step.id for step in self.steps if not step.end]
+        ids = [output.id for output in self.outputs if not output.end]
         while self._searched < len(ids):
             self._searched += 1
             text = read(ids[: self._searched])
@@ -73,8 +73,8 @@ class Request:
         prepare, self._prepare = self._prepare, None  # which lets go of the pictures
         if self.claimed and self.runner is not runner:
             try:
-                self.runner, self.row.prompt = runner, prepare(runner)
-                self.limit = self.row.prompt.room
+                self.runner, self.sequence.prompt = runner, prepare(runner)
+                self.limit = self.sequence.prompt.max_new_tokens
             except Exception as error:
                 self.end("error", explain(error, "The question could not be put to another model"))
                 return False
@@ -91,7 +91,7 @@ class Request:
                 self.timings.queue = self.lap()
                 self.end("cancelled")
 
-    def end(self, finish: str, error: EngineError | None = None) -> None:
-        self.finish, self.error, self._length = finish, error, len(self.steps)
+    def end(self, finish_reason: str, error: EngineError | None = None) -> None:
+        self.finish_reason, self.error, self._length = finish_reason, error, len(self.outputs)
         self.done.set()
         self.changed.set()

@@ -2,7 +2,7 @@
 
 Requests join and leave the running batch at token boundaries. Sessions take turns, each with a bounded number running
 and waiting. A request that fails, fails alone; a cancelled one ends at the next boundary. Greedy requests with the same
-prompt share one row: the model writes once, and each of them still ends on its own.
+prompt share one sequence: the model writes once, and each of them still ends on its own.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any
 
-from vlm_demo.engine.queue import WaitingLine
+from vlm_demo.engine.queue import FairQueue
 from vlm_demo.engine.request import Request
-from vlm_demo.results import EngineError, Place, explain
-from vlm_demo.runners.base import ModelRunner, Row
+from vlm_demo.results import EngineError, Position, explain
+from vlm_demo.runners.base import ModelRunner, TokenSequence
 
 log = logging.getLogger(__name__)
 
-# Newcomers must not stall those who are writing: what is read between two decode steps takes about so many seconds,
+# Who joins must not stall those who are writing: the prefill between two decode steps takes about so many seconds,
 PAUSE = 0.2
 PROMPT_TOKENS = 1024  # or, before the model's speed has been measured, so many tokens. One prompt is always read.
-# Behind a long line they join in groups, for which a row may be held free as long: a picture takes half the time among
+# From a long queue they join in groups, for which a slot may be held free as long: a picture takes half the time among
 # others. A group is the batch divided by
 GROUPS = 4
 
@@ -48,13 +48,13 @@ class Scheduler:
         self.runner = runner
         self.running_per_session = running_per_session
         self._wake = threading.Condition()
-        self._line = WaitingLine(max_waiting, waiting_per_session)
+        self._queue = FairQueue(max_waiting, waiting_per_session)
         self._running: list[Request] = []
         self._calls: deque[tuple[Callable[[], Any], bool, Future[Any]]] = deque()
         self._closed = False
         self._thread: threading.Thread | None = None
         self._service: float | None = None  # moving average of the seconds from joining the batch to the end
-        self._since: float | None = None  # when the first row became free that is held until more are
+        self._since: float | None = None  # when the first slot became free that is held until more are
         self._reading: float | None = None  # moving average of the seconds that a token of a prompt takes
 
     # What other threads use.
@@ -66,40 +66,40 @@ class Scheduler:
     @property
     def waiting(self) -> int:
         with self._wake:
-            return len(self._line)
+            return len(self._queue)
 
     def check_room(self, session: Hashable | None) -> None:
         """Raise QueueFull if a request of this session would be refused now."""
         with self._wake:
             if self._closed:
                 raise EngineError("The engine is shut down.")
-            self._line.check_room(session)
+            self._queue.check_room(session)
 
     def submit(self, request: Request) -> None:
         """Queue a request; raises QueueFull at once when there is no room."""
         with self._wake:
             self.check_room(request.session if request.session is not request else None)
-            self._line.add(request)
+            self._queue.add(request)
             self._wake.notify()
         self.ensure_alive()
 
-    def place(self, request: Request) -> Place | None:
-        """Where a waiting request stands in line; None when it does not wait."""
+    def position(self, request: Request) -> Position | None:
+        """Where a waiting request stands in the queue; None when it does not wait."""
         with self._wake:
-            number = self._line.number(request)
-        return number and self._place(number)
+            number = self._queue.position(request)
+        return number and self._position(number)
 
-    def newcomer(self) -> Place | None:
-        """Where somebody new would stand in line; None when nobody waits and there is room in the batch."""
+    def next_position(self) -> Position | None:
+        """Where somebody new would stand in the queue; None when nobody waits and there is room in the batch."""
         with self._wake:
-            number = self._line.newcomer()
-        if number == 1 and len(_rows(self._running)) < self.runner.max_rows:
+            number = self._queue.next_position()
+        if number == 1 and len(_sequences(self._running)) < self.runner.max_sequences:
             return None
-        return self._place(number)
+        return self._position(number)
 
-    def _place(self, number: int) -> Place:
+    def _position(self, number: int) -> Position:
         rate = self._service and self._service / max(1, len(self._running))
-        return Place(number, rate and number * rate)
+        return Position(number, rate and number * rate)
 
     def call(self, function: Callable[[], Any], when_idle: bool = False) -> Any:
         """Run a function on the worker thread between two tokens and return its result.
@@ -133,7 +133,7 @@ class Scheduler:
         """Refuse new requests, cancel those who wait; those who run have `grace` seconds, then are cancelled too."""
         with self._wake:
             self._closed = True
-            self._line.cancel()
+            self._queue.cancel()
             self._wake.notify()
         thread = self._thread
         if thread is None or thread is threading.current_thread():
@@ -157,7 +157,7 @@ class Scheduler:
     def _serve(self) -> None:
         while True:
             with self._wake:
-                while not (self._calls or self._running or self._line or self._closed):
+                while not (self._calls or self._running or self._queue or self._closed):
                     self._wake.wait()
                 closing = self._closed and not self._running
             self._run_calls()
@@ -165,8 +165,8 @@ class Scheduler:
                 return
             self._admit()
             if self._running:
-                self._each(self.runner.step, _rows(self._running))
-                self._settle(self._running)
+                self._run_isolated(self.runner.decode, _sequences(self._running))
+                self._postprocess(self._running)
 
     def _run_calls(self) -> None:
         while self._calls:
@@ -182,34 +182,34 @@ class Scheduler:
     def _admit(self) -> None:
         """Let waiting requests join: encode their pictures, read their prompts, write their first tokens."""
         joined: list[Request] = []
-        late: list[Request] = []  # those who share a row that is being written already
+        late: list[Request] = []  # those who share a sequence that is being written already
         budget = PROMPT_TOKENS if self._reading is None else int(PAUSE / max(self._reading, 1e-9))
         with self._wake:
             if self._gathering():
                 return
-            while not self._calls and len(_rows(self._running)) < self.runner.max_rows:
+            while not self._calls and len(_sequences(self._running)) < self.runner.max_sequences:
                 busy = [request.session for request in self._running]
-                request = self._line.take(busy, self.running_per_session, budget if joined else None)
+                request = self._queue.take(busy, self.running_per_session, budget if joined else None)
                 if request is None:
                     break
                 if not request.claim(self.runner):
                     continue
                 request.timings.queue = request.lap()
-                twin = self._twin(request)
-                if twin is not None:
-                    request.row = twin.row
+                coalesced = self._coalesced(request)
+                if coalesced is not None:
+                    request.sequence = coalesced
                 else:
-                    budget -= len(request.row.prompt.ids)
-                (late if request.row.steps else joined).append(request)
+                    budget -= len(request.sequence.prompt.ids)
+                (late if request.sequence.outputs else joined).append(request)
                 self._running.append(request)
         if joined:
             self._read(joined)
-        self._settle(late)
+        self._postprocess(late)
 
     def _gathering(self) -> bool:
-        """Whether those who are next in a line that is too long for the batch wait a moment for more free rows."""
-        free = self.runner.max_rows - len(_rows(self._running))
-        if 0 < free < self.runner.max_rows // GROUPS and free < len(self._line):
+        """Whether the next in a queue that is too long for the batch wait a moment for more free slots."""
+        free = self.runner.max_sequences - len(_sequences(self._running))
+        if 0 < free < self.runner.max_sequences // GROUPS and free < len(self._queue):
             self._since = self._since or time.perf_counter()
             if time.perf_counter() - self._since < PAUSE:
                 return True
@@ -223,83 +223,85 @@ class Scheduler:
         except Exception as error:
             log.exception("the model could not be loaded")
             for request in joined:
-                self._leave(request, "error", explain(error, "The model could not be loaded"))
+                self._finish(request, "error", explain(error, "The model could not be loaded"))
             return
-        tokens = sum(len(row.prompt.ids) for row in _rows(joined))
+        tokens = sum(len(sequence.prompt.ids) for sequence in _sequences(joined))
         for request in joined:
             request.lap()  # loading is nobody's encoding time
         begin = time.perf_counter()
         for function, stage in ((self.runner.encode, "encode"), (self.runner.prefill, "prefill")):
-            survivors = self._each(function, _rows(joined))
-            joined = [request for request in joined if request.row in survivors]
+            survivors = self._run_isolated(function, _sequences(joined))
+            joined = [request for request in joined if request.sequence in survivors]
             for request in joined:
                 setattr(request.timings, stage, request.lap())
         self._reading = _average(self._reading, (time.perf_counter() - begin) / max(1, tokens))
-        self._settle(joined)
+        self._postprocess(joined)
 
-    def _twin(self, request: Request) -> Request | None:
-        """A running request for which the model writes what this one asks for."""
-        row = request.row
-        if row.prompt.key is None or row.temperature > 0:
+    def _coalesced(self, request: Request) -> TokenSequence | None:
+        """The sequence that is being written already and is what this request asks for."""
+        prompt = request.sequence.prompt
+        if prompt.key is None or request.sequence.temperature > 0:
             return None
-        same = (
-            other for other in self._running if other.row.prompt.key == row.prompt.key and other.row.temperature == 0
-        )
-        return next(same, None)
+        for other in _sequences(self._running):
+            if other.prompt.key == prompt.key and other.temperature == 0:
+                return other
+        return None
 
-    def _each(self, function: Callable[[list[Row]], None], rows: list[Row]) -> list[Row]:
-        """Call a runner function on all rows, or, if that raises, on one row after the other: who fails, fails alone.
+    def _run_isolated(
+        self, function: Callable[[list[TokenSequence]], None], sequences: list[TokenSequence]
+    ) -> list[TokenSequence]:
+        """Call a runner function on all sequences, or, if that raises, on one after the other: who fails, fails alone.
 
-        Returns the rows that survived.
+        Returns the sequences that survived.
         """
         try:
-            function(rows)
-            return rows
+            function(sequences)
+            return sequences
         except Exception as error:
-            if len(rows) > 1:
-                return [row for one in rows for row in self._each(function, [one])]
+            if len(sequences) > 1:
+                return [sequence for one in sequences for sequence in self._run_isolated(function, [one])]
             if not isinstance(error, EngineError):
                 log.exception("a request failed")
-            for request in [request for request in self._running if request.row is rows[0]]:
-                self._leave(request, "error", explain(error, "The model failed on this request"))
+            for request in [request for request in self._running if request.sequence is sequences[0]]:
+                self._finish(request, "error", explain(error, "The model failed on this request"))
             return []
 
-    def _settle(self, requests: list[Request]) -> None:
+    def _postprocess(self, requests: list[Request]) -> None:
         """After each token: wake the consumers, and let go of those who are finished."""
         for request in list(requests):
-            error, steps = request.row.error, request.steps
+            error, outputs = request.sequence.error, request.outputs
             if error is not None:
-                self._leave(request, "error", explain(error, "The model failed on this request"))
-            elif request.stopped(self.runner.text) or steps[-1].end:
-                self._leave(request, "stop")
+                self._finish(request, "error", explain(error, "The model failed on this request"))
+            elif request.stopped(self.runner.text) or outputs[-1].end:
+                self._finish(request, "stop")
             elif request.cancelled:
-                self._leave(request, "cancelled")
-            elif len(steps) >= request.limit:
-                self._leave(request, "length")
+                self._finish(request, "cancelled")
+            elif len(outputs) >= request.limit:
+                self._finish(request, "length")
             else:
                 request.changed.set()
 
-    def _leave(self, request: Request, finish: str, error: EngineError | None = None) -> None:
+    def _finish(self, request: Request, finish_reason: str, error: EngineError | None = None) -> None:
         self._running.remove(request)
-        if all(other.row is not request.row for other in self._running):
-            self.runner.release(request.row)
+        if all(other.sequence is not request.sequence for other in self._running):
+            self.runner.release(request.sequence)
         request.timings.decode = request.lap()
-        if finish in ("stop", "length"):
+        if finish_reason in ("stop", "length"):
             timings = request.timings
             self._service = _average(self._service, timings.encode + timings.prefill + timings.decode)
-        request.end(finish, error)
+        request.end(finish_reason, error)
 
     def _drop_running(self, error: EngineError) -> None:
         """Whoever was running when the worker failed is told so."""
         for request in list(self._running):
             self._running.remove(request)
             request.end("error", error)
-            self.runner.release(request.row)
+            self.runner.release(request.sequence)
 
 
-def _rows(requests: list[Request]) -> list[Row]:
-    """The rows of some requests, each once."""
-    return list(dict.fromkeys(request.row for request in requests))
+def _sequences(requests: list[Request]) -> list[TokenSequence]:
+    """The sequences of some requests, each once."""
+    return list(dict.fromkeys(request.sequence for request in requests))
 
 
 def _average(before: float | None, now: float) -> float:

@@ -1,4 +1,4 @@
-"""What the engine drives: the meeting point between the scheduler, which knows no tensors, and a model."""
+"""The seam between the scheduler, which knows no tensors, and a model: it writes tokens, sequence by sequence."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from vlm_demo.results import Novelty
 class Prompt:
     """A chat made ready for a model: token ids with expanded placeholders, and preprocessed pictures.
 
-    `room` is how many new tokens fit into the context; `dropped_turns` counts old turns left out to make room. The
-    first `prefix` tokens reach up to the last picture. Prompts of the same `key` are the same in every respect; None
-    is like no other.
+    `max_new_tokens` is how many may be written, and fit into the context; `dropped_turns` counts old turns left out to
+    make room. The first `prefix` tokens reach up to the last picture. Prompts of the same `key` are the same in every
+    respect; None is like no other.
     """
 
     ids: list[int]
     pictures: list[Any]
-    room: int
+    max_new_tokens: int
     dropped_turns: int = 0
     prefix: int = 0
     key: Hashable | None = None
 
 
 @dataclass(frozen=True)
-class Step:
+class TokenOutput:
     """One token that a model wrote. Probabilities are those of the raw logits at temperature 1; `top` holds the five
     most probable tokens, the chosen one always among them."""
 
@@ -41,19 +41,19 @@ class Step:
 
 
 @dataclass(eq=False)
-class Row:
+class TokenSequence:
     """One sequence in a running batch, written for one request or for several that ask the same.
 
-    `random` is its own source of chance, so that company cannot change its sample. The runner appends to `steps` as
-    its last act in `prefill` and `step`, or sets `error` when this row alone is broken; `features` and `state` belong
-    to the runner.
+    `random` is its own source of chance, so that company cannot change its sample. The runner appends to `outputs` as
+    its last act in `prefill` and `decode`, or sets `error` when this sequence alone is broken; `features` and `state`
+    belong to the runner.
     """
 
     prompt: Prompt
     temperature: float = 0.0
     top_p: float = 1.0
     random: random.Random = field(default_factory=random.Random)
-    steps: list[Step] = field(default_factory=list)
+    outputs: list[TokenOutput] = field(default_factory=list)
     novelty: list[Novelty] = field(default_factory=list)
     error: Exception | None = None
     features: Any = None
@@ -63,8 +63,8 @@ class Row:
 class ModelRunner(Protocol):
     """A model that writes several sequences at once, one token each at a time.
 
-    `prepare`, `text`, `piece` and the attributes may be used from any thread; everything else runs on the engine's
-    worker thread alone. `encode`, `prefill` and `step` may be called again with fewer rows after they have raised.
+    `prepare`, `text`, `token_text` and the attributes may be used from any thread; everything else runs on the engine's
+    worker thread alone. `encode`, `prefill` and `decode` may be called with fewer sequences after they have raised.
     """
 
     name: str
@@ -72,7 +72,7 @@ class ModelRunner(Protocol):
     dtype: str
     loaded: bool
     parameters: int
-    max_rows: int
+    max_sequences: int
 
     def load(self) -> None:
         """Load the weights if they are not loaded."""
@@ -89,17 +89,17 @@ class ModelRunner(Protocol):
         `turns`: dicts with `role` ("user" or "assistant"), `task` (None on assistant turns) and `text`, oldest first.
         """
 
-    def encode(self, rows: list[Row]) -> None:
-        """Fill `features` and `novelty` of each row."""
+    def encode(self, sequences: list[TokenSequence]) -> None:
+        """Fill `features` and `novelty` of each sequence."""
 
-    def prefill(self, rows: list[Row]) -> None:
-        """Read the prompts and write each row's first token."""
+    def prefill(self, sequences: list[TokenSequence]) -> None:
+        """Read the prompts and write each sequence's first token."""
 
-    def step(self, rows: list[Row]) -> None:
-        """Write one more token for each row."""
+    def decode(self, sequences: list[TokenSequence]) -> None:
+        """Write one more token for each sequence."""
 
-    def release(self, row: Row) -> None:
-        """Forget a row's state; harmless for a row that was never prefilled."""
+    def release(self, sequence: TokenSequence) -> None:
+        """Forget a sequence's state; harmless for a sequence that was never prefilled."""
 
     def novelty(self, prompt: Prompt) -> list[Novelty]:
         """How far each picture of a prompt lies from the training pictures."""
@@ -107,5 +107,5 @@ class ModelRunner(Protocol):
     def text(self, ids: list[int]) -> str:
         """Token ids as text, without special tokens."""
 
-    def piece(self, id: int) -> str:
+    def token_text(self, id: int) -> str:
         """One token as a person may see it, special ones by name."""

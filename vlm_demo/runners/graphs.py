@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vlm_demo.runners.llama import BLOCK, KeyValues, LeanLlama
+from vlm_demo.runners.llama import BLOCK, BatchedLlama, KeyValues
 
 Pass = Callable[[], torch.Tensor]
 
@@ -34,7 +34,7 @@ def cuda_graph(function: Pass) -> Pass:
 
 @dataclass(frozen=True)
 class Recording:
-    """One recorded step, its inputs `[R]`, and the memory that it was recorded on, which it keeps alive."""
+    """One recorded step, its inputs `[B]`, and the memory that it was recorded on, which it keeps alive."""
 
     ids: torch.Tensor
     starts: torch.Tensor
@@ -43,41 +43,41 @@ class Recording:
 
 
 class GraphedStep:
-    """One token for the rows in the first slots of a buffer.
+    """One token for the sequences in the first slots of a buffer.
 
     Rows and positions are rounded up to powers of two, so that few recordings serve all. Rows that nobody asked for sit
     in free slots and write to their first position, which the next prompt overwrites.
     """
 
-    def __init__(self, lean: LeanLlama, record: Callable[[Pass], Pass] = cuda_graph) -> None:
-        self.lean, self.record = lean, record
+    def __init__(self, llama: BatchedLlama, record: Callable[[Pass], Pass] = cuda_graph) -> None:
+        self.llama, self.record = llama, record
         self.recordings: dict[tuple[int, int], Recording] = {}
 
     def __call__(self, ids: list[int], starts: list[int], buffer: KeyValues) -> torch.Tensor:
-        """Logits `[R, V]` behind one more token of each row; `starts` tells how many positions its slot holds."""
-        rows, longest = _round_up(len(ids)), max(BLOCK, _round_up(max(starts) + 1))
-        buffer.reserve(rows, longest)
-        self.lean.reach(longest)
-        found = self.recordings.get((rows, longest))
+        """Logits `[B, V]` behind one more token of each sequence; `starts` tells how many positions its slot holds."""
+        sequences, longest = _round_up(len(ids)), max(BLOCK, _round_up(max(starts) + 1))
+        buffer.reserve(sequences, longest)
+        self.llama.reach(longest)
+        found = self.recordings.get((sequences, longest))
         if found is None or found.memory[0] is not buffer.data:
             # What was recorded on a buffer that has moved is of no use any more.
             self.recordings = {key: one for key, one in self.recordings.items() if one.memory[0] is buffer.data}
-            found = self.recordings[rows, longest] = self._record(rows, longest, buffer)
-        spare = [0] * (rows - len(ids))
+            found = self.recordings[sequences, longest] = self._record(sequences, longest, buffer)
+        spare = [0] * (sequences - len(ids))
         found.ids.copy_(torch.tensor(ids + spare))
         found.starts.copy_(torch.tensor(starts + spare))
         return found.replay()[: len(ids)]
 
-    def _record(self, rows: int, longest: int, buffer: KeyValues) -> Recording:
-        ids = torch.zeros(rows, dtype=torch.long, device=buffer.data.device)
+    def _record(self, sequences: int, longest: int, buffer: KeyValues) -> Recording:
+        ids = torch.zeros(sequences, dtype=torch.long, device=buffer.data.device)
         # At the last position while it is recorded: that is free, or is written again by the very step that follows.
         starts = torch.full_like(ids, longest - 1)
 
         def step() -> torch.Tensor:
-            x = torch.nn.functional.embedding(ids[:, None], self.lean.embedding)  # [R, 1, D]
-            return self.lean.logits(self.lean.run(x, buffer, 0, starts[:, None], longest)[:, 0])  # [R, V]
+            x = torch.nn.functional.embedding(ids[:, None], self.llama.embedding)  # [B, 1, D]
+            return self.llama.logits(self.llama.run(x, buffer, 0, starts[:, None], longest)[:, 0])  # [B, V]
 
-        return Recording(ids, starts, (buffer.data, self.lean.rotations), self.record(step))
+        return Recording(ids, starts, (buffer.data, self.llama.rotations), self.record(step))
 
 
 def _round_up(count: int) -> int:

@@ -22,7 +22,7 @@ def bf16_is_fast(device: str) -> bool:
     return device == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-class Dense:
+class DenseLinear:
     """The weights as they are: shared with the model, on any device."""
 
     copies = False  # of weights that are in one piece already
@@ -35,7 +35,7 @@ class Dense:
         return F.linear(x, self.weight, self.bias)
 
 
-class Packed:
+class PackedLinear:
     """Weights in the order in which oneDNN reads them on x86 CPUs.
 
     `F.linear` leaves single precision to MKL, which takes two to four times as long for the few rows of a decode step.
@@ -64,7 +64,7 @@ class Packed:
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
 
 
-class Int8:
+class Int8Linear:
     """Weights as 8-bit integers with one scale an output: a quarter of the memory to read for each token.
 
     Activations are multiplied in bfloat16 and summed in single precision. Prompts, where the reading of weights counts
@@ -86,10 +86,10 @@ class Int8:
         self.bias = None if bias is None else bias.detach()
 
     @cached_property
-    def whole(self) -> Packed | Dense:
+    def whole(self) -> PackedLinear | DenseLinear:
         """The rounded weights in bfloat16; the head, which reads no prompts, never needs them."""
         weight = self.weight * self.scales[:, None]
-        return Packed(weight) if Packed.available(weight) else Dense(weight)
+        return PackedLinear(weight) if PackedLinear.available(weight) else DenseLinear(weight)
 
     @property
     def bytes(self) -> int:

@@ -1,8 +1,8 @@
 """The forward pass of a Llama-shaped language model with nothing in it but its arithmetic.
 
-`generate()` on a small model spends more time on bookkeeping than on numbers. Here the projections that read the same
-input are one matrix (q, k and v; gate and up), all rows share one preallocated buffer of keys and values, and a layer
-is about twenty calls of torch. Everything is plain eager torch; on a GPU, `graphs.py` records it.
+`generate()` on a small model spends more time on bookkeeping than on numbers. Here the layers that read the same input
+are one matrix (q, k and v; gate and up), all sequences share one preallocated buffer of keys and values, and a layer is
+about twenty calls of torch. Everything is plain eager torch; on a GPU, `graphs.py` records it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch.nn import functional as F
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from vlm_demo.runners.linear import Dense, Int8, Packed
+from vlm_demo.runners.linear import DenseLinear, Int8Linear, PackedLinear
 
 BLOCK = 128  # the buffer grows, and prompts are read, in steps of this many positions
 VECTOR = 16  # positions that a CPU reads at once
 KEPT_BYTES = 32_000_000  # a buffer larger than this is given back when nobody is being served
-Projection = type[Dense] | type[Packed] | type[Int8]
+LinearLayer = type[DenseLinear] | type[PackedLinear] | type[Int8Linear]
 FAMILIES = {"llama", "mistral", "qwen2"}  # RMSNorm, RoPE, SwiGLU, grouped heads, and nothing else
 ROPE_TYPES = {"default", "linear", "llama3", "yarn"}  # rotations that depend on the position alone
 
@@ -87,22 +87,22 @@ class RMSNorm:
 class Layer:
     """The weights of one decoder layer."""
 
-    def __init__(self, layer: nn.Module, eps: float, project: Projection) -> None:
+    def __init__(self, layer: nn.Module, eps: float, linear: LinearLayer) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         self.norm_1, self.norm_2 = (
             RMSNorm(norm.weight, eps) for norm in (layer.input_layernorm, layer.post_attention_layernorm)
         )
         head_dim = attention.head_dim
         turned = [_pairs(part, head_dim) for part in (attention.q_proj, attention.k_proj)]
-        self.qkv = project(*_stack([*turned, (attention.v_proj.weight, attention.v_proj.bias)]))
-        self.out = project(attention.o_proj.weight, attention.o_proj.bias)
+        self.qkv = linear(*_stack([*turned, (attention.v_proj.weight, attention.v_proj.bias)]))
+        self.out = linear(attention.o_proj.weight, attention.o_proj.bias)
         joined = _stack([(part.weight, part.bias) for part in (mlp.gate_proj, mlp.up_proj)])
         mlp.gate_proj.weight.data, mlp.up_proj.weight.data = joined[0].chunk(2)  # the same memory serves both
-        self.gate_up = project(*joined)
-        self.down = project(mlp.down_proj.weight, mlp.down_proj.bias)
+        self.gate_up = linear(*joined)
+        self.down = linear(mlp.down_proj.weight, mlp.down_proj.bias)
 
 
-class LeanLlama:
+class BatchedLlama:
     """A Llama-shaped language model with its head, made of the weights of a transformers model."""
 
     @staticmethod
@@ -120,18 +120,18 @@ class LeanLlama:
         self,
         model: PreTrainedModel,
         head: nn.Linear,
-        project: Projection | None = None,
+        linear: LinearLayer | None = None,
     ) -> None:
-        """`model`: the transformers model without its head; `project`: the form of its matrices, by default the
+        """`model`: the transformers model without its head; `linear`: the form of its matrices, by default the
         fastest that keeps its precision."""
         config = model.config
-        if project is None:
-            project = Packed if Packed.available(head.weight) else Dense
-        self.project = project
+        if linear is None:
+            linear = PackedLinear if PackedLinear.available(head.weight) else DenseLinear
+        self.linear = linear
         self.embedding = model.embed_tokens.weight.detach()
-        self.layers = [Layer(layer, config.rms_norm_eps, project) for layer in model.layers]
+        self.layers = [Layer(layer, config.rms_norm_eps, linear) for layer in model.layers]
         self.norm = RMSNorm(model.norm.weight, config.rms_norm_eps)
-        self.head = project(head.weight, head.bias)
+        self.head = linear(head.weight, head.bias)
         self.frequencies = model.rotary_emb.inv_freq.float()  # [head_dim / 2]
         self.scale = model.rotary_emb.attention_scaling
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
@@ -142,7 +142,7 @@ class LeanLlama:
     def bytes(self) -> int:
         """Memory beside what the model takes."""
         copies = [layer.qkv for layer in self.layers]  # the rest is the model's own memory
-        if self.project.copies:
+        if self.linear.copies:
             copies += [self.head, *(part for layer in self.layers for part in (layer.out, layer.gate_up, layer.down))]
         return sum(part.bytes for part in copies)
 
@@ -150,7 +150,7 @@ class LeanLlama:
         return KeyValues(len(self.layers), self.kv_heads, self.head_dim, self.embedding)
 
     def embed(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        """`[R, T, D]`."""
+        """`[B, T, D]`."""
         return F.embedding(torch.tensor(ids, device=self.embedding.device), self.embedding)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -158,17 +158,17 @@ class LeanLlama:
         return self.head(hidden)
 
     def forward(self, x: torch.Tensor, buffer: KeyValues, first: int, starts: list[int]) -> torch.Tensor:
-        """Hidden states `[R, T, D]` behind T more tokens of each row; their keys and values are added to the buffer.
+        """Hidden states `[B, T, D]` behind T more tokens of each sequence, whose keys and values join the buffer.
 
         Args:
-            x: Embeddings `[R, T, D]`.
-            first: The rows sit in the slots from this one on, which are reserved up to the last position.
-            starts: For each row, how many positions its slot holds already.
+            x: Embeddings `[B, T, D]`.
+            first: The sequences sit in the slots from this one on, which are reserved up to the last position.
+            starts: For each sequence, how many positions its slot holds already.
         """
         count = x.shape[1]
         longest = round_up(max(starts) + count, BLOCK if count > 1 else VECTOR)
         self.reach(longest)
-        positions = torch.tensor(starts, device=x.device)[:, None] + torch.arange(count, device=x.device)  # [R, T]
+        positions = torch.tensor(starts, device=x.device)[:, None] + torch.arange(count, device=x.device)  # [B, T]
         return self.run(x, buffer, first, positions, longest)
 
     def reach(self, longest: int) -> None:
@@ -179,49 +179,49 @@ class LeanLlama:
     def run(
         self, x: torch.Tensor, buffer: KeyValues, first: int, positions: torch.Tensor, longest: int
     ) -> torch.Tensor:
-        """What `forward` does, for `positions` `[R, T]` below `longest`. Its shapes depend on no tensor's content."""
-        rows, count, width = x.shape
+        """What `forward` does, for `positions` `[B, T]` below `longest`. Its shapes depend on no tensor's content."""
+        sequences, count, width = x.shape
         heads, kv_heads, head_dim = self.heads, self.kv_heads, self.head_dim
-        rotation = self.rotations[positions.flatten()][:, None]  # [R*T, 1, head_dim / 2]
+        rotation = self.rotations[positions.flatten()][:, None]  # [B*T, 1, head_dim / 2]
         mask = self._mask(positions, longest, x.dtype)
 
         slots = buffer.data.shape[1:3]
-        index = positions + slots[1] * torch.arange(first, first + rows, device=x.device)[:, None]
-        index = index.flatten()  # [R*T] places of the new tokens in the slots laid end to end
+        index = positions + slots[1] * torch.arange(first, first + sequences, device=x.device)[:, None]
+        index = index.flatten()  # [B*T] places of the new tokens in the slots laid end to end
         ends = buffer.data.flatten(1, 2).unbind(0)  # a layer: [slots * positions, 2 * kv_heads, head_dim]
-        past = buffer.data[:, first : first + rows, :longest].transpose(2, 3)
-        if rows == count == 1:  # torch sums for a lone row in another order than in company: it attends twice
+        past = buffer.data[:, first : first + sequences, :longest].transpose(2, 3)
+        if sequences == count == 1:  # torch sums for a lone sequence in another order than in company: it attends twice
             past = past.expand(-1, 2, -1, -1, -1)
-        keys, values = past[:, :, :kv_heads].unbind(0), past[:, :, kv_heads:].unbind(0)  # [R, kv_heads, L, head_dim]
+        keys, values = past[:, :, :kv_heads].unbind(0), past[:, :, kv_heads:].unbind(0)  # [B, kv_heads, L, head_dim]
 
-        x, prompt = x.reshape(rows * count, width), count > 1
+        x, prompt = x.reshape(sequences * count, width), count > 1
         for layer, end, key, value in zip(self.layers, ends, keys, values, strict=True):
-            qkv = layer.qkv(layer.norm_1(x), prompt).view(rows * count, heads + 2 * kv_heads, head_dim)
+            qkv = layer.qkv(layer.norm_1(x), prompt).view(sequences * count, heads + 2 * kv_heads, head_dim)
             _rotate(qkv[:, : heads + kv_heads], rotation)
             end.index_copy_(0, index, qkv[:, heads:])
             mixed = self._attend(qkv[:, :heads], key, value, mask)
             x = x + layer.out(mixed, prompt)
             gate, up = layer.gate_up(layer.norm_2(x), prompt).chunk(2, dim=-1)
             x += layer.down(F.silu(gate).mul_(up), prompt)
-        return self.norm(x).view(rows, count, width)
+        return self.norm(x).view(sequences, count, width)
 
     def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """What the tokens `query` `[R*T, heads, head_dim]` read from `key` and `value` `[R, kv_heads, L, head_dim]`,
+        """What the tokens `query` `[B*T, heads, head_dim]` read from `key` and `value` `[B, kv_heads, L, head_dim]`,
         which a lone token finds there twice."""
-        rows, kv_heads = key.shape[:2]
+        sequences, kv_heads = key.shape[:2]
         tokens = len(query)
-        if tokens <= rows:  # one token a row: the heads that share keys can stand where several tokens would
-            query = query.view(tokens, kv_heads, -1, self.head_dim).expand(rows, -1, -1, -1)
+        if tokens <= sequences:  # one token a sequence: the heads that share keys can stand where several tokens would
+            query = query.view(tokens, kv_heads, -1, self.head_dim).expand(sequences, -1, -1, -1)
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
             return mixed[:tokens].reshape(tokens, -1)
-        query = query.view(rows, -1, self.heads, self.head_dim).transpose(1, 2)  # [R, heads, T, head_dim]
+        query = query.view(sequences, -1, self.heads, self.head_dim).transpose(1, 2)  # [B, heads, T, head_dim]
         shared = kv_heads < self.heads
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=shared)
-        return mixed.transpose(1, 2).reshape(rows * mixed.shape[2], -1)
+        return mixed.transpose(1, 2).reshape(sequences * mixed.shape[2], -1)
 
     def _mask(self, positions: torch.Tensor, longest: int, dtype: torch.dtype) -> torch.Tensor:
-        """What to add to the scores `[R, 1, T, L]`: -inf where a token at its position `[R, T]` must not look."""
-        hidden = torch.arange(longest, device=positions.device) > positions[..., None]  # [R, T, L]
+        """What to add to the scores `[B, 1, T, L]`: -inf where a token at its position `[B, T]` must not look."""
+        hidden = torch.arange(longest, device=positions.device) > positions[..., None]  # [B, T, L]
         return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)[:, None]
 
     def _rotations(self, count: int) -> torch.Tensor:

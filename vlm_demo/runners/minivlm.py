@@ -14,7 +14,7 @@ from PIL import Image
 
 from vlm_demo import memory
 from vlm_demo.results import EngineError, Novelty
-from vlm_demo.runners.base import Prompt, Row
+from vlm_demo.runners.base import Prompt, TokenSequence
 from vlm_demo.runners.lru import ByteLRU
 
 if TYPE_CHECKING:
@@ -68,17 +68,17 @@ class MiniVLMRunner:
         source: str | Path,
         device: str = "auto",
         dtype: str = "auto",
-        max_rows: int = 32,
+        max_sequences: int = 32,
         feature_bytes: int = 64_000_000,
         prefix_bytes: int = 64_000_000,
     ) -> None:
-        """`max_rows` answers are written at once; at most `feature_bytes` of encoded pictures are kept, and at most
+        """`max_sequences` are written at once; at most `feature_bytes` of encoded pictures are kept, and at most
         `prefix_bytes` of keys and values that the language model made of them."""
         self.source = str(source)
         self.name = Path(self.source).name if Path(self.source).is_dir() else self.source
         self.device = device
         self.dtype = dtype
-        self.max_rows = max_rows
+        self.max_sequences = max_sequences
         self.parameters = 0
         self.model: MiniVLMForConditionalGeneration | None = None
         self._processor: MiniVLMProcessor | None = None
@@ -137,7 +137,7 @@ class MiniVLMRunner:
     def text(self, ids: list[int]) -> str:
         return self.processor.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
-    def piece(self, id: int) -> str:
+    def token_text(self, id: int) -> str:
         if id not in self._pieces:
             self._pieces[id] = self.processor.tokenizer.decode([id])
         return self._pieces[id]
@@ -169,13 +169,13 @@ class MiniVLMRunner:
             from vlm_demo.model import MiniVLMForConditionalGeneration
             from vlm_demo.runners.batched import BatchDecoder
             from vlm_demo.runners.eager import EagerDecoder
-            from vlm_demo.runners.linear import Int8, bf16_is_fast
+            from vlm_demo.runners.linear import Int8Linear, bf16_is_fast
 
             self.device = _choose_device(self.device)
-            lean = BatchDecoder.supports(self._text_config)
-            self.dtype = _choose_dtype(self.dtype, self.device, lean)
+            batched = BatchDecoder.supports(self._text_config)
+            self.dtype = _choose_dtype(self.dtype, self.device, batched)
             int8 = self.dtype == "int8"
-            if int8 and not (lean and Int8.available(self.device)):
+            if int8 and not (batched and Int8Linear.available(self.device)):
                 raise EngineError("int8 is for Llama-shaped models on a CPU; choose another dtype.")
             try:
                 model = MiniVLMForConditionalGeneration.from_pretrained(
@@ -194,9 +194,9 @@ class MiniVLMRunner:
         end_ids = {processor.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
         self.parameters = sum(parameter.numel() for parameter in model.parameters())
         suppressed = model.generation_config.suppress_tokens or []
-        if lean:
-            self._decoder = BatchDecoder(model, end_ids, suppressed, self._prefix_bytes, Int8 if int8 else None)
-            if self._decoder.lean.project.copies:  # then the model's own layers have done their work
+        if batched:
+            self._decoder = BatchDecoder(model, end_ids, suppressed, self._prefix_bytes, Int8Linear if int8 else None)
+            if self._decoder.llama.linear.copies:  # then the model's own layers have done their work
                 for parameter in model.model.language_model.layers.parameters():
                     parameter.data = parameter.new_empty(0)
         else:
@@ -216,23 +216,23 @@ class MiniVLMRunner:
             sys.modules["torch"].cuda.empty_cache()
         memory.give_back()
 
-    def encode(self, rows: list[Row]) -> None:
-        found = self._encode([picture for row in rows for picture in row.prompt.pictures])
-        for row in rows:
-            encoded = [found[picture.key] for picture in row.prompt.pictures]
-            row.features = [projected for projected, _ in encoded]
-            row.novelty = [novelty for _, novelty in encoded]
+    def encode(self, sequences: list[TokenSequence]) -> None:
+        found = self._encode([picture for sequence in sequences for picture in sequence.prompt.pictures])
+        for sequence in sequences:
+            encoded = [found[picture.key] for picture in sequence.prompt.pictures]
+            sequence.features = [projected for projected, _ in encoded]
+            sequence.novelty = [novelty for _, novelty in encoded]
 
-    def prefill(self, rows: list[Row]) -> None:
-        self._decoder.prefill(rows)
+    def prefill(self, sequences: list[TokenSequence]) -> None:
+        self._decoder.prefill(sequences)
 
-    def step(self, rows: list[Row]) -> None:
-        self._decoder.step(rows)
+    def decode(self, sequences: list[TokenSequence]) -> None:
+        self._decoder.decode(sequences)
 
-    def release(self, row: Row) -> None:
-        row.features = None
+    def release(self, sequence: TokenSequence) -> None:
+        sequence.features = None
         if self._decoder is not None:
-            self._decoder.release(row)
+            self._decoder.release(sequence)
 
     def novelty(self, prompt: Prompt) -> list[Novelty]:
         found = self._encode(prompt.pictures)
@@ -269,10 +269,10 @@ class MiniVLMRunner:
     def _warm_up(self) -> None:
         """Run once through everything, so that the first person does not wait for allocations and kernel choices."""
         turn = {"role": "user", "task": "caption", "text": "brief"}
-        row = Row(self.prepare([turn], [Image.new("RGB", (64, 64))], 2))
-        for work in (self.encode, self.prefill, self.step):
-            work([row])
-        self.release(row)
+        sequence = TokenSequence(self.prepare([turn], [Image.new("RGB", (64, 64))], 2))
+        for work in (self.encode, self.prefill, self.decode):
+            work([sequence])
+        self.release(sequence)
 
 
 def _choose_device(wanted: str) -> str:
@@ -285,17 +285,17 @@ def _choose_device(wanted: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _choose_dtype(wanted: str, device: str, lean: bool) -> str:
+def _choose_dtype(wanted: str, device: str, batched: bool) -> str:
     """What answers fastest at no measured cost in quality: half precision only where the device computes it well.
 
-    `lean`: whether the language model can be written out as our own decode step, which integers are for.
+    `batched`: whether the language model can be written out as our own decode step, which integers are for.
     """
     import torch
 
-    from vlm_demo.runners.linear import Int8, bf16_is_fast
+    from vlm_demo.runners.linear import Int8Linear, bf16_is_fast
 
     if wanted != "auto":
         return wanted
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-    return "int8" if lean and Int8.available(device) and bf16_is_fast(device) else "float32"
+    return "int8" if batched and Int8Linear.available(device) and bf16_is_fast(device) else "float32"

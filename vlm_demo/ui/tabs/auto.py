@@ -128,7 +128,7 @@ def build(page: Page) -> None:
                 for number in [job.picture] if job.picture else range(1, len(opened) + 1):
                     boxes.append((draw_boxes(opened[number - 1], result.parsed, number), f"Picture {number}"))
                 yield {drawn: gr.update(value=boxes, visible=True)}
-            if result.finish == "cancelled":
+            if result.finish_reason == "cancelled":
                 break
         yield {row.notice: words.outside(results)}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from vlm_demo.results import Settings
+from vlm_demo.results import SamplingParameters
 from vlm_demo.tasks import TASKS
 
 from .. import draws, words
@@ -62,11 +62,11 @@ def build(page: Page) -> None:
         }
         picture = load_pictures([source])[0]
         settings = panel.read(*values)
-        wanted: list[Settings] = [settings] + [retry_settings(settings)] * (count - 1)
+        wanted: list[SamplingParameters] = [settings] + [retry_settings(settings)] * (count - 1)
         started = [page.engine.caption_stream(picture, style, one, run.session) for one in wanted]
         for number, result in run.follow(*started):
             updates = {texts[number]: result.text, lines[number]: words.quiet(result)}
-            if result.finish != "running":
+            if result.finish_reason != "running":
                 updates[row.notice] = words.outside([result])
             yield updates
 

@@ -78,7 +78,7 @@ def build(page: Page) -> None:
         for _, result in run.follow(generation):
             now = [*turns, (question, result.text)]
             updates = {chatbot: messages(now), line: words.quiet(result)}
-            if result.finish != "running":
+            if result.finish_reason != "running":
                 updates |= {outputs_turns: now, likely: words.alternatives(result), row.notice: words.outside([result])}
             yield updates
 

@@ -89,7 +89,7 @@ def build(page: Page) -> None:
             updates: Updates = {line: words.quiet(result)} if index == 0 else {}
             if index == 0:
                 updates[answer] = result.text
-            if result.finish != "running":
+            if result.finish_reason != "running":
                 finished.append(result)
                 updates[row.notice] = words.outside(finished)
             yield updates
