@@ -53,7 +53,7 @@ def main() -> None:
     memory.keep_tidy()
     sys.setswitchinterval(0.0005)  # seconds; the model's thread needs Python for a moment between any two operations
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    engine = get_engine(lambda: Engine(flags.model[0], flags.device, flags.dtype))
+    engine = get_engine(lambda: Engine(flags.model[0], flags.device, flags.dtype, models=flags.model[1:]))
     demo = build_app(engine, models=flags.model)
     where = {"server_name": flags.host, "server_port": flags.port, "share": flags.share}
     demo.launch(**where, prevent_thread_lock=True, **launch_options())

@@ -1,10 +1,12 @@
-"""What goes into the engine and what comes out of it: sampling parameters, results, status, errors for people."""
+"""What goes into the engine and what comes out of it: the request, the result, the status, errors for people."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from vlm_demo.tasks import TASKS
 
 if TYPE_CHECKING:
     from vlm_demo.detection import Parsed
@@ -55,6 +57,44 @@ class SamplingParameters:
             raise EngineError(f"The length must be at least 1 token, not {self.max_new_tokens}.")
         if len(self.stop) > MAX_STOPS or not all(isinstance(text, str) and text for text in self.stop):
             raise EngineError(f"What ends an answer must be at most {MAX_STOPS} texts, none of them empty.")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a chat, as in Hugging Face's chat messages: `role` is "user" or "assistant", `content` holds texts
+    and images in the order in which they are read. An image is whatever `vlm_demo.images.load` takes."""
+
+    role: str
+    content: tuple[Any, ...]
+
+    @property
+    def text(self) -> str:
+        return " ".join(part for part in self.content if isinstance(part, str))
+
+    @property
+    def images(self) -> tuple[Any, ...]:
+        return tuple(part for part in self.content if not isinstance(part, str))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody wants to know: a task of the table, a chat whose last message is the user's, how the answer is
+    written, and by which model (None: the engine's own). Raises EngineError where that makes no sense."""
+
+    task: str
+    messages: tuple[Message, ...]
+    sampling: SamplingParameters = field(default_factory=SamplingParameters)
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise EngineError(f"There is no task {self.task!r}; choose one of {', '.join(TASKS)}.")
+        if len(self.messages) % 2 == 0 or any(
+            message.role != ("user", "assistant")[number % 2] for number, message in enumerate(self.messages)
+        ):
+            raise EngineError("In a chat, user and assistant take turns, and the user has the first and the last word.")
+        if any(message.images for message in self.messages if message.role == "assistant"):
+            raise EngineError("Only the user's messages may hold pictures.")
 
 
 @dataclass(frozen=True)

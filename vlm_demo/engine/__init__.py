@@ -1,15 +1,17 @@
-"""The model of this process: `get_engine()` gives the engine, behind which stand queue, scheduler and model.
+"""The models of this process: `get_engine()` gives the engine, behind which stand queue, scheduler and models.
 
 Importing this package loads neither torch nor a model.
 """
 
+from vlm_demo.backends.base import Generation
 from vlm_demo.engine.engine import BUNDLED, Engine, get_engine
-from vlm_demo.engine.generation import Generation
 from vlm_demo.results import (
     EngineError,
+    Message,
     Novelty,
     Position,
     QueueFull,
+    Request,
     Result,
     SamplingParameters,
     Status,
@@ -22,9 +24,11 @@ __all__ = [
     "Engine",
     "EngineError",
     "Generation",
+    "Message",
     "Novelty",
     "Position",
     "QueueFull",
+    "Request",
     "Result",
     "SamplingParameters",
     "Status",

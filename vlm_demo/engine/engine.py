@@ -1,4 +1,5 @@
-"""The model of this process, behind four calls: caption, detect, answer, compare, each whole or as a stream.
+"""The models of this process, behind one method, `stream`, and four that help with it, each whole or as a stream:
+caption, detect, answer, compare.
 
     engine = get_engine()
     print(engine.caption(picture).text)
@@ -11,44 +12,33 @@ Importing this module loads neither torch nor a model; the first call does, or `
 from __future__ import annotations
 
 import os
-import random
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL.Image import Image
-
-from vlm_demo import images as picture_door
 from vlm_demo import memory
+from vlm_demo.backends.base import Generation
+from vlm_demo.backends.local import LocalBackend
 from vlm_demo.checkpoints import bundled
-from vlm_demo.engine.generation import Generation
-from vlm_demo.engine.request import Request
+from vlm_demo.engine.generation import LocalGeneration
+from vlm_demo.engine.intake import History, Picture, check, new_request, open_picture, opened
+from vlm_demo.engine.request import QueuedRequest
 from vlm_demo.engine.scheduler import Scheduler
-from vlm_demo.results import (
-    EngineError,
-    Novelty,
-    Result,
-    SamplingParameters,
-    Status,
-    explain,
-)
-from vlm_demo.runners.base import ModelRunner, Prompt, TokenSequence
+from vlm_demo.results import EngineError, Novelty, Request, Result, SamplingParameters, Status, explain
+from vlm_demo.runners.base import ModelRunner, TokenSequence
 from vlm_demo.runners.minivlm import MiniVLMRunner
-from vlm_demo.tasks import TASKS, task_prompt
+from vlm_demo.tasks import TASKS
 
 BUNDLED = bundled("minivlm-icons")
-MAX_QUESTION = 20_000  # characters; what a model can read is less, this bounds the work of finding out
-MAX_HISTORY = 50  # newest turns of a chat that are looked at, as long as they fit into MAX_QUESTION together
-
-Picture = Any  # whatever vlm_demo.images.load takes
-History = Sequence[tuple[str, str]]
+MEMORY_BUDGET = 8_000_000_000  # bytes for all models together; one model alone may take more
 
 
 class Engine:
-    """One model for the whole process, loaded on first use, shared by all threads and sessions.
+    """The models of this process, loaded on first use, shared by all threads and sessions.
 
-    `model`: folder or Hub name of a MiniVLM checkpoint; default is $VLM_DEMO_MODEL, else the bundled one. `device`:
+    `model`: folder or Hub name of a MiniVLM checkpoint; default is $VLM_DEMO_MODEL, else the bundled one. `models`:
+    others that a request may name. Those used lately stay loaded, as far as `memory_budget` bytes reach. `device`:
     cuda, mps, cpu or auto. `dtype`: float32, bfloat16, float16, int8 (on a CPU) or auto, which is half precision on a
     GPU, and on a CPU int8 for Llama-shaped models where bfloat16 is multiplied in hardware, else float32. Methods take
     `session`, any hashable standing for one user: sessions take turns, and each runs one request at a time. All methods
@@ -64,16 +54,35 @@ class Engine:
         device: str = "auto",
         dtype: str = "auto",
         runner: ModelRunner | None = None,
+        models: Sequence[str | Path] = (),
+        memory_budget: int = MEMORY_BUDGET,
         **limits: int,
     ) -> None:
         """`runner` replaces the MiniVLM runner; `limits` are those of Scheduler (max_waiting and so on)."""
         self.model = runner.name if runner else str(model or os.environ.get("VLM_DEMO_MODEL") or BUNDLED)
         self._device, self._dtype = device, dtype
-        self._scheduler = Scheduler(runner or MiniVLMRunner(self.model, device, dtype), **limits)
+        self._scheduler = Scheduler(memory_budget, **limits)
+        self._backends: dict[str, LocalBackend] = {}
+        self._add(self.model, runner)
+        for other in models:
+            self._add(other)
+
+    @property
+    def models(self) -> list[str]:
+        """The names of models that a request may carry."""
+        return list(self._backends)
 
     @property
     def runner(self) -> ModelRunner:
-        return self._scheduler.runner
+        """What writes for those who name no model."""
+        return self._backends[self.model].runner
+
+    def stream(self, request: Request, session: Hashable | None = None) -> Generation:
+        """Begin an answer to a request."""
+        backend = self._backend(request.model)
+        check(request)
+        self._scheduler.check_room(session)  # refuse before doing any work
+        return backend.stream(opened(request), session)
 
     def caption(
         self,
@@ -81,15 +90,20 @@ class Engine:
         style: str = "brief",
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
+        model: str | None = None,
     ) -> Result:
         """Describe a picture; `style` is "brief", "detailed" or "alt"."""
-        return self.caption_stream(image, style, settings, session).result()
+        return self.caption_stream(image, style, settings, session, model).result()
 
     def detect(
-        self, image: Picture, settings: SamplingParameters | None = None, session: Hashable | None = None
+        self,
+        image: Picture,
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
     ) -> Result:
         """Find the objects in a picture; see `Result.parsed`."""
-        return self.detect_stream(image, settings, session).result()
+        return self.detect_stream(image, settings, session, model).result()
 
     def answer(
         self,
@@ -98,9 +112,10 @@ class Engine:
         history: History = (),
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
+        model: str | None = None,
     ) -> Result:
         """Answer a question about one or several pictures; `history` holds earlier (question, answer) pairs."""
-        return self.answer_stream(images, question, history, settings, session).result()
+        return self.answer_stream(images, question, history, settings, session, model).result()
 
     def compare(
         self,
@@ -108,9 +123,10 @@ class Engine:
         question: str = "change",
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
+        model: str | None = None,
     ) -> Result:
         """Compare two to four pictures; `question` is free text or a key of `TASKS["compare"].prompts`."""
-        return self.compare_stream(images, question, settings, session).result()
+        return self.compare_stream(images, question, settings, session, model).result()
 
     def caption_stream(
         self,
@@ -118,18 +134,23 @@ class Engine:
         style: str = "brief",
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
+        model: str | None = None,
     ) -> Generation:
         """Like `caption`, as a Generation."""
         styles = TASKS["caption"].prompts
         if style not in styles:
             raise EngineError(f"There is no caption style {style!r}; choose one of {', '.join(styles)}.")
-        return self._start("caption", [image], styles[style], (), settings, session)
+        return self.stream(new_request("caption", [image], styles[style], (), settings, model), session)
 
     def detect_stream(
-        self, image: Picture, settings: SamplingParameters | None = None, session: Hashable | None = None
+        self,
+        image: Picture,
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
     ) -> Generation:
         """Like `detect`, as a Generation."""
-        return self._start("detect", [image], "", (), settings, session)
+        return self.stream(new_request("detect", [image], "", (), settings, model), session)
 
     def answer_stream(
         self,
@@ -138,10 +159,11 @@ class Engine:
         history: History = (),
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
+        model: str | None = None,
     ) -> Generation:
         """Like `answer`, as a Generation."""
         pictures = list(images) if isinstance(images, list | tuple) else [images]
-        return self._start("vqa", pictures, _question(question), history, settings, session)
+        return self.stream(new_request("vqa", pictures, question, history, settings, model), session)
 
     def compare_stream(
         self,
@@ -149,50 +171,52 @@ class Engine:
         question: str = "change",
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
+        model: str | None = None,
     ) -> Generation:
         """Like `compare`, as a Generation."""
         words = TASKS["compare"].prompts.get(question, question)
-        return self._start("compare", list(images), _question(words), (), settings, session)
+        return self.stream(new_request("compare", list(images), words, (), settings, model), session)
 
-    def novelty(self, image: Picture) -> Novelty:
+    def novelty(self, image: Picture, model: str | None = None) -> Novelty:
         """How far a picture lies from the model's training pictures."""
-        opened = _open(image)
+        runner = self._backend(model).runner
+        prompt = runner.prepare([{"role": "user", "task": "caption", "text": ""}], [open_picture(image)], 1)
 
         def measure() -> Novelty:
-            runner = self.runner
-            prompt = runner.prepare([_turn("caption", "")], [opened], 1)
-            runner.load()
-            return runner.novelty(prompt)[0]
+            self._scheduler.load(runner)
+            return self._scheduler.call(lambda: runner.novelty(prompt)[0])
 
-        return self._call(measure, "The picture could not be measured")
+        return _explained(measure, "The picture could not be measured")
 
-    def load(self) -> None:
-        """Load the model now instead of on first use; waits until it is there."""
-        self._call(lambda: self.runner.load(), "The model could not be loaded")
+    def load(self, model: str | None = None) -> None:
+        """Load a model now instead of on first use; waits until it is there."""
+        runner = self._backend(model).runner
+        _explained(lambda: self._scheduler.load(runner), "The model could not be loaded")
 
     def unload(self) -> None:
-        """Free the model's memory once those who are running have finished; the next use loads it again."""
-        self._call(lambda: self.runner.unload(), "The memory could not be freed", when_idle=True)
+        """Free the models' memory once those who are running have finished; the next use loads them again."""
+        _explained(self._scheduler.unload, "The memory could not be freed")
 
     def switch(self, model: str | Path) -> None:
-        """Load another model (a folder or Hub name) and serve it to everybody from now on.
+        """Load a model (a folder or Hub name) and let it answer those who name none from now on.
 
-        Those who are being answered finish with the model before; those who wait are answered by the new one. There
-        must be room for both while it is loaded; if it cannot be, the one before stays.
+        Whoever has asked already is answered by the model before; if the new one cannot be loaded, that stays.
         """
-        runner = MiniVLMRunner(model, self._device, self._dtype)
-
-        def swap() -> None:
-            runner.load()
-            before, self._scheduler.runner, self.model = self.runner, runner, str(model)
-            before.unload()
-
-        self._call(swap, f"{model} could not be loaded", when_idle=True)
+        name, known = str(model), str(model) in self._backends
+        self._add(name)
+        try:
+            _explained(lambda: self._scheduler.load(self._backends[name].runner), f"{name} could not be loaded")
+        except EngineError:
+            if not known:
+                del self._backends[name]
+            raise
+        self.model = name
 
     def status(self) -> Status:
-        """What is loaded, where, and what it takes."""
+        """What is loaded, where, and what it takes; the sizes are those of all models together."""
         runner = self.runner
-        allocated, reserved = runner.memory()
+        sizes = [backend.memory() for backend in list(self._backends.values())]
+        allocated = sum(size for size, _ in sizes)
         return Status(
             model=runner.name,
             device=runner.device,
@@ -200,100 +224,43 @@ class Engine:
             loaded=runner.loaded,
             parameters=runner.parameters,
             allocated_bytes=allocated,
-            reserved_bytes=reserved,
+            reserved_bytes=max([allocated, *(size for _, size in sizes)]),
             resident_bytes=memory.resident(),
             running=self._scheduler.running,
             waiting=self._scheduler.waiting,
-            position=self._scheduler.next_position(),
+            position=self._scheduler.next_position(runner),
         )
 
     def close(self, grace: float = 2.0) -> None:
         """Shut down within seconds: cancel those who wait, give those who run `grace` seconds, free the memory."""
         self._scheduler.close(grace)
-        self.runner.unload()
 
-    def _call(self, function: Callable[[], Any], what: str, when_idle: bool = False) -> Any:
+    def _add(self, model: str | Path, runner: ModelRunner | None = None) -> None:
+        if str(model) not in self._backends:
+            runner = runner or MiniVLMRunner(str(model), self._device, self._dtype)
+            self._backends[str(model)] = LocalBackend(runner, self._submit)
+
+    def _backend(self, model: str | None) -> LocalBackend:
         try:
-            return self._scheduler.call(function, when_idle)
-        except Exception as error:
-            raise explain(error, what) from error
+            return self._backends[self.model if model is None else model]
+        except KeyError:
+            raise EngineError(f"There is no model {model!r} here; choose one of {', '.join(self.models)}.") from None
 
-    def _start(
-        self,
-        task: str,
-        pictures: list[Picture],
-        text: str,
-        history: History,
-        settings: SamplingParameters | None,
-        session: Hashable | None,
-    ) -> Generation:
-        settings = settings or SamplingParameters()
-        spec = TASKS[task]
-        if not spec.min_images <= len(pictures) <= spec.max_images:
-            few, many = spec.min_images, spec.max_images
-            wanted = f"{few}" if few == many else f"{few} to {many}"
-            raise EngineError(f"{spec.title} takes {wanted} picture{'s' if many > 1 else ''}, not {len(pictures)}.")
-        self._scheduler.check_room(session)  # refuse before doing any work
-        opened = [_open(picture) for picture in pictures]
-        turns, dropped = _turns(task, history)
-        turns.append(_turn(task, text))
-        size = opened[0].size
-        # Kept for another model that may take over meanwhile; what the caller holds anyway is not held twice.
-        kept = [one if isinstance(one, Image) else copy for one, copy in zip(pictures, opened, strict=True)]
-
-        def prepare(runner: ModelRunner, opened: list[Image]) -> Prompt:
-            return runner.prepare(turns, opened, settings.max_new_tokens or spec.max_new_tokens)
-
-        def prepare_again(runner: ModelRunner) -> Prompt:
-            return prepare(runner, [_open(picture) for picture in kept])
-
-        runner = self.runner
-        seed = settings.seed if settings.seed is not None else random.randrange(2**32)
-        sequence = TokenSequence(prepare(runner, opened), settings.temperature, settings.top_p, random.Random(seed))
-        request = Request(sequence, runner, prepare_again, session, settings.stop)
-        draft = Result(
-            task=task,
-            prompt=task_prompt(task, text),
-            seed=seed if settings.temperature > 0 else None,
-            dropped_turns=dropped,
-        )
-        self._scheduler.submit(request)
-        return Generation(self._scheduler, request, draft, size)
+    def _submit(
+        self, runner: ModelRunner, sequence: TokenSequence, request: Request, draft: Result, session: Hashable | None
+    ) -> LocalGeneration:
+        queued = QueuedRequest(runner, sequence, session, request.sampling.stop)
+        self._scheduler.submit(queued)
+        first = next(image for message in request.messages for image in message.images)
+        return LocalGeneration(self._scheduler, queued, draft, first.size)
 
 
-def _turn(task: str, text: str) -> dict[str, Any]:
-    return {"role": "user", "task": task, "text": text}
-
-
-def _turns(task: str, history: History) -> tuple[list[dict[str, Any]], int]:
-    """The newest turns of a chat within our bounds, oldest first, and how many older ones were left out."""
-    turns: list[dict[str, Any]] = []
-    characters = 0
-    for number, pair in enumerate(reversed(list(history))):
-        if len(pair) != 2 or not all(isinstance(text, str) for text in pair):
-            raise EngineError("The history must be a list of pairs of texts: (question, answer).")
-        characters += len(pair[0]) + len(pair[1])
-        if number == MAX_HISTORY or characters > MAX_QUESTION:
-            return turns, len(history) - number
-        turns = [_turn(task, pair[0]), {"role": "assistant", "task": None, "text": pair[1]}, *turns]
-    return turns, 0
-
-
-def _question(text: str) -> str:
-    if not isinstance(text, str) or not text.strip():
-        raise EngineError("Please type a question first.")
-    if len(text) > MAX_QUESTION:
-        raise EngineError(f"The question has {len(text):,} characters; please keep it under {MAX_QUESTION:,}.")
-    return text.strip()
-
-
-def _open(picture: Picture) -> Any:
-    if picture is None:
-        raise EngineError("Please choose a picture first.")
+def _explained(function: Callable[[], Any], what: str) -> Any:
+    """The result of a function, or its error in words for people; `what` says what could not be done."""
     try:
-        return picture_door.load(picture)
-    except picture_door.ImageError as error:
-        raise EngineError(str(error)) from error
+        return function()
+    except Exception as error:
+        raise explain(error, what) from error
 
 
 _engine: Engine | None = None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 
-from vlm_demo.engine.request import Request
+from vlm_demo.engine.request import QueuedRequest
 from vlm_demo.results import QueueFull
 
 
@@ -18,7 +18,7 @@ class FairQueue:
     def __init__(self, max_waiting: int, waiting_per_session: int) -> None:
         """At most `max_waiting` requests wait, and `waiting_per_session` of a session."""
         self.max_waiting, self.waiting_per_session = max_waiting, waiting_per_session
-        self._queues: dict[Hashable, deque[Request]] = {}  # in the order in which sessions take turns
+        self._queues: dict[Hashable, deque[QueuedRequest]] = {}  # in the order in which sessions take turns
 
     def __len__(self) -> int:
         self._purge()
@@ -35,26 +35,22 @@ class FairQueue:
         if count >= self.max_waiting:
             raise QueueFull("Too many people are waiting just now. Please try again in a few seconds.")
 
-    def add(self, request: Request) -> None:
+    def add(self, request: QueuedRequest) -> None:
         """Put a request behind those of its session."""
         self._queues.setdefault(request.session, deque()).append(request)
 
-    def take(self, busy: Sequence[Hashable], running: int, budget: int | None) -> Request | None:
-        """Remove and return the next request in turn whose session may run one more and whose prompt fits the budget.
-
-        `busy`: the sessions of those who run, of each at most `running`; `budget`: tokens, None for any position.
-        """
+    def heads(self) -> list[QueuedRequest]:
+        """The next request of each session, in the order of their turns."""
         self._purge()
-        for session, queue in self._queues.items():
-            if busy.count(session) >= running:
-                continue
-            if budget is not None and len(queue[0].sequence.prompt.ids) > budget:
-                return None
-            self._queues[session] = self._queues.pop(session)  # its next turn comes after everyone else's
-            return queue.popleft()
-        return None
+        return [queue[0] for queue in self._queues.values()]
 
-    def position(self, request: Request) -> int | None:
+    def take(self, request: QueuedRequest) -> None:
+        """Remove one of `heads`; the next turn of its session comes after everyone else's."""
+        queue = self._queues.pop(request.session)
+        queue.popleft()
+        self._queues[request.session] = queue
+
+    def position(self, request: QueuedRequest) -> int | None:
         """Where a request stands, 1 is next; None when it does not wait."""
         self._purge()
         own = self._queues.get(request.session)

@@ -1,8 +1,9 @@
-"""One worker thread that writes many answers at once and shares the model fairly between sessions.
+"""One worker thread that writes many answers at once and shares the models fairly between sessions.
 
 Requests join and leave the running batch at token boundaries. Sessions take turns, each with a bounded number running
-and waiting. A request that fails, fails alone; a cancelled one ends at the next boundary. Greedy requests with the same
-prompt share one sequence: the model writes once, and each of them still ends on its own.
+and waiting, whichever models they ask for. A request that fails, fails alone; a cancelled one ends at the next
+boundary. Greedy requests with the same prompt share one sequence: the model writes once, and each of them still ends on
+its own.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
+from vlm_demo.engine.batch import Batch, average, by_runner, unique
 from vlm_demo.engine.queue import FairQueue
-from vlm_demo.engine.request import Request
+from vlm_demo.engine.request import QueuedRequest
+from vlm_demo.engine.residents import Residents
 from vlm_demo.results import EngineError, Position, explain
-from vlm_demo.runners.base import ModelRunner, TokenSequence
+from vlm_demo.runners.base import ModelRunner
 
 log = logging.getLogger(__name__)
 
@@ -31,37 +34,37 @@ GROUPS = 4
 
 
 class Scheduler:
-    """Owns the worker thread, the queue and the running batch of one runner."""
+    """Owns the worker thread, the queue and the running batch of all models of one device."""
 
     def __init__(
         self,
-        runner: ModelRunner,
+        memory_budget: int,
         max_waiting: int = 256,
         waiting_per_session: int = 8,
         running_per_session: int = 1,
     ) -> None:
-        """At most `max_waiting` requests wait, and of one session so many wait and so many run.
-
-        `runner` may be replaced on the worker thread while nobody runs; those who wait are then prepared for the new
-        one when their turn comes.
-        """
-        self.runner = runner
+        """Models take at most `memory_budget` bytes, at most `max_waiting` requests wait, and of one session so many
+        wait and so many run."""
         self.running_per_session = running_per_session
+        self.residents = Residents(memory_budget)
         self._wake = threading.Condition()
         self._queue = FairQueue(max_waiting, waiting_per_session)
-        self._running: list[Request] = []
+        self._batch = Batch()
         self._calls: deque[tuple[Callable[[], Any], bool, Future[Any]]] = deque()
         self._closed = False
         self._thread: threading.Thread | None = None
-        self._service: float | None = None  # moving average of the seconds from joining the batch to the end
         self._since: float | None = None  # when the first slot became free that is held until more are
-        self._reading: float | None = None  # moving average of the seconds that a token of a prompt takes
 
     # What other threads use.
 
     @property
     def running(self) -> int:
-        return len(self._running)
+        return len(self._batch)
+
+    @property
+    def busy(self) -> set[ModelRunner]:
+        """The models that are writing."""
+        return {request.runner for request in list(self._batch.running)}
 
     @property
     def waiting(self) -> int:
@@ -75,7 +78,7 @@ class Scheduler:
                 raise EngineError("The engine is shut down.")
             self._queue.check_room(session)
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: QueuedRequest) -> None:
         """Queue a request; raises QueueFull at once when there is no room."""
         with self._wake:
             self.check_room(request.session if request.session is not request else None)
@@ -83,23 +86,31 @@ class Scheduler:
             self._wake.notify()
         self.ensure_alive()
 
-    def position(self, request: Request) -> Position | None:
-        """Where a waiting request stands in the queue; None when it does not wait."""
+    def position(self, request: QueuedRequest) -> Position | None:
+        """Where a request waits in the queue; None when it does not wait."""
         with self._wake:
             number = self._queue.position(request)
-        return number and self._position(number)
+        return number and self._position(number, request.runner)
 
-    def next_position(self) -> Position | None:
-        """Where somebody new would stand in the queue; None when nobody waits and there is room in the batch."""
+    def next_position(self, runner: ModelRunner) -> Position | None:
+        """Where somebody new would wait; None when nobody waits and there is room in the model's batch."""
         with self._wake:
             number = self._queue.next_position()
-        if number == 1 and len(_sequences(self._running)) < self.runner.max_sequences:
+        if number == 1 and len(self._batch.sequences(runner)) < runner.max_sequences:
             return None
-        return self._position(number)
+        return self._position(number, runner)
 
-    def _position(self, number: int) -> Position:
-        rate = self._service and self._service / max(1, len(self._running))
-        return Position(number, rate and number * rate)
+    def _position(self, number: int, runner: ModelRunner) -> Position:
+        service = self._batch.speed(runner).service
+        return Position(number, service and number * service / max(1, len(self._batch)))
+
+    def load(self, runner: ModelRunner) -> None:
+        """Load a model, and unload others where the memory demands it."""
+        self.call(lambda: self.residents.load(runner, self.busy))
+
+    def unload(self) -> None:
+        """Unload all models once those who are running have finished."""
+        self.call(self.residents.unload, when_idle=True)
 
     def call(self, function: Callable[[], Any], when_idle: bool = False) -> Any:
         """Run a function on the worker thread between two tokens and return its result.
@@ -112,15 +123,12 @@ class Scheduler:
                 raise EngineError("The engine is shut down.")
             self._calls.append((function, when_idle, future))
             self._wake.notify()
-        while True:
+        while not future.done():
             self.ensure_alive()
-            try:
-                return future.result(timeout=1.0)
-            except TimeoutError:
-                if future.done():
-                    raise
-                if self._closed and not self._thread.is_alive():
-                    raise EngineError("The engine is shut down.") from None
+            wait([future], timeout=1.0)
+            if not future.done() and self._closed and not self._thread.is_alive():
+                raise EngineError("The engine is shut down.")
+        return future.result()
 
     def ensure_alive(self) -> None:
         """Start the worker thread if it does not run (not yet, or not any more)."""
@@ -130,7 +138,10 @@ class Scheduler:
                 self._thread.start()
 
     def close(self, grace: float = 2.0) -> None:
-        """Refuse new requests, cancel those who wait; those who run have `grace` seconds, then are cancelled too."""
+        """Refuse new requests, cancel those who wait; those who run have `grace` seconds, then are cancelled too.
+
+        The worker unloads the models as its last act, which comes later where a model hangs.
+        """
         with self._wake:
             self._closed = True
             self._queue.cancel()
@@ -139,7 +150,7 @@ class Scheduler:
         if thread is None or thread is threading.current_thread():
             return
         thread.join(grace)
-        for request in list(self._running):
+        for request in list(self._batch.running):
             request.cancel()
         thread.join(grace)
 
@@ -148,30 +159,29 @@ class Scheduler:
     def _work(self) -> None:
         while True:
             try:
-                self._drop_running(EngineError("The engine had to restart. Please try again."))
+                self._batch.drop(EngineError("The engine had to restart. Please try again."))
                 self._serve()
-                return
+                break
             except BaseException:  # the worker must outlive anything that a model or a bug throws at it
                 log.exception("the engine's worker failed and starts again")
+        self.residents.unload()
 
     def _serve(self) -> None:
         while True:
             with self._wake:
-                while not (self._calls or self._running or self._queue or self._closed):
+                while not (self._calls or self._batch or self._queue or self._closed):
                     self._wake.wait()
-                closing = self._closed and not self._running
+                closing = self._closed and not self._batch
             self._run_calls()
             if closing:
                 return
             self._admit()
-            if self._running:
-                self._run_isolated(self.runner.decode, _sequences(self._running))
-                self._postprocess(self._running)
+            self._batch.decode()
 
     def _run_calls(self) -> None:
         while self._calls:
             function, when_idle, future = self._calls[0]
-            if when_idle and self._running:
+            if when_idle and self._batch:
                 return
             self._calls.popleft()
             try:
@@ -181,129 +191,81 @@ class Scheduler:
 
     def _admit(self) -> None:
         """Let waiting requests join: encode their pictures, read their prompts, write their first tokens."""
-        joined: list[Request] = []
-        late: list[Request] = []  # those who share a sequence that is being written already
-        budget = PROMPT_TOKENS if self._reading is None else int(PAUSE / max(self._reading, 1e-9))
+        joined: list[QueuedRequest] = []
+        late: list[QueuedRequest] = []  # those who share a sequence that is being written already
+        seconds = PAUSE
         with self._wake:
             if self._gathering():
                 return
-            while not self._calls and len(_sequences(self._running)) < self.runner.max_sequences:
-                busy = [request.session for request in self._running]
-                request = self._queue.take(busy, self.running_per_session, budget if joined else None)
+            while not self._calls:
+                request = self._next(seconds if joined else None)
                 if request is None:
                     break
-                if not request.claim(self.runner):
+                self._queue.take(request)
+                if not request.claim():
                     continue
                 request.timings.queue = request.lap()
-                coalesced = self._coalesced(request)
+                coalesced = self._batch.coalesced(request)
                 if coalesced is not None:
                     request.sequence = coalesced
                 else:
-                    budget -= len(request.sequence.prompt.ids)
+                    seconds -= self._cost(request)
                 (late if request.sequence.outputs else joined).append(request)
-                self._running.append(request)
-        if joined:
-            self._read(joined)
-        self._postprocess(late)
+                self._batch.running.append(request)
+        for runner, requests in by_runner(joined).items():
+            self._read(runner, requests)
+        self._batch.postprocess(late)
+
+    def _next(self, seconds: float | None) -> QueuedRequest | None:
+        """Whose turn it is: the next whose session may run one more and whose model has room in its batch.
+
+        None also where its prompt takes longer to read than `seconds`, and where its model must wait until another
+        one has finished and can make room for it.
+        """
+        busy = self.busy
+        full = {runner for runner in busy if len(self._batch.sequences(runner)) >= runner.max_sequences}
+        sessions = Counter(request.session for request in self._batch.running)
+        for request in self._queue.heads():
+            if sessions[request.session] < self.running_per_session and request.runner not in full:
+                late = seconds is not None and self._cost(request) > seconds
+                return None if late or not self.residents.fits(request.runner, busy) else request
+        return None
+
+    def _cost(self, request: QueuedRequest) -> float:
+        """About how many seconds it takes to read a request's prompt."""
+        reading = self._batch.speed(request.runner).reading
+        return len(request.sequence.prompt.ids) * (PAUSE / PROMPT_TOKENS if reading is None else reading)
 
     def _gathering(self) -> bool:
         """Whether the next in a queue that is too long for the batch wait a moment for more free slots."""
-        free = self.runner.max_sequences - len(_sequences(self._running))
-        if 0 < free < self.runner.max_sequences // GROUPS and free < len(self._queue):
-            self._since = self._since or time.perf_counter()
-            if time.perf_counter() - self._since < PAUSE:
-                return True
+        for request in self._queue.heads()[:1]:
+            most = request.runner.max_sequences
+            free = most - len(self._batch.sequences(request.runner))
+            if 0 < free < most // GROUPS and free < len(self._queue):
+                self._since = self._since or time.perf_counter()
+                if time.perf_counter() - self._since < PAUSE:
+                    return True
         self._since = None
         return False
 
-    def _read(self, joined: list[Request]) -> None:
+    def _read(self, runner: ModelRunner, joined: list[QueuedRequest]) -> None:
         """Load the model if need be, encode the pictures, read the prompts, write the first tokens."""
         try:
-            self.runner.load()
+            self.residents.load(runner, self.busy)
         except Exception as error:
             log.exception("the model could not be loaded")
             for request in joined:
-                self._finish(request, "error", explain(error, "The model could not be loaded"))
+                self._batch.finish(request, "error", explain(error, "The model could not be loaded"))
             return
-        tokens = sum(len(sequence.prompt.ids) for sequence in _sequences(joined))
+        tokens = sum(len(sequence.prompt.ids) for sequence in unique(joined))
         for request in joined:
             request.lap()  # loading is nobody's encoding time
         begin = time.perf_counter()
-        for function, stage in ((self.runner.encode, "encode"), (self.runner.prefill, "prefill")):
-            survivors = self._run_isolated(function, _sequences(joined))
+        for function, stage in ((runner.encode, "encode"), (runner.prefill, "prefill")):
+            survivors = self._batch.run_isolated(function, unique(joined))
             joined = [request for request in joined if request.sequence in survivors]
             for request in joined:
                 setattr(request.timings, stage, request.lap())
-        self._reading = _average(self._reading, (time.perf_counter() - begin) / max(1, tokens))
-        self._postprocess(joined)
-
-    def _coalesced(self, request: Request) -> TokenSequence | None:
-        """The sequence that is being written already and is what this request asks for."""
-        prompt = request.sequence.prompt
-        if prompt.key is None or request.sequence.temperature > 0:
-            return None
-        for other in _sequences(self._running):
-            if other.prompt.key == prompt.key and other.temperature == 0:
-                return other
-        return None
-
-    def _run_isolated(
-        self, function: Callable[[list[TokenSequence]], None], sequences: list[TokenSequence]
-    ) -> list[TokenSequence]:
-        """Call a runner function on all sequences, or, if that raises, on one after the other: who fails, fails alone.
-
-        Returns the sequences that survived.
-        """
-        try:
-            function(sequences)
-            return sequences
-        except Exception as error:
-            if len(sequences) > 1:
-                return [sequence for one in sequences for sequence in self._run_isolated(function, [one])]
-            if not isinstance(error, EngineError):
-                log.exception("a request failed")
-            for request in [request for request in self._running if request.sequence is sequences[0]]:
-                self._finish(request, "error", explain(error, "The model failed on this request"))
-            return []
-
-    def _postprocess(self, requests: list[Request]) -> None:
-        """After each token: wake the consumers, and let go of those who are finished."""
-        for request in list(requests):
-            error, outputs = request.sequence.error, request.outputs
-            if error is not None:
-                self._finish(request, "error", explain(error, "The model failed on this request"))
-            elif request.stopped(self.runner.text) or outputs[-1].end:
-                self._finish(request, "stop")
-            elif request.cancelled:
-                self._finish(request, "cancelled")
-            elif len(outputs) >= request.limit:
-                self._finish(request, "length")
-            else:
-                request.changed.set()
-
-    def _finish(self, request: Request, finish_reason: str, error: EngineError | None = None) -> None:
-        self._running.remove(request)
-        if all(other.sequence is not request.sequence for other in self._running):
-            self.runner.release(request.sequence)
-        request.timings.decode = request.lap()
-        if finish_reason in ("stop", "length"):
-            timings = request.timings
-            self._service = _average(self._service, timings.encode + timings.prefill + timings.decode)
-        request.end(finish_reason, error)
-
-    def _drop_running(self, error: EngineError) -> None:
-        """Whoever was running when the worker failed is told so."""
-        for request in list(self._running):
-            self._running.remove(request)
-            request.end("error", error)
-            self.runner.release(request.sequence)
-
-
-def _sequences(requests: list[Request]) -> list[TokenSequence]:
-    """The sequences of some requests, each once."""
-    return list(dict.fromkeys(request.sequence for request in requests))
-
-
-def _average(before: float | None, now: float) -> float:
-    """A moving average."""
-    return now if before is None else 0.8 * before + 0.2 * now
+        speed = self._batch.speed(runner)
+        speed.reading = average(speed.reading, (time.perf_counter() - begin) / max(1, tokens))
+        self._batch.postprocess(joined)

@@ -81,7 +81,7 @@ class ModelRunner(Protocol):
         """Free weights and caches."""
 
     def memory(self) -> tuple[int, int]:
-        """Bytes (allocated, reserved) on the device."""
+        """Bytes that the model takes on its device, and that this process has reserved there."""
 
     def prepare(self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int) -> Prompt:
         """Tokenize a chat and preprocess its pictures; raises EngineError when the last question alone does not fit.

@@ -148,12 +148,10 @@ class MiniVLMRunner:
             return 0, 0
         import torch
 
-        if self.device.startswith("cuda"):
-            return torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
-        if self.device == "mps":
-            return torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
         taken = model.get_memory_footprint() + self._features.bytes + decoder.bytes
-        return taken, taken
+        if self.device.startswith("cuda"):
+            return taken, torch.cuda.memory_reserved(self.device)
+        return taken, torch.mps.driver_allocated_memory() if self.device == "mps" else taken
 
     # The engine's worker thread.
 
