@@ -112,6 +112,17 @@ def test_a_stop_text_ends_the_answer_before_it(engine):
     assert engine.answer(PICTURE, "red dog", settings=SamplingParameters(stop=("red",))).text == ""
 
 
+def test_a_stop_text_is_never_shown_and_taken_back(engine, model):
+    model.stops = {5}  # when "red do" has been written
+    generation = engine.answer_stream(PICTURE, "red dog", settings=SamplingParameters(stop=("dog",)))
+    until(lambda: held(model))
+    assert next(generation.partials()).text == "red "
+    model.stops = {5}
+    model.go.set()
+    other = engine.answer_stream(PICTURE, "red door", settings=SamplingParameters(stop=("dog",)))
+    assert generation.result().text == "red " and other.result().text == "red door"
+
+
 def test_a_stop_text_is_that_of_one_request_even_where_a_row_is_shared(engine, model):
     text = "same words, and more of them"
     model.stops = {20}
@@ -141,6 +152,31 @@ def test_an_abandoned_stream_is_cancelled(engine, model, how):
     model.go.set()
     until(request.done.is_set)
     assert request.finish_reason == "cancelled" and len(request.sequence.outputs) <= 2
+
+
+def test_a_result_that_says_how_it_ended_has_its_boxes(engine, model):
+    model.go.clear()
+    generation = engine.detect_stream(PICTURE)
+    request, seen = generation._request, []
+    real = request.done.set
+    request.done.set = lambda: (seen.append(next(generation.partials())), real())
+    model.go.set()
+    assert generation.result().parsed is not None
+    assert all(partial.finish_reason == "running" or partial.parsed is not None for partial in seen)
+
+
+def test_what_is_collected_while_it_is_being_cancelled_blocks_nobody(engine, model):
+    model.go.clear()
+    running, waiting = ask(engine, "first", "a"), ask(engine, "second", "a")
+    request = waiting._request
+    lap = request.lap
+    request.lap = lambda: (request.cancel(), lap())[1]  # the garbage collector may run at any moment
+    thread = threading.Thread(target=waiting.cancel, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive() and waiting.result().finish_reason == "cancelled"
+    model.go.set()
+    assert running.result().text == "first"
 
 
 def test_sessions_take_turns(model):
@@ -332,6 +368,21 @@ def test_a_model_that_does_not_load_is_told_and_tried_again(engine, model):
         engine.answer(PICTURE, "hello")
     model.load = real
     assert engine.answer(PICTURE, "hello").text == "hello"
+
+
+def test_what_ends_as_the_wait_for_it_runs_out_has_not_failed(engine, monkeypatch):
+    class Late(scheduler.Future):
+        """Ends just when the one who waits has given up for this time."""
+
+        def result(self, timeout=None):
+            until(self.done)
+            if timeout is not None:
+                raise TimeoutError
+            return super().result()
+
+    monkeypatch.setattr(scheduler, "Future", Late)
+    engine.load()
+    assert engine.status().loaded
 
 
 def test_unload_waits_for_who_runs_and_the_next_use_loads_again(engine, model):
