@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from train.photographs import words
+from train.photographs.grounded import colour_questions, doing_questions
 from train.photographs.data import Box, Photo, Question, alt_text, bare_caption
 from vlm_demo.tasks import TASKS
 
 STEP = 0.005  # coordinates are written in steps of so much
-MAX_BOXES = 20  # objects of one answer, the largest first
+MAX_BOXES = 20  # objects of one answer
+SAME_BOX = 0.5  # IoU from which a proposal is an object
 CAPTIONS = 3  # of one image in one row
 QUESTIONS = 5
 TEACHER = 0.4  # a region that the detector is so sure of is taken for an object where nobody has boxed any
@@ -42,14 +44,27 @@ class Seen:
             return all(label != one for one, _ in self.photo.objects)
         return bool(self.photo.captions) and all(label != one or score < ABSENT for one, score, _ in self.regions)
 
-    def boxes(self) -> list[tuple[str, Box]] | None:
-        """Every object, the largest first: the true ones, else those of which the detector is sure; None where neither
-        is known."""
-        if self.photo.boxed == "all":
-            found = list(self.photo.objects)
-        else:
-            found = [(label, box) for label, score, box in self.regions if score > TEACHER]
-        return sorted(found, key=lambda item: -item[1][2] * item[1][3])
+    def boxes(self) -> list[tuple[str, Box]]:
+        """Every object as the model shall write it: those that the detector proposed, in its order and with its boxes,
+        then the others, the largest first. Where nobody has boxed any, the proposals of which the detector is sure."""
+        if self.photo.boxed != "all":
+            return [(label, box) for label, score, box in self.regions if score > TEACHER]
+        left, found = list(self.photo.objects), []
+        for label, _, box in self.regions:
+            overlaps = [(iou(box, other), n) for n, (name, other) in enumerate(left) if name == label]
+            best, n = max(overlaps, default=(0.0, -1))
+            if best >= SAME_BOX:
+                found.append((label, box))
+                del left[n]
+        return found + sorted(left, key=lambda item: -item[1][2] * item[1][3])
+
+
+def iou(one: Box, other: Box) -> float:
+    """Intersection over union of two boxes."""
+    wide = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    both = max(wide, 0.0) * max(high, 0.0)
+    return both / max(one[2] * one[3] + other[2] * other[3] - both, 1e-9)
 
 
 def detections_json(objects: list[tuple[str, Box]]) -> str:
@@ -181,7 +196,7 @@ def questions(seen: Seen, others: list[Photo], rng: random.Random) -> list[Branc
     if len(asked) > 1 and rng.random() < 0.5:
         turns = tuple(("vqa", qa.question, qa.answer) for qa in rng.sample(asked, 2))
         branches.append(Branch("vqa", turns))
-    made = [maker for maker in (present, counted, located, listed, named_box, verified) if rng.random() < 0.6]
+    made = [maker for maker in (present, counted, located, listed, named_box, verified, grounded) if rng.random() < 0.6]
     for maker in made:
         branches += maker(seen, others, rng)
     if rng.random() < 0.35:
@@ -212,7 +227,7 @@ def present(seen: Seen, others: list[Photo], rng: random.Random) -> list[Branch]
     ]:
         question = wording(rng, words.PRESENT, a=words.article(label), many=words.plural(label))
         turns: tuple[Turn, ...] = (("vqa", question, answer),)
-        boxes = [box for one, box in (seen.boxes() or []) if one == label]
+        boxes = [box for one, box in seen.boxes() if one == label]
         if answer == "yes" and len(boxes) == 1 and rng.random() < 0.5:
             turns += (("vqa", rng.choice(("Where is it?", "Where?", "And where is it?")), place(boxes[0])),)
         elif answer == "yes" and seen.photo.boxed == "all" and seen.photo.whole and 1 < len(boxes) < 8:
@@ -236,7 +251,7 @@ def counted(seen: Seen, others: list[Photo], rng: random.Random) -> list[Branch]
 
 def located(seen: Seen, others: list[Photo], rng: random.Random) -> list[Branch]:
     """Where is ...? Of what is there once."""
-    boxes = seen.boxes() or []
+    boxes = seen.boxes()
     counts = Counter(label for label, _ in boxes)
     single = [(label, box) for label, box in boxes if counts[label] == 1]
     if not single:
@@ -247,7 +262,7 @@ def located(seen: Seen, others: list[Photo], rng: random.Random) -> list[Branch]
 
 def listed(seen: Seen, others: list[Photo], rng: random.Random) -> list[Branch]:
     """What is there, counted."""
-    boxes = [(label, box) for label, box in seen.boxes() or [] if box[2] * box[3] > 0.003]
+    boxes = [(label, box) for label, box in seen.boxes() if box[2] * box[3] > 0.003]
     if not boxes or rng.random() < 0.4:
         return []
     text = count_words(boxes)
@@ -256,7 +271,7 @@ def listed(seen: Seen, others: list[Photo], rng: random.Random) -> list[Branch]:
 
 def named_box(seen: Seen, others: list[Photo], rng: random.Random) -> list[Branch]:
     """What is in a box?"""
-    boxes = seen.boxes() or []
+    boxes = seen.boxes()
     if not boxes:
         return []
     label, box = rng.choice(boxes[:12])
@@ -272,6 +287,13 @@ def verified(seen: Seen, others: list[Photo], rng: random.Random) -> list[Branch
     return [
         Branch("present", (("vqa", rng.choice(words.TRUE).format(caption=text), answer),)) for text, answer in pairs
     ]
+
+
+def grounded(seen: Seen, others: list[Photo], rng: random.Random) -> list[Branch]:
+    """Is somebody doing something? Which colour has a thing?"""
+    foreign = [text for other in others for text in other.captions]
+    pairs = doing_questions(seen.photo.captions, foreign, rng) + colour_questions(seen.photo.captions, rng)
+    return [Branch("grounded", (("vqa", _typed(question, rng), answer),)) for question, answer in pairs]
 
 
 def unanswerable(seen: Seen, others: list[Photo], rng: random.Random) -> list[Branch]:

@@ -1,13 +1,7 @@
 """Features of photographs by the frozen vision tower, computed once: the images as they are, mirrored, cropped, and
-mosaics of four.
+mosaics of four."""
 
-On a GPU they stay in its memory; on a CPU they are kept on disk, in a folder named after the tower's weights.
-"""
-
-import hashlib
-import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -19,7 +13,6 @@ from train.photographs.data import Photo, mosaic, variants
 from vlm_demo.model import PhotoVisionModel
 
 BATCH = 64  # on a CPU 8, whose caches hold as much
-CHUNK = 1024  # images of one file on disk
 STATISTICS = 2000  # images that the mean and deviation of each channel are taken from
 
 Shown = tuple[int, int]
@@ -51,23 +44,24 @@ def with_mosaics(photos: list[Photo], count: int) -> list[Photo]:
     return [*photos, *(mosaic(boxed, number)[1] for number in tqdm(range(count), desc="mosaics", mininterval=5))]
 
 
+@torch.inference_mode()
+def see(tower: PhotoVisionModel, pixels: torch.Tensor) -> tuple[torch.Tensor, list[tuple]]:
+    """Features `[B, N, C]` and the regions of each image of `pixels` `[B, 3, SIDE, SIDE]`, bytes."""
+    out = tower(pixels.to(tower.device).to(tower.dtype) / 127.5 - 1)
+    sizes = torch.cat([out.boxes[..., :2], out.boxes[..., 2:] - out.boxes[..., :2]], -1)
+    columns = zip(out.labels.tolist(), out.scores.tolist(), sizes.tolist(), strict=True)
+    regions = [
+        tuple((words.LABELS[label], score, tuple(box)) for label, score, box in zip(*one, strict=True))
+        for one in columns
+    ]
+    return out.last_hidden_state.to(torch.bfloat16), regions
+
+
 def batches(tower: PhotoVisionModel, images: Images, workers: int) -> Iterator[tuple[torch.Tensor, list[tuple]]]:
-    """Features `[B, N, C]` and the regions of each image, batch by batch."""
-    device, dtype = tower.device, tower.dtype
-    with torch.inference_mode():
-        for pixels in tqdm(
-            DataLoader(images, BATCH if device.type == "cuda" else 8, num_workers=workers),
-            desc="features",
-            mininterval=5,
-        ):
-            out = tower(pixels.to(device).to(dtype) / 127.5 - 1)
-            sizes = torch.cat([out.boxes[..., :2], out.boxes[..., 2:] - out.boxes[..., :2]], -1)
-            columns = zip(out.labels.tolist(), out.scores.tolist(), sizes.tolist(), strict=True)
-            regions = [
-                tuple((words.LABELS[label], score, tuple(box)) for label, score, box in zip(*one, strict=True))
-                for one in columns
-            ]
-            yield out.last_hidden_state.to(torch.bfloat16), regions
+    """What `see` gives, batch by batch."""
+    loader = DataLoader(images, BATCH if tower.device.type == "cuda" else 8, num_workers=workers)
+    for pixels in tqdm(loader, desc="features", mininterval=5):
+        yield see(tower, pixels)
 
 
 def standardise(tower: PhotoVisionModel, photos: list[Photo], workers: int) -> None:
@@ -88,60 +82,56 @@ def standardise(tower: PhotoVisionModel, photos: list[Photo], workers: int) -> N
 
 
 class Features:
-    """Features of everything in `shown`, and the regions by number and variant."""
+    """Features of everything in `shown`, and the regions of each by number and variant, as `asking.Seen` has them.
 
-    def __init__(self, tower: PhotoVisionModel, photos: list[Photo], shown: list[Shown], folder: Path, workers: int):
+    On a GPU all are computed at once. On a CPU each is computed when it is first asked for, which a run that shows few
+    of them does not wait for, and kept in memory.
+    """
+
+    def __init__(self, tower: PhotoVisionModel, photos: list[Photo], shown: list[Shown], workers: int = 0) -> None:
+        self.tower, self.images = tower, Images(photos, shown)
         self.index = {one: n for n, one in enumerate(shown)}
-        self.regions: dict[Shown, tuple] = {}
+        self.regions: Mapping[Shown, tuple] = LazyRegions(self)
+        self.kept: dict[Shown, tuple[torch.Tensor, tuple]] = {}
         self.device = tower.device
-        if self.device.type == "cuda":
-            config = tower.config
-            shape = (len(shown), config.seq_length, config.hidden_size)
-            self.data = torch.empty(shape, dtype=torch.bfloat16, device=self.device)
-            at = 0
-            for features, regions in batches(tower, Images(photos, shown), workers):
-                self.data[at : at + len(features)] = features
-                self._keep(shown[at : at + len(features)], regions)
-                at += len(features)
+        if self.device.type != "cuda":
             return
-        folder = folder / digest(tower)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.files = [
-            self._file(folder, tower, photos, shown[at : at + CHUNK], workers) for at in range(0, len(shown), CHUNK)
-        ]
+        shape = (len(shown), tower.config.seq_length, tower.config.hidden_size)
+        self.data = torch.empty(shape, dtype=torch.bfloat16, device=self.device)
+        found, at = [], 0
+        for features, regions in batches(tower, self.images, workers):
+            self.data[at : at + len(features)] = features
+            found += regions
+            at += len(features)
+        self.regions = dict(zip(shown, found, strict=True))
 
     def __call__(self, shown: list[Shown]) -> torch.Tensor:
         """`[images, N, C]`, bfloat16, on the tower's device."""
-        numbers = [self.index[one] for one in shown]
         if self.device.type == "cuda":
-            return self.data[torch.tensor(numbers, device=self.device)]
-        parts = [torch.from_numpy(self.files[n // CHUNK][n % CHUNK].copy()) for n in numbers]
-        return torch.stack(parts).view(torch.bfloat16)
+            return self.data[torch.tensor([self.index[one] for one in shown], device=self.device)]
+        return torch.stack([self.look(one)[0] for one in shown])
 
-    def _keep(self, shown: list[Shown], regions: list[tuple]) -> None:
-        self.regions.update(zip(shown, regions, strict=True))
-
-    def _file(self, folder: Path, tower: PhotoVisionModel, photos: list[Photo], shown: list[Shown], workers: int):
-        """A memory map `[images, N, C]` of bfloat16 (kept as int16), made unless it is there; regions stand beside it."""
-        key = hashlib.sha256(repr([(photos[n].image_id, v) for n, v in shown]).encode()).hexdigest()[:16]
-        path, beside = folder / f"{key}.npy", folder / f"{key}.pt"
-        if not path.exists():
-            parts, found = [], []
-            for features, regions in batches(tower, Images(photos, shown), workers):
-                parts.append(features)
-                found += regions
-            torch.save(found, beside)
-            partial = path.with_suffix(".partial")
-            with open(partial, "wb") as file:
-                np.save(file, torch.cat(parts).view(torch.int16).numpy())
-            os.replace(partial, path)
-        self._keep(shown, torch.load(beside, weights_only=True))
-        return np.load(path, mmap_mode="r")
+    def look(self, one: Shown) -> tuple[torch.Tensor, tuple]:
+        """Features `[N, C]` and regions of one image, on a CPU."""
+        if one not in self.kept:
+            pixels = self.images[self.index[one]][None]
+            with torch.autocast("cpu", torch.bfloat16):
+                features, regions = see(self.tower, pixels.contiguous(memory_format=torch.channels_last))
+            self.kept[one] = (features[0], regions[0])
+        return self.kept[one]
 
 
-def digest(tower: PhotoVisionModel) -> str:
-    """A name for these very weights."""
-    sha = hashlib.sha256()
-    for name, tensor in sorted(tower.state_dict().items()):
-        sha.update(name.encode() + tensor.float().contiguous().cpu().numpy().tobytes())
-    return sha.hexdigest()[:16]
+class LazyRegions(Mapping):
+    """The regions of what is shown, each found when it is asked for."""
+
+    def __init__(self, features: Features) -> None:
+        self.features = features
+
+    def __getitem__(self, one: Shown) -> tuple:
+        return self.features.look(one)[1]
+
+    def __iter__(self) -> Iterator[Shown]:
+        return iter(self.features.index)
+
+    def __len__(self) -> int:
+        return len(self.features.index)

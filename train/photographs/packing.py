@@ -22,15 +22,17 @@ WEIGHTS = {
     "detect": 8.0,
     "taught": 3.0,
     "named": 2.0,
-    "asked": 1.5,
+    "asked": 1.0,
     "vqa": 1.0,
     "present": 0.7,
+    "grounded": 1.0,
     "box": 0.7,
     "which": 1.2,
     "across": 1.5,
 }
 KINDS = tuple(WEIGHTS)
 WORD_DROPOUT = 0.1  # share of a caption's words that the model does not get to read: it must look for the next one
+OTHERS = 24  # photographs from which false captions and questions are taken
 SEVERAL = 0.2  # share of rows with two to four images
 PAD_TO = 64  # positions: few different shapes
 MAX_LENGTH = 896  # positions of a row; branches that do not fit are left out
@@ -83,7 +85,7 @@ class Steps(Dataset):
             rng.shuffle(picked)
         shown = [(one, rng.choice(self.variants[one])) for one in picked]
         seen = [self.seen(one) for one in shown]
-        others = [self.photos[rng.choice(self.shown)] for _ in range(6)]
+        others = [self.photos[rng.choice(self.shown)] for _ in range(OTHERS)]
         others = [other for other in others if all(other is not self.photos[one] for one in picked)]
         if len(seen) > 1:
             return asking.several_images(seen, others, rng), shown

@@ -137,10 +137,13 @@ def main() -> None:
     tower = model.model.vision_tower.eval().requires_grad_(False)
     if not args.start:
         standardise(tower, photos, args.workers)
+    if device.type == "cpu":  # convolutions take a fifth less time, and images are looked at where rows are made
+        tower.to(memory_format=torch.channels_last)
+        args.workers = 0
     photos = with_mosaics(photos, args.mosaics)
     shown = [(n, v) for n, photo in enumerate(photos) for v in range(1 if photo.source == "mosaic" else args.variants)]
-    features = Features(tower, photos, shown, args.folder / "features", args.workers)
-    held = Features(tower, unseen, [(n, 0) for n in range(len(unseen))], args.folder / "features", args.workers)
+    features = Features(tower, photos, shown, args.workers)
+    held = Features(tower, unseen, [(n, 0) for n in range(len(unseen))], args.workers)
     training = Training(model, processor, photos, features, args.rows, args.steps, args.workers)
     trained = {"projector": model.model.projector, "language_model": model.model.language_model}
     loop.run(
