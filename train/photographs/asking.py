@@ -13,7 +13,6 @@ from vlm_demo.tasks import TASKS
 STEP = 0.005  # coordinates are written in steps of so much
 MAX_BOXES = 20  # objects of one answer
 SAME_BOX = 0.5  # IoU from which a proposal is an object
-CAPTIONS = 3  # of one image in one row
 QUESTIONS = 5
 TEACHER = 0.4  # a region that the detector is so sure of is taken for an object where nobody has boxed any
 ABSENT = 0.05  # what the detector sees less of than that, and no caption mentions, is not there
@@ -114,9 +113,9 @@ def wording(rng: random.Random, wordings: tuple[str, ...], **parts: str) -> str:
 # One image
 
 
-def captions(photo: Photo, rng: random.Random) -> list[Branch]:
+def captions(photo: Photo, count: int, rng: random.Random) -> list[Branch]:
     """Brief captions, and now and then a detailed one, an alternative text, or one that is asked for in words."""
-    chosen = rng.sample(photo.captions, min(CAPTIONS, len(photo.captions)))
+    chosen = rng.sample(photo.captions, min(count, len(photo.captions)))
     prompts, branches = TASKS["caption"].prompts, []
     for text in chosen:
         prompt = prompts["brief"] if rng.random() < 0.85 else ""
@@ -308,9 +307,9 @@ def unanswerable(seen: Seen, others: list[Photo], rng: random.Random) -> list[Br
     return []
 
 
-def one_image(seen: Seen, others: list[Photo], rng: random.Random) -> list[Branch]:
-    """Everything that is asked about one image in one row."""
-    return [*captions(seen.photo, rng), *detection(seen, rng), *questions(seen, others, rng)]
+def one_image(seen: Seen, others: list[Photo], count: int, rng: random.Random) -> list[Branch]:
+    """Everything that is asked about one image in one row, with so many brief captions."""
+    return [*captions(seen.photo, count, rng), *detection(seen, rng), *questions(seen, others, rng)]
 
 
 # Several images

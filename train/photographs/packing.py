@@ -34,6 +34,7 @@ KINDS = tuple(WEIGHTS)
 WORD_DROPOUT = 0.1  # share of a caption's words that the model does not get to read: it must look for the next one
 OTHERS = 24  # photographs from which false captions and questions are taken
 SEVERAL = 0.2  # share of rows with two to four images
+CAPTIONS = 3  # brief captions of one image in one row
 PAD_TO = 64  # positions: few different shapes
 MAX_LENGTH = 896  # positions of a row; branches that do not fit are left out
 
@@ -50,11 +51,13 @@ class Steps(Dataset):
         regions: dict[Shown, tuple],
         rows: int,
         several: float = SEVERAL,
+        captions: int = CAPTIONS,
         seed: str = "train",
     ) -> None:
-        """`regions` of each photograph and variant that may be shown, as `asking.Seen` has them; `rows` of a batch."""
+        """`regions` of each photograph and variant that may be shown, as `asking.Seen` has them; `rows` of a batch, the
+        share of them with `several` images, brief `captions` of one image."""
         self.processor, self.photos, self.regions = processor, photos, regions
-        self.rows, self.several, self.seed = rows, several, seed
+        self.rows, self.several, self.captions, self.seed = rows, several, captions, seed
         self.shown = sorted({number for number, _ in regions})
         self.variants: dict[int, list[Variant]] = {}
         for number, variant in regions:
@@ -89,7 +92,7 @@ class Steps(Dataset):
         others = [other for other in others if all(other is not self.photos[one] for one in picked)]
         if len(seen) > 1:
             return asking.several_images(seen, others, rng), shown
-        return asking.one_image(seen[0], others, rng), shown
+        return asking.one_image(seen[0], others, self.captions, rng), shown
 
     def seen(self, shown: Shown) -> Seen:
         """A photograph as one variant shows it."""

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from train import loop
 from train.photographs.data import CROPS, read
 from train.photographs.features import Features, standardise, with_mosaics
-from train.photographs.packing import KINDS, Steps, block_mask
+from train.photographs.packing import CAPTIONS, KINDS, SEVERAL, Steps, block_mask
 from train.photographs.start import LAYERS, VOCABULARY, start
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 
@@ -61,10 +61,11 @@ def _unchanged(batch: dict) -> dict:
 class Training:
     """The losses of a step, for `loop.run`, and of unseen photographs."""
 
-    def __init__(self, model, processor, photos, features: Features, rows: int, steps: int, workers: int) -> None:
-        self.model, self.features, self.steps_count, self.workers = model, features, steps, workers
-        self.parts = max(1, rows // ROWS) if features.device.type == "cpu" else 1
-        self.steps = Steps(processor, photos, features.regions, rows // self.parts)
+    def __init__(self, model, processor, photos, features: Features, args: argparse.Namespace) -> None:
+        self.model, self.features, self.steps_count, self.workers = model, features, args.steps, args.workers
+        self.parts = max(1, args.rows // ROWS) if features.device.type == "cpu" else 1
+        rows = args.rows // self.parts
+        self.steps = Steps(processor, photos, features.regions, rows, args.several, args.captions)
         self.batches = None
 
     def __call__(self, step: int) -> loop.Losses:
@@ -116,6 +117,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/photographs"))
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--rows", type=int, default=64, help="rows of one step")
+    parser.add_argument("--several", type=float, default=SEVERAL, help="share of rows with several images")
+    parser.add_argument("--captions", type=int, default=CAPTIONS, help="brief captions of one image in one row")
     parser.add_argument("--lr", type=float, default=6e-4)
     parser.add_argument("--variants", type=int, default=2 + CROPS, help="ways in which each photograph is shown")
     parser.add_argument("--mosaics", type=int, default=2000)
@@ -144,7 +147,7 @@ def main() -> None:
     shown = [(n, v) for n, photo in enumerate(photos) for v in range(1 if photo.source == "mosaic" else args.variants)]
     features = Features(tower, photos, shown, args.workers)
     held = Features(tower, unseen, [(n, 0) for n in range(len(unseen))], args.workers)
-    training = Training(model, processor, photos, features, args.rows, args.steps, args.workers)
+    training = Training(model, processor, photos, features, args)
     trained = {"projector": model.model.projector, "language_model": model.model.language_model}
     loop.run(
         args.folder,
