@@ -39,7 +39,7 @@ class FakeRunner:
     def memory(self) -> tuple[int, int]:
         return (4_000_000, 8_000_000) if self.loaded else (0, 0)
 
-    def prepare(self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int) -> Prompt:
+    def prepare(self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int, choices=()) -> Prompt:
         self.asked.append(turns)
         pieces = re.findall(r"\s*[\w.]+|\s*\S", self.reply(turns, images))
         ids = []

@@ -44,7 +44,7 @@ class Bytes:
     def memory(self) -> tuple[int, int]:
         return (12_000_000, 16_000_000) if self.loaded else (0, 0)
 
-    def prepare(self, turns, images, new_tokens) -> Prompt:
+    def prepare(self, turns, images, new_tokens, choices=()) -> Prompt:
         text = turns[-1]["text"]
         return Prompt(list(text.encode()), images, new_tokens, key=text if text.startswith("same") else None)
 

@@ -14,7 +14,7 @@ class Shouting(Bytes):
 
     name = "shouting"
 
-    def prepare(self, turns, images, new_tokens):
+    def prepare(self, turns, images, new_tokens, choices=()):
         if turns[-1]["text"] == "too long":
             raise EngineError("The question is too long for this model.")
         return super().prepare([{"text": turns[-1]["text"].upper()}], images, new_tokens)

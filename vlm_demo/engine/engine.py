@@ -20,7 +20,9 @@ from typing import Any
 from vlm_demo import memory
 from vlm_demo.backends.base import Generation
 from vlm_demo.backends.local import LocalBackend
+from vlm_demo.backends.selection import choose
 from vlm_demo.checkpoints import bundled
+from vlm_demo.description import Description
 from vlm_demo.engine.generation import LocalGeneration
 from vlm_demo.engine.intake import History, Picture, check, new_request, open_picture, opened
 from vlm_demo.engine.request import QueuedRequest
@@ -101,9 +103,11 @@ class Engine:
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
         model: str | None = None,
+        what: str = "",
     ) -> Result:
-        """Find the objects in a picture; see `Result.parsed`."""
-        return self.detect_stream(image, settings, session, model).result()
+        """Find the objects in a picture, or those that `what` names ("dogs", "the cat on the left"); see
+        `Result.parsed`."""
+        return self.detect_stream(image, settings, session, model, what).result()
 
     def answer(
         self,
@@ -148,9 +152,10 @@ class Engine:
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
         model: str | None = None,
+        what: str = "",
     ) -> Generation:
         """Like `detect`, as a Generation."""
-        return self.stream(new_request("detect", [image], "", (), settings, model), session)
+        return self.stream(new_request("detect", [image], what, (), settings, model), session)
 
     def answer_stream(
         self,
@@ -177,6 +182,21 @@ class Engine:
         words = TASKS["compare"].prompts.get(question, question)
         return self.stream(new_request("compare", list(images), words, (), settings, model), session)
 
+    def choose(
+        self,
+        images: Picture | list[Picture],
+        question: str,
+        choices: Sequence[str],
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> dict[str, float]:
+        """How probable each of several answers to a question is beside the others: text -> share."""
+        pictures = list(images) if isinstance(images, list | tuple) else [images]
+        requests = [
+            new_request("vqa", pictures, question, (), SamplingParameters(choices=(text,)), model) for text in choices
+        ]
+        return dict(zip(choices, choose([self.stream(request, session) for request in requests]), strict=True))
+
     def novelty(self, image: Picture, model: str | None = None) -> Novelty:
         """How far a picture lies from the model's training pictures."""
         runner = self._backend(model).runner
@@ -187,6 +207,10 @@ class Engine:
             return self._scheduler.call(lambda: runner.novelty(prompt)[0])
 
         return _explained(measure, "The picture could not be measured")
+
+    def description(self, model: str | None = None) -> Description:
+        """What a model says of itself."""
+        return self._backend(model).description
 
     def load(self, model: str | None = None) -> None:
         """Load a model now instead of on first use; waits until it is there."""
