@@ -11,11 +11,12 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: n
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 
 import gradio as gr  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
 
 from vlm_demo import images  # noqa: E402
 from vlm_demo.routing import Router  # noqa: E402
 
-from . import api, auto, caption, chat, compare, detect, status, theme  # noqa: E402
+from . import api, auto, caption, chat, compare, detect, status, theme, uploads  # noqa: E402
 from .common import MODEL_CALLS, Page  # noqa: E402
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def launch_options() -> dict[str, Any]:
         "css_paths": [theme.CSS],
         "js": theme.SCRIPT.read_text(encoding="utf-8"),
         "max_file_size": images.MAX_BYTES,
+        "app_kwargs": {"middleware": [Middleware(uploads.CleanUploads)]},
         "max_threads": MODEL_CALLS + 64,  # the rest is for what is quick
         "footer_links": ["api"],
         "run_history": False,

@@ -10,7 +10,7 @@ from vlm_demo.results import Settings
 from vlm_demo.tasks import TASKS
 
 from . import draws, words
-from .common import Page, Run, Updates, handler, retry_settings, run_row, settings_panel
+from .common import Page, Run, Sources, Updates, clear_when_new, handler, retry_settings, run_row, settings_panel
 from .pictures import load_pictures, picture_set
 
 STYLES = [("Brief", "brief"), ("Detailed", "detailed"), ("Alt text", "alt")]
@@ -25,7 +25,7 @@ def build(page: Page) -> None:
             pictures = picture_set("caption", {"New scene": draws.scene})
         with gr.Column(scale=6, min_width=300):
             style = gr.Radio(STYLES, value="brief", label="Style", elem_id="caption-style")
-            row = run_row(page, "caption", "Write a caption")
+            row = run_row(page, "caption", "Write a caption", pictures.slots)
             texts, lines = [], []
             for number in range(1, MOST + 1):
                 texts.append(
@@ -53,14 +53,17 @@ def build(page: Page) -> None:
                 )
                 panel = settings_panel("caption", TASKS["caption"].max_new_tokens)
 
-    def work(run: Run, source: str | None, style: str, count: int, *values: float) -> Iterator[Updates]:
-        count = int(count)
-        yield {
+    def blank(count: int = 1) -> Updates:
+        return {
             box: gr.update(value="", visible=number < count or HIDDEN)
             for boxes in (texts, lines)
             for number, box in enumerate(boxes)
         }
-        picture = load_pictures([source])[0]
+
+    def work(run: Run, sources: Sources, style: str, count: int, *values: float) -> Iterator[Updates]:
+        count = int(count)
+        yield blank(count)
+        picture = load_pictures(sources)[0]
         settings = panel.read(*values)
         wanted: list[Settings] = [settings] + [retry_settings(settings)] * (count - 1)
         started = [page.engine.caption_stream(picture, style, one, run.session) for one in wanted]
@@ -73,6 +76,7 @@ def build(page: Page) -> None:
     page.on(
         [row.run.click],
         handler(page, row, work),
-        [pictures.slots[0], style, count, *panel.inputs],
+        [*pictures.slots, style, count, *panel.inputs],
         [*row.outputs, *texts, *lines],
     )
+    clear_when_new(page, row, blank)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence, Sized
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Updates = dict[Any, Any]
+Sources = tuple[str | None, ...]  # what the image slots of a tab hold, in order
 UPDATE_SECONDS = 0.1  # at most ten updates of the page a second,
 UPDATES = 50  # and about so many of all pages together: in a crowd each update would take time from the model
 RETRY_TEMPERATURE = 0.8  # another wording is wanted, so a greedy setting would be of no use
@@ -51,6 +53,7 @@ class Run:
         self.everyone = everyone
         self.stopped = False
         self.replaced = False
+        self.ended = False
         self._generations: list[Generation] = []
 
     def follow(self, *generations: Generation) -> Iterator[tuple[int, Result]]:
@@ -78,33 +81,59 @@ class Run:
         for generation in self._generations:
             generation.cancel()
 
+    def replace(self) -> None:
+        """Stop, and show no more."""
+        self.replaced = True
+        self.stop()
+
 
 class Sessions:
     """The runs in progress, by browser session and tab, so that Stop reaches this person's run and no other."""
 
     def __init__(self) -> None:
         self._runs: dict[tuple[str, str], Run] = {}
+        self._about: dict[tuple[str, str], Sources] = {}  # the images that the results on a tab are about
         self._lock = threading.Lock()
 
-    def start(self, session: str, tab: str) -> Run:
-        """A new run; an older one of the same person on the same tab ends."""
+    def start(self, session: str, tab: str, sources: Sources = ()) -> Run:
+        """A new run about some images; an older one of the same person on the same tab ends."""
         run = Run(session, self._runs)
         with self._lock:
             old = self._runs.get((session, tab))
             self._runs[session, tab] = run
+            self._about[session, tab] = sources
         if old is not None:
-            old.replaced = True
-            old.stop()
+            old.replace()
         return run
 
+    def is_stale(self, session: str, tab: str, sources: Sources, adding: bool = False) -> bool:
+        """Whether what a tab shows is about other images than those that it holds now.
+
+        The images are compared, not the moments: a run may have begun about the new ones before this is asked. With
+        `adding`, what was said about some images stays true when others come after them.
+        """
+        with self._lock:
+            about = self._about.get((session, tab), sources)
+            if about == sources:
+                return False
+            if adding and all(before in (None, now) for before, now in zip(about, sources, strict=True)):
+                self._about[session, tab] = sources
+                return False
+            del self._about[session, tab]
+            return True
+
+    def running(self, session: str, tab: str) -> Run | None:
+        with self._lock:
+            return self._runs.get((session, tab))
+
     def finish(self, session: str, tab: str, run: Run) -> None:
+        run.ended = True
         with self._lock:
             if self._runs.get((session, tab)) is run:
                 del self._runs[session, tab]
 
     def stop(self, session: str, tab: str) -> None:
-        with self._lock:
-            run = self._runs.get((session, tab))
+        run = self.running(session, tab)
         if run is not None:
             run.stop()
 
@@ -113,6 +142,7 @@ class Sessions:
         with self._lock:
             gone = [key for key in self._runs if key[0] == session]
             runs = [self._runs.pop(key) for key in gone]
+            self._about = {key: about for key, about in self._about.items() if key[0] != session}
         for run in runs:
             run.stop()
 
@@ -128,15 +158,16 @@ class Page:
     runs: list[gr.events.Dependency] = field(default_factory=list)  # after each of them the status line looks again
 
     def on(self, triggers: list[Any], listener: Callable[..., Iterator[Updates]], inputs: Any, outputs: Any) -> None:
-        """Let triggers run the model through a listener made by `handler`."""
-        self.runs.append(gr.on(triggers, listener, inputs, outputs, **MODEL_CALL))
+        """Let triggers run the model through a listener made by `handler`; a newer run takes over from an older one."""
+        self.runs.append(gr.on(triggers, listener, inputs, outputs, trigger_mode="multiple", **MODEL_CALL))
 
 
 @dataclass
 class RunRow:
-    """Run, Stop and the line in which a tab speaks to the person."""
+    """Run, Stop and the line in which a tab speaks to the person; and the image slots that a run is about."""
 
     tab: str
+    slots: Sequence[gr.components.Component]
     run: gr.Button
     stop: gr.Button
     notice: gr.HTML
@@ -146,7 +177,7 @@ class RunRow:
         return [self.stop, self.notice]
 
 
-def run_row(page: Page, tab: str, label: str) -> RunRow:
+def run_row(page: Page, tab: str, label: str, slots: Sequence[gr.components.Component]) -> RunRow:
     """The two buttons, side by side, and an empty line for notices below them."""
     with gr.Row(elem_classes="row-of-buttons"):
         run = gr.Button(label, variant="primary", elem_classes="run-button", elem_id=f"{tab}-run")
@@ -157,19 +188,25 @@ def run_row(page: Page, tab: str, label: str) -> RunRow:
         page.sessions.stop(request.session_hash or "", tab)
 
     stop.click(press, queue=False, **QUICK)
-    return RunRow(tab, run, stop, notice)
+    return RunRow(tab, slots, run, stop, notice)
 
 
 def handler(page: Page, row: RunRow, work: Callable[..., Iterator[Updates]]) -> Callable[..., Iterator[Updates]]:
-    """Make `work(run, *inputs)`, which yields updates, into a listener that can be stopped and that fails in words."""
+    """Make `work(run, sources, *inputs)`, which yields updates, into a listener of the slots and these inputs.
 
-    def listen(request: gr.Request, *inputs: Any) -> Iterator[Updates]:
+    It can be stopped, fails in words, and shows no more once a newer run or a new image has taken over.
+    """
+
+    def listen(request: gr.Request, *values: Any, **more: Any) -> Iterator[Updates]:
         session = request.session_hash or ""
-        run = page.sessions.start(session, row.tab)
+        sources, inputs = values[: len(row.slots)], values[len(row.slots) :]
+        run = page.sessions.start(session, row.tab, sources)
         notice = ""
         try:
             yield {row.stop: gr.update(variant="stop"), row.notice: ""}
-            for updates in work(run, *inputs):
+            for updates in work(run, sources, *inputs, **more):
+                if run.replaced:
+                    raise Replaced
                 if updates:  # gradio takes an empty dict for a missing answer
                     yield updates
         except Replaced:
@@ -188,6 +225,31 @@ def handler(page: Page, row: RunRow, work: Callable[..., Iterator[Updates]]) -> 
             yield {row.stop: gr.update(variant="secondary")}
 
     return listen
+
+
+async def end_run(page: Page, row: RunRow, session: str) -> Updates:
+    """End a person's run on a tab for good, and give the updates of a row in which nothing runs."""
+    run = page.sessions.running(session, row.tab)
+    if run is not None:
+        run.replace()
+        while not run.ended:  # what it has sent already must come before what is sent now
+            await asyncio.sleep(0.02)
+    return {row.stop: gr.update(variant="secondary"), row.notice: ""}
+
+
+def clear_when_new(page: Page, row: RunRow, blank: Callable[[], Updates], adding: bool = False) -> None:
+    """Let new images take away what a tab shows about those before, and end the run that still writes about them.
+
+    `blank` gives the updates of an empty tab; with `adding`, images that come after the others change nothing.
+    """
+
+    async def look(request: gr.Request, *sources: str | None) -> Updates:
+        session = request.session_hash or ""
+        if not page.sessions.is_stale(session, row.tab, sources, adding):
+            return {row.notice: gr.skip()}
+        return blank() | await end_run(page, row, session)
+
+    gr.on([slot.change for slot in row.slots], look, list(row.slots), [*row.outputs, *blank()], queue=False, **QUICK)
 
 
 @dataclass

@@ -10,7 +10,18 @@ import gradio as gr
 from vlm_demo.tasks import TASKS
 
 from . import draws, words
-from .common import QUICK, Page, Run, Updates, boxes_gallery, handler, run_row, settings_panel
+from .common import (
+    QUICK,
+    Page,
+    Run,
+    Sources,
+    Updates,
+    boxes_gallery,
+    clear_when_new,
+    handler,
+    run_row,
+    settings_panel,
+)
 from .pictures import draw_boxes, for_display, load_pictures, picture_set
 
 QUESTIONS = [
@@ -43,7 +54,7 @@ def build(page: Page) -> None:
                 max_lines=3,
                 elem_id="compare-box",
             )
-            row = run_row(page, "compare", "Compare")
+            row = run_row(page, "compare", "Compare", pictures.slots)
             answer = gr.Textbox(
                 label="Answer",
                 lines=2,
@@ -66,18 +77,19 @@ def build(page: Page) -> None:
             with gr.Accordion("Settings", open=False):
                 panel = settings_panel("compare", TASKS["compare"].max_new_tokens)
 
-    count = len(pictures.slots)
-
-    def work(run: Run, kind: str, text: str, *rest: Any) -> Iterator[Updates]:
-        yield {
+    def blank() -> Updates:
+        return {
             answer: "",
             line: "",
             table: "",
             drawn: gr.update(visible=False, value=None),
             slider: gr.update(visible=False, value=None),
         }
-        opened = load_pictures(rest[:count])
-        settings = panel.read(*rest[count:])
+
+    def work(run: Run, sources: Sources, kind: str, text: str, *values: Any) -> Iterator[Updates]:
+        yield blank()
+        opened = load_pictures(sources)
+        settings = panel.read(*values)
         question = {"which": f"Which image shows {text.strip().rstrip('?')}?" if text.strip() else "", "own": text}.get(
             kind, kind
         )
@@ -107,9 +119,10 @@ def build(page: Page) -> None:
     page.on(
         [row.run.click, box.submit],
         handler(page, row, work),
-        [kind, box, *pictures.slots, *panel.inputs],
+        [*pictures.slots, kind, box, *panel.inputs],
         [*row.outputs, answer, line, drawn, table, slider],
     )
+    clear_when_new(page, row, blank)
 
     def choose(kind: str) -> Any:
         labels = {

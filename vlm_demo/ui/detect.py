@@ -19,7 +19,7 @@ from vlm_demo.detections import COLOURS, Parsed, annotate, to_coco, to_csv, to_j
 from vlm_demo.tasks import TASKS
 
 from . import draws, words
-from .common import QUICK, Page, Run, Updates, handler, run_row, settings_panel
+from .common import QUICK, Page, Run, Sources, Updates, clear_when_new, handler, run_row, settings_panel
 from .pictures import for_display, load_pictures, picture_set
 
 TINT = 0.16  # how strongly a box is filled where the pointer finds it
@@ -66,7 +66,7 @@ def build(page: Page) -> None:
         with gr.Column(scale=5, min_width=300):
             pictures = picture_set("detect", {"New scene": draws.scene})
         with gr.Column(scale=6, min_width=300):
-            row = run_row(page, "detect", "Find the objects")
+            row = run_row(page, "detect", "Find the objects", pictures.slots)
             drawn = gr.AnnotatedImage(
                 label="Found", height=420, show_legend=True, buttons=["fullscreen"], elem_id="detect-drawn"
             )
@@ -103,23 +103,27 @@ def build(page: Page) -> None:
             **dict(zip(buttons, files(picture, parsed, drawn.GRADIO_CACHE), strict=True)),
         }
 
-    def work(run: Run, source: str | None, *values: Any) -> Iterator[Updates]:
-        yield {
+    def blank() -> Updates:
+        return {
             raw: "",
             line: "",
             table: WAITING,
             drawn: None,
+            found: None,
             labels: gr.update(visible=False),
             downloads: gr.update(visible=False),
         }
-        picture = load_pictures([source])[0]
+
+    def work(run: Run, sources: Sources, *values: Any) -> Iterator[Updates]:
+        yield blank()
+        picture = load_pictures(sources)[0]
         yield {drawn: (for_display(picture), [])}
         for _, result in run.follow(page.engine.detect_stream(picture, panel.read(*values), run.session)):
             yield {raw: result.text, line: words.quiet(result)}
         parsed = result.parsed
         names = parsed.labels
         yield {
-            found: Found(source, parsed),
+            found: Found(sources[0], parsed),
             labels: gr.update(choices=names, value=names, visible=len(names) > 1),
             downloads: gr.update(visible=not parsed.failed),
             row.notice: words.outside([result]),
@@ -129,9 +133,10 @@ def build(page: Page) -> None:
     page.on(
         [row.run.click],
         handler(page, row, work),
-        [pictures.slots[0], *panel.inputs],
+        [*pictures.slots, *panel.inputs],
         [*row.outputs, raw, line, labels, downloads, found, *drawing],
     )
+    clear_when_new(page, row, blank)
 
     def only(found: Found | None, names: list[str]) -> Updates:
         if found is None:

@@ -22,7 +22,6 @@ from vlm_demo.images import ImageError
 from . import draws, words
 from .common import QUICK
 
-SHOWN_BY_BROWSERS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif"}
 OWN_PICTURE = '<p class="empty">Nobody knows the truth about your own picture. Draw a new scene to compare.</p>'
 THUMBNAIL = 128  # pixels a side of an example
 CHOOSE = """
@@ -179,7 +178,7 @@ def picture_set(
         more.click(lambda count: change(count, 1), shown, resized, **QUICK)
         less.click(lambda count: change(count, -1), shown, resized, **QUICK)
     for slot in slots:
-        slot.input(_tidy, slot, [slot, truth, questions], **QUICK)
+        slot.input(_check, slot, [slot, truth, questions], **QUICK)
     return PictureSet(slots, truth, questions)
 
 
@@ -192,17 +191,15 @@ def _more_less(count: int, start: int, limit: int) -> list[Any]:
     return [gr.update(visible=count < limit), gr.update(visible=count > start)]
 
 
-def _tidy(source: str | None) -> list[Any]:
-    """Right after an upload: say at once what cannot be read, and make an exotic file one that browsers show."""
-    if source is None:
-        return [gr.skip(), OWN_PICTURE, []]
-    try:
-        picture = images.load(source)
-    except ImageError as error:
-        gr.Warning(str(error))
-        return [None, words.notice(str(error), bad=True), []]
-    shown = not source.startswith("data:") and Path(source).suffix.lower() in SHOWN_BY_BROWSERS
-    return [gr.skip() if shown else picture, OWN_PICTURE, []]
+def _check(source: str | None) -> list[Any]:
+    """Right after an upload: say at once what cannot be read."""
+    if source is not None:
+        try:
+            images.load(source)
+        except ImageError as error:
+            gr.Warning(str(error))
+            return [None, words.notice(str(error), bad=True), []]
+    return [gr.skip(), OWN_PICTURE, []]
 
 
 @cache
