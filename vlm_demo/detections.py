@@ -116,6 +116,11 @@ def parse(text: str, size: tuple[int, int], token_probs: Sequence[tuple[str, flo
     return Parsed(objects, list(dict.fromkeys(item["label"] for item in objects)), size, report)
 
 
+def parse_written(text: str, size: tuple[int, int]) -> Parsed:
+    """The objects that are complete in an answer which is still being written."""
+    return parse(text[: text.rfind("}") + 1], size)
+
+
 def _is_object(record: Record) -> bool:
     """Whether a record means to be an object, rather than what holds the objects, or something else altogether."""
     return isinstance(record.fields.get("bbox"), list) or (

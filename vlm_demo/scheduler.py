@@ -84,20 +84,22 @@ class Scheduler:
         self.ensure_alive()
 
     def place(self, request: Request) -> Place | None:
-        """Where a waiting request stands in line; None when it does not wait."""
+        """Where a waiting request stands in line; None when it does not wait, or is about to be taken."""
         with self._wake:
             number = self._line.number(request)
-        return number and self._place(number)
+            busy = [other.session for other in self._running].count(request.session) >= self.running_per_session
+        return number and self._place(number, busy)
 
     def newcomer(self) -> Place | None:
         """Where somebody new would stand in line; None when nobody waits and there is room in the batch."""
         with self._wake:
             number = self._line.newcomer()
-        if number == 1 and len(_rows(self._running)) < self.backend.max_rows:
-            return None
         return self._place(number)
 
-    def _place(self, number: int) -> Place:
+    def _place(self, number: int, busy: bool = False) -> Place | None:
+        """`busy`: the next turn of this session comes only after what it has running."""
+        if number == 1 and not busy and len(_rows(self._running)) < self.backend.max_rows:
+            return None
         rate = self._service and self._service / max(1, len(self._running))
         return Place(number, rate and number * rate)
 

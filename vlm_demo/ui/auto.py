@@ -84,7 +84,7 @@ def build(page: Page) -> None:
                 elem_id="auto-box",
             )
             row = run_row(page, "auto", "Go", pictures.slots)
-            shown = gr.HTML(INVITATION, js_on_load=CHOOSE, elem_id="auto-card")
+            shown = gr.HTML(INVITATION, js_on_load=CHOOSE, elem_classes="answer-place", elem_id="auto-card")
             with gr.Row(elem_classes="row-of-buttons", visible=False) as choices:
                 wrong = gr.Button("Wrong task", size="sm", elem_id="auto-wrong")
             with gr.Group(visible=False) as correction:

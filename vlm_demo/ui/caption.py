@@ -10,12 +10,22 @@ from vlm_demo.results import Settings
 from vlm_demo.tasks import TASKS
 
 from . import draws, words
-from .common import Page, Run, Sources, Updates, clear_when_new, handler, retry_settings, run_row, settings_panel
+from .common import (
+    HIDDEN,
+    Page,
+    Run,
+    Sources,
+    Updates,
+    clear_when_new,
+    handler,
+    retry_settings,
+    run_row,
+    settings_panel,
+)
 from .pictures import load_pictures, picture_set
 
 STYLES = [("Brief", "brief"), ("Detailed", "detailed"), ("Alt text", "alt")]
 MOST = 4
-HIDDEN = "hidden"  # there, but not seen: text that comes while a box is being added to the page would be lost
 
 
 def build(page: Page) -> None:
@@ -35,7 +45,7 @@ def build(page: Page) -> None:
                         interactive=False,
                         buttons=["copy"],
                         visible=number == 1 or HIDDEN,
-                        elem_classes="answer-box",
+                        elem_classes=["answer-box", "answer-place"] if number == 1 else "answer-box",
                         elem_id=f"caption-text-{number}",
                     )
                 )

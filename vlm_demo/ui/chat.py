@@ -64,6 +64,7 @@ def build(page: Page) -> None:
                 editable="user",
                 buttons=["copy"],
                 feedback_options=None,
+                elem_classes="answer-place",
                 elem_id="chat-log",
             )
             with gr.Row(elem_classes="row-of-buttons", visible=False) as chips:

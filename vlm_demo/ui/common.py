@@ -26,6 +26,7 @@ Updates = dict[Any, Any]
 Sources = tuple[str | None, ...]  # what the image slots of a tab hold, in order
 UPDATE_SECONDS = 0.1  # at most ten updates of the page a second,
 UPDATES = 50  # and about so many of all pages together: in a crowd each update would take time from the model
+HIDDEN = "hidden"  # there, but not seen: what comes while a component is being added to the page would be lost
 RETRY_TEMPERATURE = 0.8  # another wording is wanted, so a greedy setting would be of no use
 
 # Listeners that call the model share one queue, wide enough for a class: whoever waits shall wait in the engine's line,
@@ -167,6 +168,7 @@ class RunRow:
     """Run, Stop and the line in which a tab speaks to the person; and the image slots that a run is about."""
 
     tab: str
+    label: str
     slots: Sequence[gr.components.Component]
     run: gr.Button
     stop: gr.Button
@@ -174,21 +176,37 @@ class RunRow:
 
     @property
     def outputs(self) -> list[gr.components.Component]:
-        return [self.stop, self.notice]
+        return [self.run, self.stop, self.notice]
+
+    def busy(self) -> Updates:
+        """Something runs: Run says so and Stop is there. Run can still be pressed, to start over."""
+        return {
+            self.run: gr.update(value="Working …", elem_classes=["run-button", "busy"]),
+            self.stop: gr.update(visible=True),
+            self.notice: "",
+        }
+
+    def idle(self, notice: str = "") -> Updates:
+        """Nothing runs; `notice` is a complaint in words."""
+        updates = {
+            self.run: gr.update(value=self.label, elem_classes=["run-button"]),
+            self.stop: gr.update(visible=HIDDEN),
+        }
+        return updates | ({self.notice: words.notice(notice, bad=True)} if notice else {})
 
 
 def run_row(page: Page, tab: str, label: str, slots: Sequence[gr.components.Component]) -> RunRow:
     """The two buttons, side by side, and an empty line for notices below them."""
     with gr.Row(elem_classes="row-of-buttons"):
         run = gr.Button(label, variant="primary", elem_classes="run-button", elem_id=f"{tab}-run")
-        stop = gr.Button("Stop", elem_classes="stop-button", elem_id=f"{tab}-stop")
+        stop = gr.Button("Stop", variant="stop", visible=HIDDEN, elem_classes="stop-button", elem_id=f"{tab}-stop")
     notice = gr.HTML(elem_id=f"{tab}-notice", elem_classes="optional")
 
     async def press(request: gr.Request) -> None:  # async: needs no thread, so it works however busy the rest is
         page.sessions.stop(request.session_hash or "", tab)
 
     stop.click(press, queue=False, **QUICK)
-    return RunRow(tab, slots, run, stop, notice)
+    return RunRow(tab, label, slots, run, stop, notice)
 
 
 def handler(page: Page, row: RunRow, work: Callable[..., Iterator[Updates]]) -> Callable[..., Iterator[Updates]]:
@@ -203,7 +221,7 @@ def handler(page: Page, row: RunRow, work: Callable[..., Iterator[Updates]]) -> 
         run = page.sessions.start(session, row.tab, sources)
         notice = ""
         try:
-            yield {row.stop: gr.update(variant="stop"), row.notice: ""}
+            yield row.busy()
             for updates in work(run, sources, *inputs, **more):
                 if run.replaced:
                     raise Replaced
@@ -220,9 +238,7 @@ def handler(page: Page, row: RunRow, work: Callable[..., Iterator[Updates]]) -> 
             page.sessions.finish(session, row.tab, run)
         if notice:
             gr.Warning(notice)
-            yield {row.stop: gr.update(variant="secondary"), row.notice: words.notice(notice, bad=True)}
-        else:
-            yield {row.stop: gr.update(variant="secondary")}
+        yield row.idle(notice)
 
     return listen
 
@@ -234,7 +250,7 @@ async def end_run(page: Page, row: RunRow, session: str) -> Updates:
         run.replace()
         while not run.ended:  # what it has sent already must come before what is sent now
             await asyncio.sleep(0.02)
-    return {row.stop: gr.update(variant="secondary"), row.notice: ""}
+    return row.idle() | {row.notice: ""}
 
 
 def clear_when_new(page: Page, row: RunRow, blank: Callable[[], Updates], adding: bool = False) -> None:

@@ -60,7 +60,7 @@ def build(page: Page) -> None:
                 lines=2,
                 interactive=False,
                 buttons=["copy"],
-                elem_classes="answer-box",
+                elem_classes=["answer-box", "answer-place"],
                 elem_id="compare-text",
             )
             line = gr.HTML(elem_classes=["optional", "line"], elem_id="compare-line")

@@ -15,7 +15,7 @@ import numpy as np
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
-from vlm_demo.detections import COLOURS, Parsed, annotate, to_coco, to_csv, to_json, to_yolo
+from vlm_demo.detections import COLOURS, Parsed, annotate, parse_written, to_coco, to_csv, to_json, to_yolo
 from vlm_demo.tasks import TASKS
 
 from . import draws, words
@@ -68,7 +68,12 @@ def build(page: Page) -> None:
         with gr.Column(scale=6, min_width=300):
             row = run_row(page, "detect", "Find the objects", pictures.slots)
             drawn = gr.AnnotatedImage(
-                label="Found", height=420, show_legend=True, buttons=["fullscreen"], elem_id="detect-drawn"
+                label="Found",
+                height=420,
+                show_legend=True,
+                buttons=["fullscreen"],
+                elem_classes="answer-place",
+                elem_id="detect-drawn",
             )
             line = gr.HTML(elem_classes=["optional", "line"], elem_id="detect-line")
             labels = gr.CheckboxGroup([], label="Show only", visible=False, elem_id="detect-labels")
@@ -118,8 +123,14 @@ def build(page: Page) -> None:
         yield blank()
         picture = load_pictures(sources)[0]
         yield {drawn: (for_display(picture), [])}
+        whole = 0  # objects that were complete when the boxes were drawn last
         for _, result in run.follow(page.engine.detect_stream(picture, panel.read(*values), run.session)):
-            yield {raw: result.text, line: words.quiet(result)}
+            updates = {raw: result.text, line: words.quiet(result)}
+            written = parse_written(result.text, picture.size)
+            if result.finish == "running" and len(written.objects) > whole:
+                whole = len(written.objects)
+                updates |= {drawn: overlay(picture, written), table: words.boxes(written.objects)}
+            yield updates
         parsed = result.parsed
         names = parsed.labels
         yield {

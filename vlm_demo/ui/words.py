@@ -29,17 +29,20 @@ def outside(results: Sequence[Result]) -> str:
 
 
 def quiet(result: Result) -> str:
-    """Time, tokens and how sure, such as `0.42 s · 18 tokens · 96 % sure`."""
-    return f'<p class="quiet">{escape(" · ".join(facts(result)))}</p>'
+    """What happens now, or at the end time, tokens and how sure, such as `0.42 s · 18 tokens · 96 % sure`."""
+    announced = "" if result.finish == "running" else ' role="status"'
+    return f'<p class="quiet"{announced}>{escape(" · ".join(facts(result)))}</p>'
 
 
 def facts(result: Result) -> list[str]:
     """The parts of the quiet line."""
     if result.place is not None:
-        return [f"Waiting: {result.place}"]
+        return [f"In the queue: {result.place}"]
     if result.finish == "running" and not result.tokens:
-        return ["Looking …"]
+        return ["Reading the image …"]
     found = [f"{result.timings.total:.2f} s", f"{result.new_tokens} token{'' if result.new_tokens == 1 else 's'}"]
+    if result.finish == "running":
+        return ["Writing …", *found]
     if result.confidence is not None and result.parsed is None:  # boxes have a confidence each
         found.append(f"{round(100 * result.confidence)} % sure")
     if result.finish == "cancelled":
