@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from tests import rectangles
 from tests.fake_engine import LONG, fake_engine, oracle
 from vlm_demo.results import Result, Settings, Token
 from vlm_demo.scenes import make_scene
@@ -54,6 +56,17 @@ def client(url: str) -> Client:
 
 
 @pytest.fixture(scope="module")
+def boxed() -> Iterator[Client]:
+    """A client of a page whose model knows the rectangles."""
+    demo = build_app(fake_engine(rectangles.reply))
+    _, address, _ = demo.launch(
+        server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_options()
+    )
+    yield Client(address, verbose=False)
+    demo.close()
+
+
+@pytest.fixture(scope="module")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pictures") / "scene.png"
     SCENE.image(256).save(path)
@@ -82,8 +95,17 @@ def test_detect_endpoint_gives_the_true_boxes(client: Client, picture: Path) -> 
     assert [(item["label"], item["bbox"]) for item in result["objects"]] == [
         (item["label"], pytest.approx(item["bbox"])) for item in truth
     ]
-    assert result["report"] == f"{len(truth)} read"
+    assert result["report"] == f"{len(truth)} read" and result["size"] == [256, 256]
+    x, y, w, h = (256 * value for value in truth[0]["bbox"])
+    assert result["objects"][0]["pixels"] == pytest.approx([x, y, w, h], abs=0.01)
     assert result["failed"] is False
+
+
+@pytest.mark.parametrize("case", rectangles.CASES, ids=lambda case: case.name)
+def test_detect_endpoint_finds_the_place_in_the_original(boxed: Client, case: rectangles.Case, tmp_path: Path) -> None:
+    result = boxed.predict(handle_file(case.save(tmp_path)), api_name="/detect")
+    assert result["size"] == list(case.size)
+    assert [item["pixels"] for item in result["objects"]] == [pytest.approx(box, abs=1) for box in case.boxes.values()]
 
 
 def test_answer_endpoint_passes_the_history_on(client: Client, picture: Path, engine) -> None:
@@ -377,6 +399,16 @@ def test_short_answers_show_their_alternatives() -> None:
     assert "red" in shown and "90 %" in shown and "blue" in shown and "7 %" in shown
     long = Result("vqa", "", text="a b c d", tokens=tokens(*[(" a", 0.9)] * 4), finish="stop")
     assert words.alternatives(long) == ""
+
+
+def test_alternatives_of_a_longer_answer_are_shares_of_one_whole() -> None:
+    """The first token's text comes without the space that its alternatives still have."""
+    first = Token(1, "dark", 0.6, [(" dark", 0.6), (" light", 0.39), (" bright", 0.01)])
+    second = Token(2, " blue", 0.7, [(" blue", 0.7), (" green", 0.295), (" red", 0.005)])
+    shown = words.alternatives(Result("vqa", "", text="dark blue", tokens=[first, second], finish="stop"))
+    shares = [int(share) for share in re.findall(r"(\d+) %", shown)]
+    assert shares[0] == 42 and 95 <= sum(shares) <= 100
+    assert "light …" in shown and "dark green" in shown and "dark …" not in shown
 
 
 def test_what_a_model_writes_never_becomes_html() -> None:
