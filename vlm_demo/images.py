@@ -21,12 +21,12 @@ MAX_PIXELS = 64_000_000  # of one picture as it says it is; a 48-megapixel phone
 MAX_SIDE = 2048  # longest side of what `load` returns
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # JPEG covers MPO, which some phones write
-SHOWN_BY_BROWSERS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
+KEPT = ("PNG", "JPEG", "WEBP", "BMP")  # formats that browsers show and other tools open
 HEAD = 512  # bytes of a file that say what it is
 # What a picture file may say of itself and still be kept as it arrived: how its pixels are to be read.
 PLAIN = frozenset(
     "jfif jfif_version jfif_unit jfif_density dpi gamma chromaticity srgb transparency aspect interlace progressive "
-    "progression adobe adobe_transform compression background loop duration version".split()
+    "progression adobe adobe_transform compression background loop duration timestamp version".split()
 )
 _READABLE = "Please use PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF."
 
@@ -73,7 +73,7 @@ def load(source: Source) -> Image.Image:
             return _to_rgb(_check_size(source))
         if isinstance(source, np.ndarray):
             return _to_rgb(_from_array(source))
-        data = _read(source)
+        data = read(source)
         with _open(data) as image:
             image.draft(None, (MAX_SIDE, MAX_SIDE))  # lets JPEG decode at a fraction of its size
             return _to_rgb(image)
@@ -88,14 +88,14 @@ def load(source: Source) -> Image.Image:
 def clean(path: Path) -> Path:
     """Rewrite an uploaded file without what it tells about its maker, and return where it lies now.
 
-    A picture keeps its size and stands upright; one in a format that browsers do not show becomes a PNG or JPEG. Of
-    what cannot be read only the first bytes stay, from which `load` says what is wrong.
+    A picture keeps its size and stands upright; one in a format that few programs open becomes a PNG or JPEG.
+    Of what cannot be read only the first bytes stay, from which `load` says what is wrong.
     """
     data = path.read_bytes()
     try:
         with _open(data) as image:
             jpeg = image.format in ("JPEG", "MPO")
-            if image.format in SHOWN_BY_BROWSERS and not _tells_more(image):
+            if image.format in KEPT and not _tells_more(image):
                 return path
             if jpeg and _orientation(image) == 1:
                 data = _bare_jpeg(data)
@@ -144,12 +144,12 @@ def _tells_more(image: Image.Image) -> bool:
 
 def measure(source: str | Path) -> tuple[int, int]:
     """Width and height of a picture file or data URL as it arrived, upright, without decoding it."""
-    with _open(_read(source)) as image:
+    with _open(read(source)) as image:
         width, height = image.size
         return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
-def _read(source: str | Path | bytes | BinaryIO) -> bytes:
+def read(source: str | Path | bytes | BinaryIO) -> bytes:
     """The bytes of a picture file, never more than `MAX_BYTES` of them."""
     if isinstance(source, str) and source[:5].lower() == "data:":
         data = _decode_data_url(source)

@@ -99,15 +99,15 @@ def test_detect(visit: Callable, address: str, tmp_path: Path) -> None:
         download.value.save_as(path)
         assert len(json.loads(path.read_text())[check]) == len(kept)
     paths = {}
-    for name in ("png", "yolo", "csv"):
+    for name in ("png", "all", "csv"):
         with page.expect_download() as download:
             page.locator(f"#detect-{name}").click()
         paths[name] = tmp_path / download.value.suggested_filename
         download.value.save_as(paths[name])
     with Image.open(paths["png"]) as png:
         assert png.size == (draws.SIZE, draws.SIZE)
-    with zipfile.ZipFile(paths["yolo"]) as yolo:
-        assert len(yolo.read("labels/picture.txt").splitlines()) == len(kept)
+    with zipfile.ZipFile(paths["all"]) as archive:
+        assert len(archive.read("labels/image.txt").splitlines()) == len(kept)
     assert sorted(row["label"] for row in csv.DictReader(paths["csv"].open())) == sorted(item.label for item in kept)
 
 

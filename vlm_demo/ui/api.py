@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from vlm_demo import images
+from vlm_demo.detections import pixels
 from vlm_demo.images import ImageError
 from vlm_demo.results import EngineError, Result, Settings
 from vlm_demo.routing import Route
@@ -164,12 +166,20 @@ def build(page: Page) -> None:
     ) -> Iterator[JSON]:
         """Find the objects in a picture: `objects` holds label, bbox [x, y, w, h] from 0 to 1, and confidence.
 
+        When it is whole, `size` is [width, height] of the picture as it was sent, and each object has `pixels`, the box
+        in them.
+
         Args: as for /caption.
         """
         opened = load_pictures([image])[0]
+        size = images.measure(image)
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
         for _, result in stream(request, lambda session: engine.detect_stream(opened, settings, session)):
-            yield result_json(result)
+            found = result_json(result)
+            if result.parsed is not None:
+                objects = [item | {"pixels": pixels(item, size)} for item in result.parsed.objects]
+                found |= {"size": list(size), "objects": objects}
+            yield found
 
     def answer(
         request: gr.Request,
