@@ -63,7 +63,7 @@ def section(title: str, result: Result) -> str:
         body += words.report(result.parsed)
     elif result.task == "detect":
         body = f'<p class="plain-text">{escape(result.text)}</p>'
-    return f'<div class="section"><h3>{escape(title)}</h3>{body}{words.quiet(result)}</div>'
+    return f'<div class="section"><h2>{escape(title)}</h2>{body}{words.quiet(result)}</div>'
 
 
 def _names(tasks: Sequence[str]) -> str:

@@ -92,7 +92,7 @@ def build(page: Page) -> None:
         yield {box: "", chatbot: messages([*turns, (question, "")]), line: "", likely: ""}
         for _, result in run.follow(generation):
             now = [*turns, (question, result.text)]
-            updates = {chatbot: messages(now), line: words.quiet(result)}
+            updates = {chatbot: messages(now), line: words.quiet(result, spoken=False)}
             if result.finish != "running":
                 updates |= {outputs_turns: now, likely: words.alternatives(result), row.notice: words.outside([result])}
             yield updates

@@ -200,6 +200,7 @@ def run_row(page: Page, tab: str, label: str, slots: Sequence[gr.components.Comp
     with gr.Row(elem_classes="row-of-buttons"):
         run = gr.Button(label, variant="primary", elem_classes="run-button", elem_id=f"{tab}-run")
         stop = gr.Button("Stop", variant="stop", visible=HIDDEN, elem_classes="stop-button", elem_id=f"{tab}-stop")
+        gr.HTML('<span class="hint"><kbd>Ctrl</kbd> <kbd>Enter</kbd></span>')
     notice = gr.HTML(elem_id=f"{tab}-notice", elem_classes="optional")
 
     async def press(request: gr.Request) -> None:  # async: needs no thread, so it works however busy the rest is
@@ -236,8 +237,6 @@ def handler(page: Page, row: RunRow, work: Callable[..., Iterator[Updates]]) -> 
             notice = "Something went wrong here; the log of the server says what. Your input is still there: try again."
         finally:
             page.sessions.finish(session, row.tab, run)
-        if notice:
-            gr.Warning(notice)
         yield row.idle(notice)
 
     return listen

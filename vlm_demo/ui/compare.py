@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from vlm_demo.tasks import TASKS
 
@@ -31,6 +34,26 @@ QUESTIONS = [
     ("My own question", "own"),
 ]
 BOXES = "Boxes of the change"
+SLIDE = """
+element.addEventListener("input", (event) => {
+  event.target.closest(".wipe").style.setProperty("--shown", `${event.target.value}%`);
+});
+"""
+
+
+def wipe(first: Image.Image, second: Image.Image) -> str:
+    """The second picture over the first, and a slider that says how much of it is seen."""
+    size = for_display(first).size
+    pictures = ""
+    for number, picture in enumerate((first, second), 1):
+        file = io.BytesIO()
+        picture.resize(size).save(file, "JPEG", quality=90)
+        source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+        pictures += f'<img src="{source}" alt="Picture {number}, to be compared">'
+    return (
+        f'<div class="wipe"><div>{pictures}</div>'
+        '<label>Slide from one to the other <input type="range" min="0" max="100" value="50"></label></div>'
+    )
 
 
 def build(page: Page) -> None:
@@ -66,14 +89,7 @@ def build(page: Page) -> None:
             line = gr.HTML(elem_classes=["optional", "line"], elem_id="compare-line")
             drawn = boxes_gallery(BOXES, "compare-boxes")
             table = gr.HTML(elem_classes="optional", elem_id="compare-table")
-            slider = gr.ImageSlider(
-                label="Slide one over the other",
-                interactive=False,
-                visible=False,
-                max_height=420,
-                buttons=["fullscreen"],
-                elem_id="compare-slider",
-            )
+            slider = gr.HTML(js_on_load=SLIDE, elem_classes="optional", elem_id="compare-slider")
             with gr.Accordion("Settings", open=False):
                 panel = settings_panel("compare", TASKS["compare"].max_new_tokens)
 
@@ -83,7 +99,7 @@ def build(page: Page) -> None:
             line: "",
             table: "",
             drawn: gr.update(visible=False, value=None),
-            slider: gr.update(visible=False, value=None),
+            slider: "",
         }
 
     def work(run: Run, sources: Sources, kind: str, text: str, *values: Any) -> Iterator[Updates]:
@@ -113,8 +129,7 @@ def build(page: Page) -> None:
             labelled = [(picture, f"Picture {number}") for number, picture in enumerate(shown, 1)]
             yield {drawn: gr.update(value=labelled, visible=True), table: words.boxes(boxes.objects, BOXES)}
         if len(opened) == 2:
-            first, second = (for_display(picture) for picture in opened)
-            yield {slider: gr.update(value=(first, second.resize(first.size)), visible=True)}
+            yield {slider: wipe(*opened)}
 
     page.on(
         [row.run.click, box.submit],

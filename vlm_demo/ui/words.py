@@ -28,10 +28,16 @@ def outside(results: Sequence[Result]) -> str:
     return notice(OUTSIDE) if any(result.outside for result in results) else ""
 
 
-def quiet(result: Result) -> str:
-    """What happens now, or at the end time, tokens and how sure, such as `0.42 s · 18 tokens · 96 % sure`."""
-    announced = "" if result.finish == "running" else ' role="status"'
-    return f'<p class="quiet"{announced}>{escape(" · ".join(facts(result)))}</p>'
+def quiet(result: Result, spoken: bool = True) -> str:
+    """What happens now, or at the end time, tokens and how sure, such as `0.42 s · 18 tokens · 96 % sure`.
+
+    A screen reader hears the end, the answer first unless something else announces that.
+    """
+    if result.finish == "running":
+        return f'<p class="quiet">{escape(" · ".join(facts(result)))}</p>'
+    answer = str(result.parsed.report) if result.parsed else result.text
+    hidden = f'<span class="only-heard">{escape(answer)}</span> ' if spoken else ""
+    return f'<p class="quiet" role="status">{hidden}{escape(" · ".join(facts(result)))}</p>'
 
 
 def facts(result: Result) -> list[str]:
