@@ -16,7 +16,7 @@ from starlette.middleware import Middleware  # noqa: E402
 from vlm_demo import images  # noqa: E402
 from vlm_demo.routing import Router  # noqa: E402
 
-from . import api, auto, caption, chat, compare, detect, status, theme, uploads  # noqa: E402
+from . import api, auto, caption, chat, compare, detect, privacy, status, theme  # noqa: E402
 from .common import MODEL_CALLS, Page  # noqa: E402
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def build_app(engine: Engine, router: Router | None = None, models: Sequence[str
     With several `models` (folders or Hub names, the engine's own among them) people can switch between them.
     """
     page = Page(engine, router or Router.load(), models)
-    with gr.Blocks(title="vlm-demo", analytics_enabled=False, delete_cache=(DAY // 24, DAY)) as demo:
+    with privacy.ForgetfulBlocks(title="vlm-demo", analytics_enabled=False, delete_cache=(DAY // 24, DAY)) as demo:
         gr.HTML(HEADER)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             for name, module in TABS.items():
@@ -70,7 +70,7 @@ def launch_options() -> dict[str, Any]:
         "css_paths": [theme.CSS],
         "js": theme.SCRIPT.read_text(encoding="utf-8"),
         "max_file_size": images.MAX_BYTES,
-        "app_kwargs": {"middleware": [Middleware(uploads.CleanUploads)]},
+        "app_kwargs": {"middleware": [Middleware(privacy.CleanUploads)]},
         "max_threads": MODEL_CALLS + 64,  # the rest is for what is quick
         "footer_links": ["api"],
         "run_history": False,
