@@ -76,7 +76,9 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_only_the_six_endpoints_are_public_and_each_says_what_it_does(client: Client) -> None:
     described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert set(described) == ENDPOINTS
-    assert all(endpoint["description"] for endpoint in described.values())
+    for endpoint in described.values():
+        assert endpoint["description"]
+        assert all(parameter["python_type"]["description"] for parameter in endpoint["parameters"])
 
 
 @pytest.mark.parametrize("style", ["brief", "detailed", "alt"])
@@ -271,6 +273,27 @@ def test_the_server_opens_neither_web_addresses_nor_its_own_files(url: str, pict
     assert "Web addresses are not opened" in remote
     local = call(url, "caption", [{"path": str(picture), "meta": meta}, "brief", 0, 1, 0, -1, []])
     assert "event: error" in local and SCENE.caption() not in local
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_path_is_no_upload(url: str, picture: Path, several: bool) -> None:
+    """A path alone, without the mark that gradio checks, must not open a file of the server."""
+    name, rest = ("answer", ["How many?", [], 0, 1, 0, -1, []]) if several else ("caption", ["brief", 0, 1, 0, -1, []])
+    file = {"path": str(picture)}
+    told = call(url, name, [[file] if several else file, *rest])
+    assert "handle_file" in told and SCENE.caption() not in told
+
+
+def test_one_file_is_as_good_as_a_list_of_one(client: Client, picture: Path) -> None:
+    qa = SCENE.questions()[0]
+    assert client.predict(handle_file(picture), qa.question, api_name="/answer")["text"] == qa.answer
+    assert client.predict([handle_file(picture)], api_name="/caption")["text"] == SCENE.caption()
+
+
+@pytest.mark.parametrize("sent", ["cat.png", 7, ["cat.png"], [[]]])
+def test_what_is_no_file_is_refused_in_words(url: str, sent: object) -> None:
+    assert "uploaded and sent with handle_file" in call(url, "answer", [sent, "How many?", [], 0, 1, 0, -1, []])
+    assert "uploaded and sent with handle_file" in call(url, "caption", [sent, "brief", 0, 1, 0, -1, []])
 
 
 def test_data_urls_are_read_within_bounds(url: str) -> None:

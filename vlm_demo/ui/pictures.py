@@ -48,6 +48,36 @@ def _only_uploads(base: type) -> Callable:
     return take
 
 
+class OneFile(ImageData):
+    """What a client sends for a picture; a list of one is understood."""
+
+    @classmethod
+    def model_validate(cls, sent: Any, **options: Any) -> OneFile:
+        one = sent[0] if isinstance(sent, list) and len(sent) == 1 else sent
+        return super().model_validate(_file(one, "One picture is expected here"), **options)
+
+
+class SeveralFiles(ListFiles):
+    """What a client sends for several pictures; a single one is understood."""
+
+    @classmethod
+    def model_validate(cls, sent: Any, **options: Any) -> SeveralFiles:
+        several = sent if isinstance(sent, list) else [sent]
+        files = [_file(one, "A list of pictures is expected here, each") for one in several]
+        return super().model_validate(files, **options)
+
+
+def _file(sent: Any, expected: str) -> Any:
+    """`sent`, if it is a file as clients of gradio send it. A path without the mark of a file would not be checked."""
+    if isinstance(sent, FileData):
+        return sent
+    if isinstance(sent, dict):
+        marked = isinstance(sent.get("meta"), dict) and sent["meta"].get("_type") == "gradio.FileData"
+        if marked or not sent.get("path"):
+            return sent
+    raise gr.Error(f"{expected}, uploaded and sent with handle_file.", print_exception=False)
+
+
 class Picture(gr.Image):
     """A gr.Image that decodes nothing itself: a listener gets the path or data URL, for `vlm_demo.images` to open.
 
@@ -55,6 +85,7 @@ class Picture(gr.Image):
     """
 
     is_template = True  # the browser shows it as the gr.Image that it is
+    data_model = OneFile
     async_move_resource_to_block_cache = _only_uploads(gr.Image)
 
     def preprocess(self, payload: ImageData | None) -> str | None:
@@ -71,10 +102,12 @@ class PictureFiles(gr.File):
     is_template = True
     async_move_resource_to_block_cache = _only_uploads(gr.File)
 
-    def preprocess(self, payload: ListFiles | FileData | None) -> list[str] | None:
-        if payload is None:
-            return None
-        return [file.path for file in (payload.root if isinstance(payload, ListFiles) else [payload])]
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.data_model = SeveralFiles
+
+    def preprocess(self, payload: SeveralFiles | None) -> list[str] | None:
+        return None if payload is None else [file.path for file in payload.root]
 
 
 @dataclass
