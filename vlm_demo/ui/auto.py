@@ -73,7 +73,7 @@ def _names(tasks: Sequence[str]) -> str:
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row():
+    with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
             pictures = picture_set("auto", {"New scene": draws.scene, "New pair": draws.pair}, limit=MOST_PICTURES)
         with gr.Column(scale=6, min_width=300):
@@ -93,6 +93,7 @@ def build(page: Page) -> None:
                 )
                 save = gr.Button("Remember this, on this machine", size="sm", elem_id="auto-save")
             answers = gr.HTML(elem_classes="optional", elem_id="auto-answers")
+            row.notice.render()
             drawn = boxes_gallery("Boxes", "auto-boxes")
             with gr.Accordion("Settings", open=False):
                 panel = settings_panel("auto", LENGTH)

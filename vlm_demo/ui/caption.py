@@ -30,7 +30,7 @@ MOST = 4
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row():
+    with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
             pictures = picture_set("caption", {"New scene": draws.scene})
         with gr.Column(scale=6, min_width=300):
@@ -50,7 +50,8 @@ def build(page: Page) -> None:
                     )
                 )
                 name = "caption-line" if number == 1 else f"caption-line-{number}"
-                lines.append(gr.HTML(visible=number == 1 or HIDDEN, elem_classes=["optional", "line"], elem_id=name))
+                lines.append(gr.HTML(visible=number == 1 or HIDDEN, elem_classes="line", elem_id=name))
+            row.notice.render()
             with gr.Accordion("Settings", open=False):
                 count = gr.Slider(
                     1,

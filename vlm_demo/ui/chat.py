@@ -50,7 +50,7 @@ def messages(turns: list[Turn]) -> list[dict[str, str]]:
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row():
+    with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
             pictures = picture_set("chat", {"New scene": draws.scene}, limit=MOST_PICTURES)
         with gr.Column(scale=6, min_width=300):
@@ -73,7 +73,8 @@ def build(page: Page) -> None:
                 label="Your question", placeholder="How many cats are there?", lines=1, max_lines=4, elem_id="chat-box"
             )
             row = run_row(page, "chat", "Ask", pictures.slots)
-            line = gr.HTML(elem_classes=["optional", "line"], elem_id="chat-line")
+            line = gr.HTML(elem_classes="line", elem_id="chat-line")
+            row.notice.render()
             likely = gr.HTML(elem_classes="optional", elem_id="chat-alternatives")
             with gr.Row(elem_classes="row-of-buttons"):
                 clear = gr.Button("New conversation", size="sm", elem_id="chat-clear")

@@ -196,12 +196,12 @@ class RunRow:
 
 
 def run_row(page: Page, tab: str, label: str, slots: Sequence[gr.components.Component]) -> RunRow:
-    """The two buttons, side by side, and an empty line for notices below them."""
+    """The two buttons, side by side. The tab renders the notice where it pushes nothing away: below its answer."""
     with gr.Row(elem_classes="row-of-buttons"):
         run = gr.Button(label, variant="primary", elem_classes="run-button", elem_id=f"{tab}-run")
         stop = gr.Button("Stop", variant="stop", visible=HIDDEN, elem_classes="stop-button", elem_id=f"{tab}-stop")
         gr.HTML('<span class="hint"><kbd>Ctrl</kbd> <kbd>Enter</kbd></span>')
-    notice = gr.HTML(elem_id=f"{tab}-notice", elem_classes="optional")
+    notice = gr.HTML(elem_id=f"{tab}-notice", elem_classes="optional", render=False)
 
     async def press(request: gr.Request) -> None:  # async: needs no thread, so it works however busy the rest is
         page.sessions.stop(request.session_hash or "", tab)

@@ -58,7 +58,7 @@ def wipe(first: Image.Image, second: Image.Image) -> str:
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row():
+    with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
             pictures = picture_set(
                 "compare",
@@ -86,7 +86,8 @@ def build(page: Page) -> None:
                 elem_classes=["answer-box", "answer-place"],
                 elem_id="compare-text",
             )
-            line = gr.HTML(elem_classes=["optional", "line"], elem_id="compare-line")
+            line = gr.HTML(elem_classes="line", elem_id="compare-line")
+            row.notice.render()
             drawn = boxes_gallery(BOXES, "compare-boxes")
             table = gr.HTML(elem_classes="optional", elem_id="compare-table")
             slider = gr.HTML(js_on_load=SLIDE, elem_classes="optional", elem_id="compare-slider")

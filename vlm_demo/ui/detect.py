@@ -52,31 +52,9 @@ def report(parsed: Parsed) -> str:
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row():
+    with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
             pictures = picture_set("detect", {"New scene": draws.scene})
-        with gr.Column(scale=6, min_width=300):
-            row = run_row(page, "detect", "Find the objects", pictures.slots)
-            drawn = gr.AnnotatedImage(
-                label="Found",
-                height=420,
-                show_legend=True,
-                buttons=["fullscreen"],
-                elem_classes="answer-place",
-                elem_id="detect-drawn",
-            )
-            line = gr.HTML(elem_classes=["optional", "line"], elem_id="detect-line")
-            labels = gr.CheckboxGroup([], label="Show only", visible=False, elem_id="detect-labels")
-            with gr.Row(elem_classes="row-of-buttons", visible=False) as offers:
-                gr.HTML('<span class="lead">Download</span>')
-                buttons = [
-                    gr.DownloadButton(name, size="sm", elem_id=f"detect-{name.split()[0].lower()}")
-                    for name in downloads.NAMES
-                ]
-            with gr.Accordion("Settings", open=False):
-                panel = settings_panel("detect", TASKS["detect"].max_new_tokens)
-    with gr.Row():  # what the model wrote, beside what was read from it
-        with gr.Column(scale=5, min_width=300):
             raw = gr.Textbox(
                 label="The model's own text",
                 lines=4,
@@ -87,7 +65,27 @@ def build(page: Page) -> None:
                 elem_id="detect-raw",
             )
         with gr.Column(scale=6, min_width=300):
+            row = run_row(page, "detect", "Find the objects", pictures.slots)
+            drawn = gr.AnnotatedImage(
+                label="Found",
+                height=420,
+                show_legend=True,
+                buttons=["fullscreen"],
+                elem_classes="answer-place",
+                elem_id="detect-drawn",
+            )
+            line = gr.HTML(elem_classes="line", elem_id="detect-line")
             table = gr.HTML(WAITING, elem_id="detect-table")
+            row.notice.render()
+            labels = gr.CheckboxGroup([], label="Show only", visible=False, elem_id="detect-labels")
+            with gr.Row(elem_classes="row-of-buttons", visible=False) as offers:
+                gr.HTML('<span class="lead">Download</span>')
+                buttons = [
+                    gr.DownloadButton(name, size="sm", elem_id=f"detect-{name.split()[0].lower()}")
+                    for name in downloads.NAMES
+                ]
+            with gr.Accordion("Settings", open=False):
+                panel = settings_panel("detect", TASKS["detect"].max_new_tokens)
     found = gr.State(None)
     drawing = [drawn, table, *buttons]
 

@@ -5,7 +5,8 @@
   // On a phone a run brings its answer into view.
   const showAnswer = () => {
     const place = window.innerWidth <= 640 && shown(".answer-place");
-    if (place && place.getBoundingClientRect().bottom > window.innerHeight) place.scrollIntoView({ block: "end" });
+    if (!place || place.getBoundingClientRect().bottom <= window.innerHeight) return;
+    place.scrollIntoView({ block: place.offsetHeight > 250 ? "start" : "end" }); // what is tall leaves room for the rest
   };
   const soon = () => setTimeout(showAnswer, 300); // the first signs of the answer are there then
   document.addEventListener("click", (event) => event.target.closest(".run-button") && soon());
