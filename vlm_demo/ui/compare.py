@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from vlm_demo.results import EngineError
 from vlm_demo.tasks import TASKS
 
 from . import draws, words
@@ -27,12 +28,20 @@ from .common import (
 )
 from .pictures import draw_boxes, for_display, load_pictures, picture_set
 
-QUESTIONS = [
+KINDS = [
     ("What changed?", "change"),
     ("Which image shows …", "which"),
     ("What happens across them?", "story"),
     ("My own question", "own"),
 ]
+CHANGE = TASKS["compare"].prompts["change"]
+# What each kind writes into the box, from where it is asked, changed or not.
+QUESTIONS = {
+    "change": CHANGE,
+    "which": "Which image shows a red cat?",
+    "story": TASKS["compare"].prompts["story"],
+    "own": "",
+}
 BOXES = "Boxes of the change"
 SLIDE = """
 element.addEventListener("input", (event) => {
@@ -68,12 +77,11 @@ def build(page: Page) -> None:
                 examples=False,
             )
         with gr.Column(scale=6, min_width=300):
-            kind = gr.Radio(QUESTIONS, value="change", label="Question", elem_id="compare-kind")
+            kind = gr.Radio(KINDS, value="change", label="Kind of question", elem_id="compare-kind")
             box = gr.Textbox(
-                value="",
-                label="Which image shows …",
-                placeholder="a red cat",
-                visible=False,
+                value=CHANGE,
+                label="Your question",
+                placeholder="Which image has the most objects?",
                 max_lines=3,
                 elem_id="compare-box",
             )
@@ -103,15 +111,18 @@ def build(page: Page) -> None:
             slider: "",
         }
 
-    def work(run: Run, sources: Sources, kind: str, text: str, *values: Any) -> Iterator[Updates]:
+    def work(run: Run, sources: Sources, question: str, *values: Any) -> Iterator[Updates]:
         yield blank()
         opened = load_pictures(sources)
         settings = panel.read(*values)
-        question = {"which": f"Which image shows {text.strip().rstrip('?')}?" if text.strip() else "", "own": text}.get(
-            kind, kind
-        )
+        about_change = question.strip().lower() == CHANGE.lower()
+        if about_change and len(opened) > 2:
+            raise EngineError(
+                f"What changed is told about two pictures, and here are {len(opened)}. "
+                "Remove some, or ask what happens across them."
+            )
         started = [page.engine.compare_stream(opened, question, settings, run.session)]
-        if kind == "change" and len(opened) == 2:
+        if about_change:
             started.append(page.engine.compare_stream(opened, "boxes", settings, run.session))
         finished = []
         for index, result in run.follow(*started):
@@ -123,31 +134,31 @@ def build(page: Page) -> None:
                 updates[row.notice] = words.outside(finished)
             yield updates
         boxes = next((result.parsed for result in finished if result.parsed is not None), None)
+        shown: Updates = {}
         if boxes is not None and not boxes.objects:
-            yield {table: words.report(boxes, BOXES)}
+            shown[table] = words.report(boxes, BOXES)
         elif boxes is not None:
-            shown = [draw_boxes(picture, boxes, number) for number, picture in enumerate(opened, 1)]
-            labelled = [(picture, f"Picture {number}") for number, picture in enumerate(shown, 1)]
-            yield {drawn: gr.update(value=labelled, visible=True), table: words.boxes(boxes.objects, BOXES)}
+            drawings = [draw_boxes(picture, boxes, number) for number, picture in enumerate(opened, 1)]
+            labelled = [(picture, f"Picture {number}") for number, picture in enumerate(drawings, 1)]
+            shown |= {drawn: gr.update(value=labelled, visible=True), table: words.boxes(boxes.objects, BOXES)}
         if len(opened) == 2:
-            yield {slider: wipe(*opened)}
+            shown[slider] = wipe(*opened)
+        yield shown
 
     page.on(
         [row.run.click, box.submit],
         handler(page, row, work),
-        [*pictures.slots, kind, box, *panel.inputs],
+        [*pictures.slots, box, *panel.inputs],
         [*row.outputs, answer, line, drawn, table, slider],
     )
     clear_when_new(page, row, blank)
 
-    def choose(kind: str) -> Any:
-        labels = {
-            "which": ("Which image shows …", "a red cat"),
-            "own": ("Your question", "Which image has the most objects?"),
-        }
-        if kind not in labels:
-            return gr.update(visible=False)
-        label, placeholder = labels[kind]
-        return gr.update(visible=True, label=label, placeholder=placeholder)
+    def follow(questions: list[str]) -> list[Any]:
+        """Fresh pictures bring their question."""
+        if not questions:
+            return [gr.skip(), gr.skip()]
+        usual = (name for name, question in QUESTIONS.items() if question == questions[0])
+        return [next(usual, "which"), questions[0]]
 
-    kind.change(choose, kind, box, queue=False, **QUICK)
+    kind.input(QUESTIONS.get, kind, box, queue=False, **QUICK)
+    pictures.questions.change(follow, pictures.questions, [kind, box], **QUICK)
