@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ Sources = tuple[str | None, ...]  # what the image slots of a tab hold, in order
 UPDATE_SECONDS = 0.1  # at most ten updates of the page a second,
 UPDATES = 50  # and about so many of all pages together: in a crowd each update would take time from the model
 HIDDEN = "hidden"  # there, but not seen: what comes while a component is being added to the page would be lost
+PATIENCE = 3.0  # seconds that a run gets to end at its next token
 RETRY_TEMPERATURE = 0.8  # another wording is wanted, so a greedy setting would be of no use
 
 # Listeners that call the model share one queue, wide enough for a class: whoever waits shall wait in the engine's line,
@@ -247,7 +249,8 @@ async def end_run(page: Page, row: RunRow, session: str) -> Updates:
     run = page.sessions.running(session, row.tab)
     if run is not None:
         run.replace()
-        while not run.ended:  # what it has sent already must come before what is sent now
+        patience = time.monotonic() + PATIENCE
+        while not run.ended and time.monotonic() < patience:  # what it has sent must come before what is sent now
             await asyncio.sleep(0.02)
     return row.idle() | {row.notice: ""}
 

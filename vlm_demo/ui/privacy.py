@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vlm_demo import images
 
 UPLOAD = "/gradio_api/upload"
+MOST = 10_000  # sessions whose files are known; calls over plain HTTP are a session each, and never take leave
 GRACE = 600.0  # seconds after a page was closed; a phone that slept or a lost connection comes back before
 
 
@@ -29,6 +29,7 @@ class CleanUploads:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._turn = asyncio.Semaphore(2)  # a large picture takes 200 MB while it is cleaned
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith(UPLOAD):
@@ -46,7 +47,8 @@ class CleanUploads:
             if message.get("more_body"):
                 return
             if start["status"] == 200:
-                cleaned = [await run_in_threadpool(images.clean, Path(path)) for path in json.loads(answer)]
+                async with self._turn:
+                    cleaned = [await run_in_threadpool(images.clean, Path(path)) for path in json.loads(answer)]
                 answer = json.dumps([str(path) for path in cleaned]).encode()
                 others = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
                 start["headers"] = [*others, (b"content-length", str(len(answer)).encode())]
@@ -65,7 +67,7 @@ class ForgetfulBlocks(gr.Blocks):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._folder = get_upload_folder() + os.sep
-        self._files: defaultdict[str, set[str]] = defaultdict(set)  # by session
+        self._files: dict[str, set[str]] = {}  # by session, the one that was heard of longest ago first
         self._left: dict[str, asyncio.TimerHandle] = {}  # sessions whose page was closed
         self.unload(self._leave)
 
@@ -77,8 +79,11 @@ class ForgetfulBlocks(gr.Blocks):
         if session_hash in self._left and options.get("iterator") is None and not leaving:
             self._left.pop(session_hash).cancel()  # a new event: the visitor is back
         output = await super().process_api(block_fn, inputs, *args, session_hash=session_hash, **options)
-        if session_hash is not None:
-            self._files[session_hash].update(self._named((inputs, output["data"])))
+        named = set(self._named((inputs, output["data"])))
+        if session_hash is not None and named:
+            self._files[session_hash] = self._files.pop(session_hash, set()) | named
+            if len(self._files) > MOST:
+                self._forget(next(iter(self._files)))
         return output
 
     def _named(self, data: Any) -> Iterator[str]:
