@@ -80,12 +80,12 @@ def test_nothing_jumps_when_a_notice_comes(visit: Callable, outside_address: str
     page.wait_for_timeout(600)
     watched = {"caption": "#caption-text-1", "chat": "#chat-log", "compare": "#compare-text"}[tab]
     top = "e => e.getBoundingClientRect().top + window.scrollY"
-    before = [page.locator(selector).evaluate(top) for selector in (watched, f"#{tab}-run")]
+    before = [page.locator(selector).evaluate(top) for selector in (watched, f"#{tab}-line")]
     if tab == "chat":
         page.locator("#chat-box textarea").fill("How many cats are there?")
     page.locator(f"#{tab}-run").click()
     expect(page.locator(f"#{tab}-notice")).to_contain_text("unlike anything")
-    assert [page.locator(selector).evaluate(top) for selector in (watched, f"#{tab}-run")] == before
+    assert [page.locator(selector).evaluate(top) for selector in (watched, f"#{tab}-line")] == before
 
 
 def test_no_label_covers_the_image(visit: Callable, address: str) -> None:

@@ -160,5 +160,5 @@ def build(page: Page) -> None:
         usual = (name for name, question in QUESTIONS.items() if question == questions[0])
         return [next(usual, "which"), questions[0]]
 
-    kind.input(QUESTIONS.get, kind, box, queue=False, **QUICK)
+    kind.input(lambda kind: QUESTIONS[kind], kind, box, queue=False, **QUICK)
     pictures.questions.change(follow, pictures.questions, [kind, box], **QUICK)

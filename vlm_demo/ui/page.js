@@ -5,7 +5,9 @@
   // On a phone a run brings its answer into view.
   const showAnswer = () => {
     const place = window.innerWidth <= 640 && shown(".answer-place");
-    if (!place || place.getBoundingClientRect().bottom <= window.innerHeight) return;
+    if (!place) return;
+    const { top, bottom } = place.getBoundingClientRect();
+    if (top >= 0 && bottom <= window.innerHeight) return;
     place.scrollIntoView({ block: place.offsetHeight > 250 ? "start" : "end" }); // what is tall leaves room for the rest
   };
   const soon = () => setTimeout(showAnswer, 300); // the first signs of the answer are there then
