@@ -23,7 +23,7 @@ from tests.fake_engine import LONG, fake_engine, oracle
 from vlm_demo.results import Result, Settings, Token
 from vlm_demo.scenes import make_scene
 from vlm_demo.ui import build_app, jobs, launch_options, words
-from vlm_demo.ui.common import Run, Sessions
+from vlm_demo.ui.runs import Run, Sessions
 
 SCENE = make_scene(11)
 ENDPOINTS = {"/caption", "/detect", "/answer", "/compare", "/auto", "/route"}

@@ -14,19 +14,9 @@ from vlm_demo.routing import record_correction
 from vlm_demo.tasks import TASKS
 
 from . import draws, jobs, words
-from .common import (
-    QUICK,
-    Page,
-    Run,
-    Sources,
-    Updates,
-    boxes_gallery,
-    clear_when_new,
-    handler,
-    run_row,
-    settings_panel,
-)
+from .common import QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
 from .pictures import draw_boxes, load_pictures, picture_set
+from .runs import Run, Sources
 
 MOST_PICTURES = 4
 LENGTH = 160  # tokens

@@ -10,19 +10,9 @@ from vlm_demo.results import Settings
 from vlm_demo.tasks import TASKS
 
 from . import draws, words
-from .common import (
-    HIDDEN,
-    Page,
-    Run,
-    Sources,
-    Updates,
-    clear_when_new,
-    handler,
-    retry_settings,
-    run_row,
-    settings_panel,
-)
+from .common import HIDDEN, Page, Updates, clear_when_new, handler, retry_settings, run_row, settings_panel
 from .pictures import load_pictures, picture_set
+from .runs import Run, Sources
 
 STYLES = [("Brief", "brief"), ("Detailed", "detailed"), ("Alt text", "alt")]
 MOST = 4

@@ -11,20 +11,9 @@ import gradio as gr
 from vlm_demo.tasks import TASKS
 
 from . import draws, words
-from .common import (
-    QUICK,
-    Page,
-    Run,
-    Sources,
-    Updates,
-    clear_when_new,
-    end_run,
-    handler,
-    retry_settings,
-    run_row,
-    settings_panel,
-)
+from .common import QUICK, Page, Updates, clear_when_new, end_run, handler, retry_settings, run_row, settings_panel
 from .pictures import load_pictures, picture_set
+from .runs import Run, Sources
 
 MOST_PICTURES = 4
 SUGGESTIONS = 3

@@ -14,19 +14,9 @@ from vlm_demo.results import EngineError
 from vlm_demo.tasks import TASKS
 
 from . import draws, words
-from .common import (
-    QUICK,
-    Page,
-    Run,
-    Sources,
-    Updates,
-    boxes_gallery,
-    clear_when_new,
-    handler,
-    run_row,
-    settings_panel,
-)
+from .common import QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
 from .pictures import draw_boxes, for_display, load_pictures, picture_set
+from .runs import Run, Sources
 
 KINDS = [
     ("What changed?", "change"),

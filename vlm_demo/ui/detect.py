@@ -15,8 +15,9 @@ from vlm_demo.detections import COLOURS, Parsed, annotate, parse_written
 from vlm_demo.tasks import TASKS
 
 from . import downloads, draws, words
-from .common import QUICK, Page, Run, Sources, Updates, clear_when_new, handler, run_row, settings_panel
+from .common import QUICK, Page, Updates, clear_when_new, handler, run_row, settings_panel
 from .pictures import for_display, load_pictures, picture_set
+from .runs import Run, Sources
 
 TINT = 0.16  # how strongly a box is filled where the pointer finds it
 MOST_TINTED = 40  # boxes that answer to the pointer; each costs a picture of its own
