@@ -154,8 +154,9 @@ def test_unload_frees_and_the_next_use_loads_again(engine):
 def test_a_picture_is_encoded_once(engine, monkeypatch):
     engine.load()
     encoded = []
-    tower = engine.runner.model.get_vision_features
-    monkeypatch.setattr(engine.runner.model, "get_vision_features", lambda p: encoded.append(len(p)) or tower(p))
+    model = engine.runner.model.model
+    tower = model.get_vision_outputs
+    monkeypatch.setattr(model, "get_vision_outputs", lambda p: encoded.append(len(p)) or tower(p))
     engine.answer([picture(7), picture(7)], "yes")
     engine.answer([picture(8), picture(7)], "no")
     engine.caption(picture(8).convert("RGBA"))

@@ -160,7 +160,7 @@ def test_a_model_that_cannot_be_loaded_changes_nothing(make, runners):
 def test_pictures_stand_where_they_are_mentioned(make, runners):
     asked = []
     prepare = runners["quiet"].prepare
-    runners["quiet"].prepare = lambda turns, images, length: (
+    runners["quiet"].prepare = lambda turns, images, length, choices: (
         asked.append((turns, images)) or prepare([{"text": "hello"}], images, length)
     )
     engine = make()

@@ -11,11 +11,12 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: n
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 
 import gradio as gr  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
 
 from vlm_demo import images  # noqa: E402
 from vlm_demo.router import Router  # noqa: E402
 
-from . import api, status, theme  # noqa: E402
+from . import api, privacy, status, theme  # noqa: E402
 from .common import MODEL_CALLS, Page  # noqa: E402
 from .tabs import auto, caption, chat, compare, detect  # noqa: E402
 
@@ -46,7 +47,7 @@ def build_app(engine: Engine, router: Router | None = None, models: Sequence[str
     With several `models` (folders or Hub names, the engine's own among them) people can switch between them.
     """
     page = Page(engine, router or Router.load(), models)
-    with gr.Blocks(title="vlm-demo", analytics_enabled=False, delete_cache=(DAY // 24, DAY)) as demo:
+    with privacy.ForgetfulBlocks(title="vlm-demo", analytics_enabled=False, delete_cache=(DAY // 24, DAY)) as demo:
         gr.HTML(HEADER)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             for name, module in TABS.items():
@@ -70,6 +71,7 @@ def launch_options() -> dict[str, Any]:
         "css_paths": [theme.CSS],
         "js": theme.SCRIPT.read_text(encoding="utf-8"),
         "max_file_size": images.MAX_BYTES,
+        "app_kwargs": {"middleware": [Middleware(privacy.CleanUploads)]},
         "max_threads": MODEL_CALLS + 64,  # the rest is for what is quick
         "footer_links": ["api"],
         "run_history": False,

@@ -23,7 +23,6 @@ from vlm_demo.images import ImageError
 from . import draws, words
 from .common import QUICK
 
-SHOWN_BY_BROWSERS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif"}
 OWN_PICTURE = '<p class="empty">Nobody knows the truth about your own picture. Draw a new scene to compare.</p>'
 THUMBNAIL = 128  # pixels a side of an example
 CHOOSE = """
@@ -50,6 +49,36 @@ def _only_uploads(base: type) -> Callable:
     return take
 
 
+class OneFile(ImageData):
+    """What a client sends for a picture; a list of one is understood."""
+
+    @classmethod
+    def model_validate(cls, sent: Any, **options: Any) -> OneFile:
+        one = sent[0] if isinstance(sent, list) and len(sent) == 1 else sent
+        return super().model_validate(_file(one, "One picture is expected here"), **options)
+
+
+class SeveralFiles(ListFiles):
+    """What a client sends for several pictures; a single one is understood."""
+
+    @classmethod
+    def model_validate(cls, sent: Any, **options: Any) -> SeveralFiles:
+        several = sent if isinstance(sent, list) else [sent]
+        files = [_file(one, "A list of pictures is expected here, each") for one in several]
+        return super().model_validate(files, **options)
+
+
+def _file(sent: Any, expected: str) -> Any:
+    """`sent`, if it is a file as clients of gradio send it. A path without the mark of a file would not be checked."""
+    if isinstance(sent, FileData):
+        return sent
+    if isinstance(sent, dict):
+        marked = isinstance(sent.get("meta"), dict) and sent["meta"].get("_type") == "gradio.FileData"
+        if marked or not sent.get("path"):
+            return sent
+    raise gr.Error(f"{expected}, uploaded and sent with handle_file.", print_exception=False)
+
+
 class Picture(gr.Image):
     """A gr.Image that decodes nothing itself: a listener gets the path or data URL, for `vlm_demo.images` to open.
 
@@ -57,6 +86,7 @@ class Picture(gr.Image):
     """
 
     is_template = True  # the browser shows it as the gr.Image that it is
+    data_model = OneFile
     async_move_resource_to_block_cache = _only_uploads(gr.Image)
 
     def preprocess(self, payload: ImageData | None) -> str | None:
@@ -73,10 +103,12 @@ class PictureFiles(gr.File):
     is_template = True
     async_move_resource_to_block_cache = _only_uploads(gr.File)
 
-    def preprocess(self, payload: ListFiles | FileData | None) -> list[str] | None:
-        if payload is None:
-            return None
-        return [file.path for file in (payload.root if isinstance(payload, ListFiles) else [payload])]
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.data_model = SeveralFiles
+
+    def preprocess(self, payload: SeveralFiles | None) -> list[str] | None:
+        return None if payload is None else [file.path for file in payload.root]
 
 
 @dataclass
@@ -180,7 +212,7 @@ def picture_set(
         more.click(lambda count: change(count, 1), shown, resized, **QUICK)
         less.click(lambda count: change(count, -1), shown, resized, **QUICK)
     for slot in slots:
-        slot.input(_tidy, slot, [slot, truth, questions], **QUICK)
+        slot.input(_check, slot, [slot, truth, questions], **QUICK)
     return PictureSet(slots, truth, questions)
 
 
@@ -193,17 +225,15 @@ def _more_less(count: int, start: int, limit: int) -> list[Any]:
     return [gr.update(visible=count < limit), gr.update(visible=count > start)]
 
 
-def _tidy(source: str | None) -> list[Any]:
-    """Right after an upload: say at once what cannot be read, and make an exotic file one that browsers show."""
-    if source is None:
-        return [gr.skip(), OWN_PICTURE, []]
-    try:
-        picture = images.load(source)
-    except ImageError as error:
-        gr.Warning(str(error))
-        return [None, words.notice(str(error), bad=True), []]
-    shown = not source.startswith("data:") and Path(source).suffix.lower() in SHOWN_BY_BROWSERS
-    return [gr.skip() if shown else picture, OWN_PICTURE, []]
+def _check(source: str | None) -> list[Any]:
+    """Right after an upload: say at once what cannot be read."""
+    if source is not None:
+        try:
+            images.load(source)
+        except ImageError as error:
+            gr.Warning(str(error))
+            return [None, words.notice(str(error), bad=True), []]
+    return [gr.skip(), OWN_PICTURE, []]
 
 
 @cache
