@@ -28,9 +28,10 @@ QUESTIONS = (
 def card(figures: dict[str, Any], folder: Path) -> str:
     """The card as Markdown."""
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e6
+    blind, commonest = figures["blind"], figures["commonest"]
     rows = "\n".join(f"| {name} | {figures[key]:.3f} | {figures[count]} |" for name, key, count in ROWS)
     questions = "\n".join(
-        f"| {name} | {figures[key]:.3f} | {figures['blind'][key]:.3f} | {figures['commonest'][key]:.3f} | {figures[count]} |"
+        f"| {name} | {figures[key]:.3f} | {blind[key]:.3f} | {commonest[key]:.3f} | {figures[count]} |"
         for name, key, count in QUESTIONS
     )
     kinds = "\n".join(f"| {kind} | {share:.0%} |" for kind, share in figures["flagged"].items())
@@ -72,9 +73,9 @@ photographs are those of the validation split:
 
 ## How it answers
 
-- **Boxes**: the detector proposes twenty regions with a class each; the language model writes the JSON and decides which
-  of them to name. Decoding is bound to the JSON's grammar and to these regions, so nothing else can be written. A
-  confidence joins what the language model and the detector gave.
+- **Boxes**: the detector proposes twenty regions with a class each; the language model writes the JSON and decides
+  which of them to name. Decoding is bound to the JSON's grammar and to these regions, so nothing else can be written.
+  A confidence joins what the language model and the detector gave.
 - **Which image shows ...?** is answered image by image, by how probable the words are for each (for a few words: by how
   sure it is that the thing is there); if none makes them more probable than a grey picture, none is meant.
 
