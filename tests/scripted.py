@@ -5,6 +5,7 @@ import time
 
 from PIL import Image
 
+from vlm_demo.description import Description
 from vlm_demo.engine import Engine, Generation, SamplingParameters
 from vlm_demo.results import Novelty
 from vlm_demo.runners.base import Prompt, TokenOutput, TokenSequence
@@ -20,6 +21,7 @@ class Bytes:
     """
 
     name, device, dtype, parameters = "bytes", "cpu", "float32", 3_000_000
+    description = Description(samples="scenes")
 
     def __init__(self, max_sequences: int = 8) -> None:
         self.max_sequences = max_sequences

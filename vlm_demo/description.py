@@ -19,7 +19,8 @@ class Description:
         title: What the page calls the model.
         knows: One sentence on what the model knows and what it does not.
         notice: What is said beside an answer about an image from outside this world.
-        samples: Where the page's own images come from: "scenes" (drawn anew) or "photographs" (bundled); None: nowhere.
+        samples: Where the page's own images come from: "scenes" (drawn anew) or "photographs" (those that
+            come with it).
         labels: The only labels that it may write in detections; None for any.
         select_by_likelihood: "Which image shows ...?" is answered by how probable the words are for each image.
         threshold: Confidence from which a box is shown unless a person moves the slider.
@@ -30,7 +31,7 @@ class Description:
     title: str = ""
     knows: str = ""
     notice: str = ""
-    samples: str | None = None
+    samples: str = "photographs"
     labels: tuple[str, ...] | None = None
     select_by_likelihood: bool = False
     threshold: float = 0.0

@@ -82,6 +82,12 @@ class Parsed:
         """The objects that carry one of `labels`."""
         return replace(self, objects=[item for item in self.objects if item["label"] in labels])
 
+    def above(self, threshold: float) -> Parsed:
+        """The objects of which the model is so sure, or says nothing of that."""
+        return replace(
+            self, objects=[o for o in self.objects if o["confidence"] is None or o["confidence"] >= threshold]
+        )
+
     def of_size(self, size: tuple[int, int]) -> Parsed:
         """The same objects on the same picture in another size."""
         return replace(self, size=size)

@@ -32,18 +32,19 @@ from vlm_demo.runners.base import ModelRunner, TokenSequence
 from vlm_demo.runners.minivlm import MiniVLMRunner
 from vlm_demo.tasks import TASKS
 
-BUNDLED = bundled("minivlm-icons")
+PHOTOGRAPHS, ICONS = bundled("minivlm-photographs"), bundled("minivlm-icons")
 MEMORY_BUDGET = 8_000_000_000  # bytes for all models together; one model alone may take more
 
 
 class Engine:
     """The models of this process, loaded on first use, shared by all threads and sessions.
 
-    `model`: folder or Hub name of a MiniVLM checkpoint; default is $VLM_DEMO_MODEL, else the bundled one. `models`:
-    others that a request may name. Those used lately stay loaded, as far as `memory_budget` bytes reach. `device`:
-    cuda, mps, cpu or auto. `dtype`: float32, bfloat16, float16, int8 (on a CPU) or auto, which is half precision on a
-    GPU, and on a CPU int8 for Llama-shaped models where bfloat16 is multiplied in hardware, else float32. Methods take
-    `session`, any hashable standing for one user: sessions take turns, and each runs one request at a time. All methods
+    `model`: folder or Hub name of a MiniVLM checkpoint; default is $VLM_DEMO_MODEL, else the bundled ones, photographs
+    first. `models`: others that a request may name. Those used lately stay loaded, as far as `memory_budget` bytes
+    reach. `device`: cuda, mps, cpu or auto. `dtype`: float32, bfloat16, float16, int8 (on a CPU) or auto, which is half
+    precision on a GPU, and on a CPU int8 for Llama-shaped models where bfloat16 is multiplied in hardware, else
+    float32. Methods take `session`, any hashable standing for one user: sessions take turns, and each runs one request
+    at a time. All methods
     raise EngineError with words for people, bad arguments before anything is queued.
 
     What was computed for a picture is shared by all sessions. No result says so, but time does: an answer about a
@@ -61,7 +62,10 @@ class Engine:
         **limits: int,
     ) -> None:
         """`runner` replaces the MiniVLM runner; `limits` are those of Scheduler (max_waiting and so on)."""
-        self.model = runner.name if runner else str(model or os.environ.get("VLM_DEMO_MODEL") or BUNDLED)
+        model = model or os.environ.get("VLM_DEMO_MODEL")
+        if model is None and runner is None and not models:
+            models = [ICONS]
+        self.model = runner.name if runner else str(model or PHOTOGRAPHS)
         self._device, self._dtype = device, dtype
         self._scheduler = Scheduler(memory_budget, **limits)
         self._backends: dict[str, LocalBackend] = {}
@@ -207,6 +211,10 @@ class Engine:
             return self._scheduler.call(lambda: runner.novelty(prompt)[0])
 
         return _explained(measure, "The picture could not be measured")
+
+    def name(self, model: str | None = None) -> str:
+        """What a model is called in results."""
+        return self._backend(model).name
 
     def description(self, model: str | None = None) -> Description:
         """What a model says of itself."""

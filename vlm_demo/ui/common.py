@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from vlm_demo.images import ImageError
-from vlm_demo.results import EngineError, SamplingParameters
+from vlm_demo.results import EngineError, Result, SamplingParameters
 
 from . import words
 from .runs import Replaced, Sessions
@@ -42,13 +42,31 @@ QUICK: dict[str, Any] = {"concurrency_limit": 64, "api_visibility": "private", "
 
 @dataclass
 class Page:
-    """What the tabs are built on: the engine, the router, the models to choose from, the runs and their listeners."""
+    """What the tabs are built on: the engine, the router, the runs and their listeners, and what follows the choice of
+    a model: components, each with what it shows for a model."""
 
     engine: Engine
     router: Router
-    models: Sequence[str] = ()
     sessions: Sessions = field(default_factory=Sessions)
     runs: list[gr.events.Dependency] = field(default_factory=list)  # after each of them the status line looks again
+    followers: list[tuple[gr.components.Component, Callable[[str], Any]]] = field(default_factory=list)
+
+    def follow(self, component: gr.components.Component, show: Callable[[str], Any]) -> None:
+        """Let a component show `show(model)` whenever a visitor chooses a model."""
+        self.followers.append((component, show))
+
+    def model(self, session: str | None) -> str:
+        """The model that a visitor has chosen."""
+        return self.sessions.model(session or "") or self.engine.model
+
+    def world(self, session: str | None) -> str:
+        """Where the images of a visitor's model come from."""
+        return self.engine.description(self.model(session)).samples
+
+    def outside(self, results: Sequence[Result], model: str | None) -> str:
+        """The notice for pictures outside a model's world, empty when all are inside."""
+        foreign = any(result.outside for result in results)
+        return words.notice(self.engine.description(model).notice or words.OUTSIDE) if foreign else ""
 
     def on(self, triggers: list[Any], listener: Callable[..., Iterator[Updates]], inputs: Any, outputs: Any) -> None:
         """Let triggers run the model through a listener made by `handler`; a newer run takes over from an older one."""

@@ -19,11 +19,12 @@ from vlm_demo import images
 from vlm_demo.detection import Parsed
 from vlm_demo.detection.drawing import annotate
 from vlm_demo.images import ImageError
+from vlm_demo.samples import samples
 
 from . import draws, words
-from .common import QUICK
+from .common import QUICK, Page
 
-OWN_PICTURE = '<p class="empty">Nobody knows the truth about your own picture. Draw a new scene to compare.</p>'
+OWN_PICTURE = '<p class="empty">Nobody knows the truth about your own picture.</p>'
 THUMBNAIL = 128  # pixels a side of an example
 CHOOSE = """
 element.addEventListener("click", (event) => {
@@ -33,7 +34,7 @@ element.addEventListener("click", (event) => {
 """
 DISPLAY_SIDE = 1024  # pixels; results are drawn on pictures no larger than this
 
-Draw = Callable[[int], draws.Drawn]
+Draw = Callable[[int, str], draws.Drawn]
 
 
 def _only_uploads(base: type) -> Callable:
@@ -124,7 +125,7 @@ def load_pictures(sources: Sequence[str | None]) -> list[Image.Image]:
     """Open what the slots hold, in order; ImageError when there is none, or a gap that would shift the numbers."""
     filled = [source is not None for source in sources]
     if not any(filled):
-        raise ImageError("Choose a picture first: upload one, paste one, or draw a new scene.")
+        raise ImageError("Choose a picture first: upload one, paste one, or press a button below for one of ours.")
     count = sum(filled)
     if not all(filled[:count]):
         raise ImageError(f"Picture {filled.index(False) + 1} is empty. Fill it, or remove the pictures behind it.")
@@ -147,7 +148,7 @@ def for_display(picture: Image.Image) -> Image.Image:
 
 
 def picture_set(
-    tab: str, buttons: dict[str, Draw], limit: int = 1, start: int = 1, examples: bool = True
+    page: Page, tab: str, buttons: dict[str, Draw], limit: int = 1, start: int = 1, examples: bool = True
 ) -> PictureSet:
     """Build the slots (`start` of at most `limit` are shown), a button for each draw, examples and the truth."""
     many = limit > 1
@@ -164,6 +165,7 @@ def picture_set(
                     min_width=150,
                     visible=number <= start,
                     buttons=["fullscreen"],
+                    value=_first(page, number) if number <= start else None,
                     alt_text=f"Your picture {number}" if many else "Your picture",
                     elem_id=f"{tab}-picture-{number}",
                 )
@@ -178,7 +180,8 @@ def picture_set(
         less = gr.Button("Remove the last", size="sm", visible=False, elem_id=f"{tab}-less")
     strip = None
     if examples:
-        strip = gr.HTML(_strip(), js_on_load=CHOOSE, elem_id=f"{tab}-examples")
+        world = page.world(None)
+        strip = gr.HTML(_strip(world), js_on_load=CHOOSE, elem_id=f"{tab}-examples")
     with gr.Accordion("Reveal the truth", open=False, elem_id=f"{tab}-truth"):
         truth = gr.HTML('<p class="empty">Draw a new scene, and what it really holds is told here.</p>')
     outputs = [*slots, truth, questions, more, less]
@@ -192,11 +195,16 @@ def picture_set(
         return [*filled, *empty, drawn.truth, drawn.questions, *_more_less(count, start, limit), count]
 
     for button, draw in pressed.items():
-        button.click(lambda draw=draw: put(draw(draws.fresh_seed())), None, [*outputs, shown], **QUICK)
-    if strip is not None:
 
-        def choose(event: gr.EventData) -> list[Any]:
-            return put(draws.scene(draws.EXAMPLES[int(event.index)]))
+        def press(request: gr.Request, draw: Draw = draw) -> list[Any]:
+            return put(draw(draws.fresh_seed(), page.world(request.session_hash)))
+
+        button.click(press, None, [*outputs, shown], **QUICK)
+    if strip is not None:
+        page.follow(strip, lambda model: _strip(page.engine.description(model).samples))
+
+        def choose(event: gr.EventData, request: gr.Request) -> list[Any]:
+            return put(draws.example(int(event.index), page.world(request.session_hash)))
 
         strip.click(choose, None, [*outputs, shown], **QUICK)
     if many:
@@ -214,6 +222,11 @@ def picture_set(
     for slot in slots:
         slot.input(_check, slot, [slot, truth, questions], **QUICK)
     return PictureSet(slots, truth, questions)
+
+
+def _first(page: Page, number: int) -> str | None:
+    """What a slot holds when the page opens, so that the first answer is one press away."""
+    return str(samples()[number - 1].path) if page.world(None) == draws.PHOTOGRAPHS else None
 
 
 def _height(count: int, limit: int) -> int:
@@ -237,12 +250,12 @@ def _check(source: str | None) -> list[Any]:
 
 
 @cache
-def _strip() -> str:
-    """The examples as small pictures to press."""
+def _strip(world: str) -> str:
+    """The examples of a world as small pictures to press."""
     buttons = []
-    for index, seed in enumerate(draws.EXAMPLES):
+    for index, image in enumerate(draws.examples(world, THUMBNAIL)):
         small = io.BytesIO()
-        draws.scenes.make_scene(seed).image(THUMBNAIL).save(small, "JPEG", quality=85)
+        image.save(small, "JPEG", quality=85)
         source = f"data:image/jpeg;base64,{base64.b64encode(small.getvalue()).decode()}"
         name = f"Example {index + 1}"
         buttons.append(

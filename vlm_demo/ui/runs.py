@@ -23,9 +23,10 @@ class Replaced(Exception):
 class Run:
     """One press of a Run button: the generations behind it, and whether it was stopped."""
 
-    def __init__(self, session: str, everyone: Sized = ()) -> None:
-        """`everyone`: the runs in progress, which share the updates of all pages."""
+    def __init__(self, session: str, everyone: Sized = (), model: str | None = None) -> None:
+        """`everyone`: the runs in progress, which share the updates of all pages; `model`: the one that answers."""
         self.session = session  # the engine lets sessions take turns
+        self.model = model
         self.everyone = everyone
         self.stopped = False
         self.replaced = False
@@ -69,12 +70,23 @@ class Sessions:
     def __init__(self) -> None:
         self._runs: dict[tuple[str, str], Run] = {}
         self._about: dict[tuple[str, str], Sources] = {}  # the images that the results on a tab are about
+        self._models: dict[str, str] = {}  # chosen by each browser session
         self._lock = threading.Lock()
+
+    def choose(self, session: str, model: str) -> None:
+        """From now on this model answers this person."""
+        with self._lock:
+            self._models[session] = model
+
+    def model(self, session: str) -> str | None:
+        """The model that a person has chosen; None for the engine's own."""
+        with self._lock:
+            return self._models.get(session)
 
     def start(self, session: str, tab: str, sources: Sources = ()) -> Run:
         """A new run about some images; an older one of the same person on the same tab ends."""
-        run = Run(session, self._runs)
         with self._lock:
+            run = Run(session, self._runs, self._models.get(session))
             old = self._runs.get((session, tab))
             self._runs[session, tab] = run
             self._about[session, tab] = sources
@@ -118,6 +130,7 @@ class Sessions:
         with self._lock:
             gone = [key for key in self._runs if key[0] == session]
             runs = [self._runs.pop(key) for key in gone]
+            self._models.pop(session, None)
             self._about = {key: about for key, about in self._about.items() if key[0] != session}
         for run in runs:
             run.stop()

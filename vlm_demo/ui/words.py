@@ -9,10 +9,7 @@ from html import escape
 from vlm_demo.detection import Parsed, pixels
 from vlm_demo.results import Result
 
-OUTSIDE = (
-    "This picture looks unlike anything that this model was trained on. It knows drawn icon scenes only, "
-    "so take its answer as a guess."
-)
+OUTSIDE = "This picture looks unlike anything that this model was trained on, so take its answer as a guess."
 SPECIAL = re.compile(r"</?\w+>|<\|\w+\|>|\[[A-Z]+\]")  # tokens of the prompt layout, no words
 LIKELY = 0.01  # less would be shown as 0 %
 SHORT_ANSWER = 3  # tokens; longer answers have too many alternatives to list
@@ -21,11 +18,6 @@ SHORT_ANSWER = 3  # tokens; longer answers have too many alternatives to list
 def notice(text: str, bad: bool = False) -> str:
     """A boxed remark that a screen reader announces."""
     return f'<div class="notice{" bad" if bad else ""}" role="status">{escape(text)}</div>' if text else ""
-
-
-def outside(results: Sequence[Result]) -> str:
-    """The notice for pictures outside the model's world, empty when all are inside."""
-    return notice(OUTSIDE) if any(result.outside for result in results) else ""
 
 
 def quiet(result: Result, spoken: bool = True) -> str:

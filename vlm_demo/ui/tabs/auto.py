@@ -65,7 +65,9 @@ def build(page: Page) -> None:
     """Components and wiring of the tab."""
     with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
-            pictures = picture_set("auto", {"New scene": draws.scene, "New pair": draws.pair}, limit=MOST_PICTURES)
+            pictures = picture_set(
+                page, "auto", {"New scene": draws.scene, "New pair": draws.pair}, limit=MOST_PICTURES
+            )
         with gr.Column(scale=6, min_width=300):
             box = gr.Textbox(
                 label="What do you want?",
@@ -128,7 +130,7 @@ def build(page: Page) -> None:
         results: list[Result] = []
         boxes: list[tuple[Any, str]] = []
         for job in jobs.plan(page.engine, parts, opened):
-            for _, result in run.follow(job.start(settings, run.session)):
+            for _, result in run.follow(job.start(settings, run.session, run.model)):
                 latest = section(job.title, result)
                 yield {answers: "".join([*done, latest])}
             done.append(latest)
@@ -139,7 +141,7 @@ def build(page: Page) -> None:
                 yield {drawn: gr.update(value=boxes, visible=True)}
             if result.finish_reason == "cancelled":
                 break
-        yield {row.notice: words.outside(results)}
+        yield {row.notice: page.outside(results, run.model)}
 
     inputs = [*pictures.slots, box, *panel.inputs]
     outputs = [*row.outputs, shown, choices, correction, right, asked, answers, drawn]

@@ -22,7 +22,7 @@ def build(page: Page) -> None:
     """Components and wiring of the tab."""
     with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
-            pictures = picture_set("caption", {"New scene": draws.scene})
+            pictures = picture_set(page, "caption", {"New scene": draws.scene})
         with gr.Column(scale=6, min_width=300):
             style = gr.Radio(STYLES, value="brief", label="Style", elem_id="caption-style")
             row = run_row(page, "caption", "Write a caption", pictures.slots)
@@ -67,11 +67,11 @@ def build(page: Page) -> None:
         picture = load_pictures(sources)[0]
         settings = panel.read(*values)
         wanted: list[SamplingParameters] = [settings] + [retry_settings(settings)] * (count - 1)
-        started = [page.engine.caption_stream(picture, style, one, run.session) for one in wanted]
+        started = [page.engine.caption_stream(picture, style, one, run.session, run.model) for one in wanted]
         for number, result in run.follow(*started):
             updates = {texts[number]: result.text, lines[number]: words.quiet(result)}
             if result.finish_reason != "running":
-                updates[row.notice] = words.outside([result])
+                updates[row.notice] = page.outside([result], run.model)
             yield updates
 
     page.on(

@@ -41,7 +41,7 @@ def build(page: Page) -> None:
     """Components and wiring of the tab."""
     with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
-            pictures = picture_set("chat", {"New scene": draws.scene}, limit=MOST_PICTURES)
+            pictures = picture_set(page, "chat", {"New scene": draws.scene}, limit=MOST_PICTURES)
         with gr.Column(scale=6, min_width=300):
             turns = gr.State([])  # the conversation, one per browser tab
             chatbot = gr.Chatbot(
@@ -77,14 +77,18 @@ def build(page: Page) -> None:
         opened = load_pictures(sources)
         settings = panel.read(*values)
         generation = page.engine.answer_stream(
-            opened, question, turns, retry_settings(settings) if again else settings, run.session
+            opened, question, turns, retry_settings(settings) if again else settings, run.session, run.model
         )
         yield {box: "", chatbot: messages([*turns, (question, "")]), line: "", likely: ""}
         for _, result in run.follow(generation):
             now = [*turns, (question, result.text)]
             updates = {chatbot: messages(now), line: words.quiet(result, spoken=False)}
             if result.finish_reason != "running":
-                updates |= {outputs_turns: now, likely: words.alternatives(result), row.notice: words.outside([result])}
+                updates |= {
+                    outputs_turns: now,
+                    likely: words.alternatives(result),
+                    row.notice: page.outside([result], run.model),
+                }
             yield updates
 
     outputs_turns = turns

@@ -28,7 +28,7 @@ CHANGE = TASKS["compare"].prompts["change"]
 # What each kind writes into the box, from where it is asked, changed or not.
 QUESTIONS = {
     "change": CHANGE,
-    "which": "Which image shows a red cat?",
+    "which": "Which image shows a cat?",
     "story": TASKS["compare"].prompts["story"],
     "own": "",
 }
@@ -60,6 +60,7 @@ def build(page: Page) -> None:
     with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
             pictures = picture_set(
+                page,
                 "compare",
                 {"New pair": draws.pair, "New story": draws.story, "New selection": draws.selection},
                 limit=TASKS["compare"].max_images,
@@ -111,9 +112,9 @@ def build(page: Page) -> None:
                 f"What changed is told about two pictures, and here are {len(opened)}. "
                 "Remove some, or ask what happens across them."
             )
-        started = [page.engine.compare_stream(opened, question, settings, run.session)]
-        if about_change:
-            started.append(page.engine.compare_stream(opened, "boxes", settings, run.session))
+        started = [page.engine.compare_stream(opened, question, settings, run.session, run.model)]
+        if about_change and page.world(run.session) == draws.SCENES:  # only there a change has a place
+            started.append(page.engine.compare_stream(opened, "boxes", settings, run.session, run.model))
         finished = []
         for index, result in run.follow(*started):
             updates: Updates = {line: words.quiet(result)} if index == 0 else {}
@@ -121,7 +122,7 @@ def build(page: Page) -> None:
                 updates[answer] = result.text
             if result.finish_reason != "running":
                 finished.append(result)
-                updates[row.notice] = words.outside(finished)
+                updates[row.notice] = page.outside(finished, run.model)
             yield updates
         boxes = next((result.parsed for result in finished if result.parsed is not None), None)
         shown: Updates = {}

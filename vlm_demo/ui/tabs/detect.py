@@ -56,7 +56,7 @@ def build(page: Page) -> None:
     """Components and wiring of the tab."""
     with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
-            pictures = picture_set("detect", {"New scene": draws.scene})
+            pictures = picture_set(page, "detect", {"New scene": draws.scene})
             raw = gr.Textbox(
                 label="The model's own text",
                 lines=4,
@@ -67,6 +67,12 @@ def build(page: Page) -> None:
                 elem_id="detect-raw",
             )
         with gr.Column(scale=6, min_width=300):
+            what = gr.Textbox(
+                label="Only this",
+                placeholder="Everything, or for example: dogs, the person on the left",
+                max_lines=1,
+                elem_id="detect-what",
+            )
             row = run_row(page, "detect", "Find the objects", pictures.slots)
             drawn = gr.AnnotatedImage(
                 label="Found",
@@ -80,6 +86,9 @@ def build(page: Page) -> None:
             table = gr.HTML(WAITING, elem_id="detect-table")
             row.notice.render()
             labels = gr.CheckboxGroup([], label="Show only", visible=False, elem_id="detect-labels")
+            sure = gr.Slider(
+                0, 1, 0, step=0.01, label="Confidence from", visible=False, elem_id="detect-sure", interactive=True
+            )
             with gr.Row(elem_classes="row-of-buttons", visible=False) as offers:
                 gr.HTML('<span class="lead">Download</span>')
                 buttons = [
@@ -106,16 +115,19 @@ def build(page: Page) -> None:
             drawn: None,
             found: None,
             labels: gr.update(visible=False),
+            sure: gr.update(visible=False),
             offers: gr.update(visible=False),
         }
 
-    def work(run: Run, sources: Sources, *values: Any) -> Iterator[Updates]:
+    def work(run: Run, sources: Sources, what: str, *values: Any) -> Iterator[Updates]:
         yield blank()
         picture = load_pictures(sources)[0]
         size = images.measure(sources[0])
         yield {drawn: (for_display(picture), [])}
         whole = 0  # objects that were complete when the boxes were drawn last
-        for _, result in run.follow(page.engine.detect_stream(picture, panel.read(*values), run.session)):
+        for _, result in run.follow(
+            page.engine.detect_stream(picture, panel.read(*values), run.session, run.model, what)
+        ):
             updates = {raw: result.text, line: words.quiet(result)}
             written = parse_written(result.text, picture.size)
             if result.finish_reason == "running" and len(written.objects) > whole:
@@ -124,25 +136,29 @@ def build(page: Page) -> None:
             yield updates
         answer = downloads.Found.of(sources[0], result)
         names = answer.parsed.labels
+        threshold = page.engine.description(run.model).threshold
+        rated = any(item["confidence"] is not None for item in answer.parsed.objects)
         yield {
             found: answer,
+            sure: gr.update(value=threshold, visible=rated),
             labels: gr.update(choices=names, value=names, visible=len(names) > 1),
             offers: gr.update(visible=not answer.parsed.failed),
-            row.notice: words.outside([result]),
-            **draw(answer, answer.parsed, picture),
+            row.notice: page.outside([result], run.model),
+            **draw(answer, answer.parsed.above(threshold), picture),
         }
 
     page.on(
-        [row.run.click],
+        [row.run.click, what.submit],
         handler(page, row, work),
-        [*pictures.slots, *panel.inputs],
-        [*row.outputs, raw, line, labels, offers, found, *drawing],
+        [*pictures.slots, what, *panel.inputs],
+        [*row.outputs, raw, line, labels, sure, offers, found, *drawing],
     )
     clear_when_new(page, row, blank)
 
-    def only(found: downloads.Found | None, names: list[str]) -> Updates:
+    def only(found: downloads.Found | None, names: list[str], threshold: float) -> Updates:
         if found is None:
             return {table: gr.skip()}
-        return draw(found, found.parsed.only(names), images.load(found.source))
+        return draw(found, found.parsed.only(names).above(threshold), images.load(found.source))
 
-    labels.input(only, [found, labels], drawing, **QUICK)
+    for filters in (labels.input, sure.release):
+        filters(only, [found, labels, sure], drawing, **QUICK)
