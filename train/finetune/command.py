@@ -187,8 +187,7 @@ def run(args: argparse.Namespace) -> None:
             partial.mkdir(exist_ok=True)
             for part in build(args, sources):
                 part.save_pretrained(partial)
-            for code in partial.glob("*.py"):  # the code lives in vlm_demo/model; `push` adds it for the Hub
-                code.unlink()
+            checkpoints.leave_out_code(partial)
             checkpoints.seal(partial)
             checkpoints.move_into_place(partial, start)
         write_run(args.out, {"settings": settings})
