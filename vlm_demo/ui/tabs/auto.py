@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from vlm_demo.results import EngineError, Result
-from vlm_demo.router import record_correction
+from vlm_demo.router import CorrectionsFull, record_correction
 from vlm_demo.tasks import TASKS
 
 from .. import draws, jobs, words
@@ -154,12 +154,16 @@ def build(page: Page) -> None:
     page.on([shown.click], overrule, inputs, outputs)
     clear_when_new(page, row, blank)
 
-    def remember(asked: tuple[str, int] | None, tasks: list[str]) -> Any:
+    def remember(request: gr.Request, asked: tuple[str, int] | None, tasks: list[str]) -> Any:
         if asked is None or not tasks:
             gr.Warning("Choose what it should have been.")
             return gr.skip()
-        record_correction(CORRECTIONS, *asked, tasks)
-        gr.Info("Remembered on this machine. The next training of the router learns from it.")
+        try:
+            record_correction(CORRECTIONS, *asked, tasks, session=request.session_hash)
+        except CorrectionsFull as why:
+            gr.Warning(str(why))
+        else:
+            gr.Info("Remembered on this machine. The router learns from it once the owner has accepted it.")
         return gr.update(visible=False)
 
     wrong.click(lambda: gr.update(visible=True), None, correction, queue=False, **QUICK)
