@@ -8,7 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
-from train.evaluation.photographs import measure
+from train.photographs.evaluation import measure
 from vlm_demo.checkpoints import bundled
 from vlm_demo.engine import Engine
 

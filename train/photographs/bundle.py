@@ -16,11 +16,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 
-from train.evaluation import photographs as figures_of
-from train.evaluation.outside import KINDS, make
+from train.photographs import evaluation as figures_of
 from train.photographs.card import card
 from train.photographs.data import read
 from train.photographs.features import Images, batches
+from train.photographs.outside import KINDS, make
 from train.photographs.words import LABELS
 from vlm_demo.checkpoints import bundled
 from vlm_demo.description import FILE, Description, logit
