@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # From the street to the cellar: a room may use the rooms below it and the leaves, never one above it. Leaves use
 # nothing but themselves and the table of tasks, which is where the tasks get their names.
-ROOMS = ("app", "ui", "engine", "backends", "results", "model")
+ROOMS = ("app", "ui", "engine", "backends", "dialects", "results", "model")
 LEAVES = ("tasks", "images", "detections", "routing", "scenes", "memory")
 # Modules that are part of a room although they are files of their own.
 PART_OF = {
