@@ -133,7 +133,8 @@ def test_how_tasks_are_asked(model_type, task, text, words):
         ("never_heard_of", "detect", "", "This model cannot write boxes"),
         ("florence2", "vqa", "how many?", "Florence-2 cannot answer questions"),
         ("paligemma", "compare", "What changed?", "PaliGemma cannot compare images"),
-        ("blip", "caption", "detailed", "BLIP has no caption style 'detailed', only: brief"),
+        ("blip", "caption", "detailed", "This BLIP has no caption style 'detailed', only: brief"),
+        ("blip", "vqa", "how many?", "This BLIP cannot answer questions"),
         ("qwen3_vl", "compare", TASKS["compare"].prompts["boxes"], "Qwen3-VL cannot box what changed"),
     ],
 )
@@ -144,6 +145,7 @@ def test_what_a_family_cannot_do_is_said(model_type, task, text, message):
 
 @pytest.mark.parametrize("dialect", EVERY, ids=lambda dialect: dialect.name)
 def test_a_task_that_is_offered_can_be_asked(dialect):
+    assert dialect.tasks
     for task in dialect.tasks:
         text = {"caption": "brief", "detect": "", "vqa": "what?", "compare": "what?"}[task]
         assert isinstance(dialect.words(task, text), str)
@@ -171,3 +173,8 @@ def test_a_chat_opens_with_its_images_and_keeps_its_turns():
     ]
     with pytest.raises(EngineError, match="LLaVA takes at most one image at a time, not 2"):
         dialect_of("llava").messages(turns, ["first", "second"])
+
+
+def test_one_model_type_may_have_two_dialects():
+    assert dialect_of("blip", "BlipForConditionalGeneration").tasks == {"caption"}
+    assert dialect_of("blip", "BlipForQuestionAnswering").tasks == {"vqa"}

@@ -35,7 +35,7 @@ def new():
 
 @pytest.fixture
 def engine(old, new, monkeypatch):
-    monkeypatch.setattr(engine_module, "MiniVLMBackend", lambda *args: new)
+    monkeypatch.setattr(engine_module, "open_backend", lambda *args: new)
     engine = Engine(backend=old)
     yield engine
     old.go.set()

@@ -22,7 +22,7 @@ from PIL.Image import Image
 from vlm_demo import images as picture_door
 from vlm_demo import memory
 from vlm_demo.backends import Backend, Prompt, Row
-from vlm_demo.backends.minivlm import MiniVLMBackend
+from vlm_demo.backends.choose import open_backend
 from vlm_demo.generation import Generation
 from vlm_demo.request import Request
 from vlm_demo.results import (
@@ -66,7 +66,7 @@ History = Sequence[tuple[str, str]]
 class Engine:
     """One model for the whole process, loaded on first use, shared by all threads and sessions.
 
-    `model`: folder or Hub name of a MiniVLM checkpoint; default is $VLM_DEMO_MODEL, else the bundled one. `device`:
+    `model`: folder or Hub name of a MiniVLM checkpoint or of any image-text-to-text model; default is $VLM_DEMO_MODEL, else the bundled one. `device`:
     cuda, mps, cpu or auto. `dtype`: float32, bfloat16, float16, int8 (on a CPU) or auto, which is half precision on a
     GPU, and on a CPU int8 for Llama-shaped models where bfloat16 is multiplied in hardware, else float32. Methods take
     `session`, any hashable standing for one user: sessions take turns, and each runs one request at a time. All methods
@@ -84,10 +84,10 @@ class Engine:
         backend: Backend | None = None,
         **limits: int,
     ) -> None:
-        """`backend` replaces the MiniVLM backend; `limits` are those of Scheduler (max_waiting and so on)."""
+        """`backend` stands in for the model's own one; `limits` are those of Scheduler (max_waiting and so on)."""
         self.model = backend.name if backend else str(model or os.environ.get("VLM_DEMO_MODEL") or BUNDLED)
         self._device, self._dtype = device, dtype
-        self._scheduler = Scheduler(backend or MiniVLMBackend(self.model, device, dtype), **limits)
+        self._scheduler = Scheduler(backend or open_backend(self.model, device, dtype), **limits)
 
     @property
     def backend(self) -> Backend:
@@ -188,7 +188,7 @@ class Engine:
         Those who are being answered finish with the model before; those who wait are answered by the new one. There
         must be room for both while it is loaded; if it cannot be, the one before stays.
         """
-        backend = MiniVLMBackend(model, self._device, self._dtype)
+        backend = open_backend(model, self._device, self._dtype)
 
         def swap() -> None:
             backend.load()

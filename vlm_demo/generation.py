@@ -152,6 +152,9 @@ class Generation:
         boxes = result.task == "detect" or (result.task == "compare" and result.text.startswith("{"))
         if not boxes:
             return None
+        own = getattr(self._request.backend, "read_boxes", None)  # another family writes boxes in a form of its own
+        if own is not None:
+            return own(result.text, self._size, self._request.row.prompt) if result.task == "detect" else None
         from vlm_demo import detections  # supervision is slow to import; only boxes need it
 
         return detections.parse(result.text, self._size, [(token.text, token.probability) for token in result.tokens])

@@ -30,7 +30,7 @@ def test_another_model_is_chosen_for_everybody(visit: Callable, monkeypatch: pyt
             backend.load = lambda: (_ for _ in ()).throw(EngineError("The weights could not be read."))
         return backend
 
-    monkeypatch.setattr(engine_module, "MiniVLMBackend", open_backend)
+    monkeypatch.setattr(engine_module, "open_backend", open_backend)
     engine = fake_engine("I am fake.")
     demo, address = serve(engine, ["fake", "other", "gone"])
     page, neighbour = visit(address), visit(address)

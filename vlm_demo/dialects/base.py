@@ -38,9 +38,9 @@ class Dialect:
 
     `captions` maps a style to the words that ask for it ("" is the image alone), `question` holds {question}, `detect`
     asks for every object and `detect_named` for {names}; None is what the family cannot do. With `chat` the words go
-    into chat messages and earlier turns can be kept. `read` turns an answer into boxes on an image: it takes the text,
+    into chat messages and earlier turns can be kept; with `open_end` the model goes on writing where they end. `read` turns an answer into boxes on an image: it takes the text,
     the image's size, and the size at which the model saw it. Special tokens that begin with one of `text_tokens` belong
-    to the answer's text.
+    to the answer's text. `model_types` are those of configs, or an architecture where one type has several.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Dialect:
     detect_named: str | None = None
     read: Callable[[str, Size, Size], Parsed] | None = None
     chat: bool = True
+    open_end: bool = False
     max_images: int = 8
     text_tokens: tuple[str, ...] = ()
 

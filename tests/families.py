@@ -1,0 +1,234 @@
+"""Tiny random models of other families, saved to a folder with processor and tokenizer as they lie on the Hub."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers as hf
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+SIDE, PATCH = 32, 16  # pixels
+PATCHES = (SIDE // PATCH) ** 2
+WIDE = {"initializer_range": 0.4}  # large, so that answers of a random model depend on the image
+TEXT = dict(
+    hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=512, **WIDE
+)
+VISION = dict(
+    hidden_size=24,
+    intermediate_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    image_size=SIDE,
+    patch_size=PATCH,
+    **WIDE,
+)
+CHAT = (
+    "{% for message in messages %}{{ message['role'] }}: {% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}</s>{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}"
+)
+BOX = {"height": SIDE, "width": SIDE}
+
+
+def tokenizer(
+    *special: str, bos: str = "<s>", eos: str = "</s>", ends: bool = False, **kwargs: Any
+) -> hf.PreTrainedTokenizerFast:
+    """A byte-level BPE of a few hundred tokens; with `ends`, texts are put between `bos` and `eos` as BERT does it."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<pad>", bos, eos, "<unk>"],
+        show_progress=False,
+    )
+    core.train_from_iterator(["how many cats are there? the red cat and the blue dog"], trainer)
+    if ends:
+        core.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A {eos}", special_tokens=[(token, core.token_to_id(token)) for token in (bos, eos)]
+        )
+    made = hf.PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", bos_token=bos, eos_token=eos, unk_token="<unk>", **kwargs
+    )
+    made.add_special_tokens({"additional_special_tokens": list(special)})
+    return made
+
+
+def ids(made: hf.PreTrainedTokenizerFast) -> dict[str, int]:
+    return {f"{name}_token_id": getattr(made, f"{name}_token_id") for name in ("bos", "eos", "pad")}
+
+
+def idefics3() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+    marks = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>")
+    words = tokenizer(*marks, *(f"<row_{row}_col_{col}>" for row in range(1, 3) for col in range(1, 3)))
+    image = Idefics3ImageProcessorPil(
+        size={"longest_edge": SIDE}, max_image_size={"longest_edge": SIDE}, do_image_splitting=False
+    )
+    processor = hf.Idefics3Processor(image, words, image_seq_len=1, chat_template=CHAT)
+    config = hf.Idefics3Config(
+        vision_config=VISION,
+        text_config=hf.LlamaConfig(vocab_size=len(words), num_key_value_heads=2, **TEXT, **ids(words)),
+        image_token_id=words.convert_tokens_to_ids("<image>"),
+        scale_factor=2,
+        pad_token_id=words.pad_token_id,
+    )
+    return hf.Idefics3ForConditionalGeneration(config), processor
+
+
+def llava() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+    words = tokenizer("<image>")
+    processor = hf.LlavaProcessor(
+        CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=BOX),
+        words,
+        patch_size=PATCH,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=CHAT,
+    )
+    config = hf.LlavaConfig(
+        vision_config=hf.CLIPVisionConfig(projection_dim=24, **VISION),
+        text_config=hf.LlamaConfig(vocab_size=len(words), num_key_value_heads=2, **TEXT, **ids(words)),
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+        image_seq_length=PATCHES,
+        vision_feature_layer=-1,
+    )
+    return hf.LlavaForConditionalGeneration(config), processor
+
+
+def paligemma() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+    words = tokenizer("<image>", bos="<bos>", eos="<eos>")
+    image = SiglipImageProcessorPil(size=BOX)
+    image.image_seq_length = PATCHES
+    processor = hf.PaliGemmaProcessor(image, words)  # which adds the location tokens
+    config = hf.PaliGemmaConfig(
+        vision_config=hf.SiglipVisionConfig(**VISION),
+        text_config=hf.GemmaConfig(
+            vocab_size=len(words), num_key_value_heads=1, head_dim=8, **TEXT, **ids(words), hidden_activation="gelu"
+        ),
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+        projection_dim=32,
+        hidden_size=32,
+    )
+    return hf.PaliGemmaForConditionalGeneration(config), processor
+
+
+def florence2() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+    places = (f"<loc_{place}>" for place in range(1000))
+    words = tokenizer(*places, ends=True, extra_special_tokens={"image_token": "<image>"})
+    image = CLIPImageProcessorPil(size=BOX, do_center_crop=False)
+    image.image_seq_length = 5
+    processor = hf.Florence2Processor(image, words)
+    config = hf.Florence2Config(
+        vision_config=dict(
+            embed_dim=(8, 16),
+            num_heads=(2, 2),
+            num_groups=(2, 2),
+            depths=(1, 1),
+            patch_size=(7, 3),
+            patch_stride=(4, 4),
+            patch_padding=(3, 1),
+            patch_prenorm=(False, True),
+            window_size=2,
+            projection_dim=32,
+            **WIDE,
+        ),
+        text_config=hf.BartConfig(
+            vocab_size=len(words),
+            d_model=32,
+            encoder_layers=2,
+            decoder_layers=2,
+            encoder_attention_heads=4,
+            decoder_attention_heads=4,
+            encoder_ffn_dim=48,
+            decoder_ffn_dim=48,
+            max_position_embeddings=512,
+            init_std=0.4,
+            decoder_start_token_id=words.eos_token_id,
+            **ids(words),
+        ),
+        image_token_id=words.image_token_id,
+    )
+    return hf.Florence2ForConditionalGeneration(config), processor
+
+
+def blip2() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+    words = tokenizer("<image>")
+    processor = hf.Blip2Processor(BlipImageProcessorPil(size=BOX), words, num_query_tokens=4)
+    config = hf.Blip2Config(
+        vision_config=VISION,
+        qformer_config=dict(
+            hidden_size=16,
+            encoder_hidden_size=24,
+            intermediate_size=24,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            vocab_size=len(words),
+            **WIDE,
+        ),
+        text_config=hf.OPTConfig(
+            vocab_size=len(words),
+            hidden_size=32,
+            word_embed_proj_dim=32,
+            ffn_dim=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=512,
+            init_std=0.4,
+            **ids(words),
+        ),
+        num_query_tokens=4,
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+        **WIDE,
+    )
+    return hf.Blip2ForConditionalGeneration(config), processor
+
+
+def blip(architecture: type = hf.BlipForConditionalGeneration) -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+    words = tokenizer(bos="[CLS]", eos="[SEP]", ends=True, cls_token="[CLS]", sep_token="[SEP]")
+    config = hf.BlipConfig(
+        vision_config=VISION | {"hidden_size": 32},
+        text_config=dict(
+            vocab_size=len(words),
+            encoder_hidden_size=32,
+            sep_token_id=words.eos_token_id,
+            **TEXT,
+            **ids(words),
+        ),
+        projection_dim=16,
+        image_text_hidden_size=16,
+        **WIDE,
+    )
+    return architecture(config), hf.BlipProcessor(BlipImageProcessorPil(size=BOX), words)
+
+
+def blip_answers() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+    return blip(hf.BlipForQuestionAnswering)
+
+
+def git() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+    words = tokenizer(bos="[CLS]", eos="[SEP]", ends=True, cls_token="[CLS]", sep_token="[SEP]")
+    config = hf.GitConfig(vision_config=VISION, vocab_size=len(words), **TEXT, **ids(words))
+    image = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=BOX)
+    return hf.GitForCausalLM(config), hf.GitProcessor(image, words)
+
+
+BUILDERS: dict[str, Callable[[], tuple[hf.PreTrainedModel, hf.ProcessorMixin]]] = {
+    one.__name__: one for one in (idefics3, llava, paligemma, florence2, blip2, blip, blip_answers, git)
+}
+
+
+def save(family: str, folder: Path, seed: int = 0) -> Path:
+    """A random model of `family`, the same for the same seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model, processor = BUILDERS[family]()
+    model.eval().save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
