@@ -1,4 +1,8 @@
-"""Tiny random models of other families, saved to a folder with processor and tokenizer as they lie on the Hub."""
+"""Tiny random models of other families, saved to a folder with processor and tokenizer as they lie on the Hub.
+
+Processors that bring a video processor need torchvision, which has no CPU build: those are made here without videos,
+and cannot be read back from the folder.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +14,20 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
-from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
+from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 SIDE, PATCH = 32, 16  # pixels
 PATCHES = (SIDE // PATCH) ** 2
 WIDE = {"initializer_range": 0.4}  # large, so that answers of a random model depend on the image
 TEXT = dict(
-    hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=512, **WIDE
+    hidden_size=32,
+    intermediate_size=48,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    max_position_embeddings=512,
+    **WIDE,
 )
 VISION = dict(
     hidden_size=24,
@@ -34,6 +44,8 @@ CHAT = (
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
 BOX = {"height": SIDE, "width": SIDE}
+
+Made = tuple[hf.PreTrainedModel, hf.ProcessorMixin]
 
 
 def tokenizer(
@@ -61,11 +73,21 @@ def tokenizer(
     return made
 
 
+def bert_tokenizer() -> hf.PreTrainedTokenizerFast:
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    marks = {"cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return tokenizer(bos="[CLS]", eos="[SEP]", ends=True, model_input_names=inputs, **marks)
+
+
 def ids(made: hf.PreTrainedTokenizerFast) -> dict[str, int]:
     return {f"{name}_token_id": getattr(made, f"{name}_token_id") for name in ("bos", "eos", "pad")}
 
 
-def idefics3() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+def llama(words: hf.PreTrainedTokenizerFast) -> hf.LlamaConfig:
+    return hf.LlamaConfig(vocab_size=len(words), num_key_value_heads=2, **TEXT, **ids(words))
+
+
+def idefics3() -> Made:
     marks = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>")
     words = tokenizer(*marks, *(f"<row_{row}_col_{col}>" for row in range(1, 3) for col in range(1, 3)))
     image = Idefics3ImageProcessorPil(
@@ -74,7 +96,7 @@ def idefics3() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
     processor = hf.Idefics3Processor(image, words, image_seq_len=1, chat_template=CHAT)
     config = hf.Idefics3Config(
         vision_config=VISION,
-        text_config=hf.LlamaConfig(vocab_size=len(words), num_key_value_heads=2, **TEXT, **ids(words)),
+        text_config=llama(words),
         image_token_id=words.convert_tokens_to_ids("<image>"),
         scale_factor=2,
         pad_token_id=words.pad_token_id,
@@ -82,7 +104,7 @@ def idefics3() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
     return hf.Idefics3ForConditionalGeneration(config), processor
 
 
-def llava() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+def llava() -> Made:
     words = tokenizer("<image>")
     processor = hf.LlavaProcessor(
         CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=BOX),
@@ -94,7 +116,7 @@ def llava() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
     )
     config = hf.LlavaConfig(
         vision_config=hf.CLIPVisionConfig(projection_dim=24, **VISION),
-        text_config=hf.LlamaConfig(vocab_size=len(words), num_key_value_heads=2, **TEXT, **ids(words)),
+        text_config=llama(words),
         image_token_index=words.convert_tokens_to_ids("<image>"),
         image_seq_length=PATCHES,
         vision_feature_layer=-1,
@@ -102,7 +124,7 @@ def llava() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
     return hf.LlavaForConditionalGeneration(config), processor
 
 
-def paligemma() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+def paligemma() -> Made:
     words = tokenizer("<image>", bos="<bos>", eos="<eos>")
     image = SiglipImageProcessorPil(size=BOX)
     image.image_seq_length = PATCHES
@@ -119,7 +141,7 @@ def paligemma() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
     return hf.PaliGemmaForConditionalGeneration(config), processor
 
 
-def florence2() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+def florence2() -> Made:
     places = (f"<loc_{place}>" for place in range(1000))
     words = tokenizer(*places, ends=True, extra_special_tokens={"image_token": "<image>"})
     image = CLIPImageProcessorPil(size=BOX, do_center_crop=False)
@@ -158,7 +180,7 @@ def florence2() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
     return hf.Florence2ForConditionalGeneration(config), processor
 
 
-def blip2() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+def blip2() -> Made:
     words = tokenizer("<image>")
     processor = hf.Blip2Processor(BlipImageProcessorPil(size=BOX), words, num_query_tokens=4)
     config = hf.Blip2Config(
@@ -190,8 +212,8 @@ def blip2() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
     return hf.Blip2ForConditionalGeneration(config), processor
 
 
-def blip(architecture: type = hf.BlipForConditionalGeneration) -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
-    words = tokenizer(bos="[CLS]", eos="[SEP]", ends=True, cls_token="[CLS]", sep_token="[SEP]")
+def blip(architecture: type = hf.BlipForConditionalGeneration) -> Made:
+    words = bert_tokenizer()
     config = hf.BlipConfig(
         vision_config=VISION | {"hidden_size": 32},
         text_config=dict(
@@ -208,27 +230,109 @@ def blip(architecture: type = hf.BlipForConditionalGeneration) -> tuple[hf.PreTr
     return architecture(config), hf.BlipProcessor(BlipImageProcessorPil(size=BOX), words)
 
 
-def blip_answers() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
+def blip_answers() -> Made:
     return blip(hf.BlipForQuestionAnswering)
 
 
-def git() -> tuple[hf.PreTrainedModel, hf.ProcessorMixin]:
-    words = tokenizer(bos="[CLS]", eos="[SEP]", ends=True, cls_token="[CLS]", sep_token="[SEP]")
+def git() -> Made:
+    words = bert_tokenizer()
     config = hf.GitConfig(vision_config=VISION, vocab_size=len(words), **TEXT, **ids(words))
     image = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=BOX)
     return hf.GitForCausalLM(config), hf.GitProcessor(image, words)
 
 
-BUILDERS: dict[str, Callable[[], tuple[hf.PreTrainedModel, hf.ProcessorMixin]]] = {
-    one.__name__: one for one in (idefics3, llava, paligemma, florence2, blip2, blip, blip_answers, git)
-}
+def vipllava() -> Made:
+    """A family without a dialect of its own."""
+    _, processor = llava()
+    words = processor.tokenizer
+    config = hf.VipLlavaConfig(
+        vision_config=hf.CLIPVisionConfig(projection_dim=24, **VISION),
+        text_config=llama(words),
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+        vision_feature_layers=[-1, -2],
+    )
+    return hf.VipLlavaForConditionalGeneration(config), processor
 
 
-def save(family: str, folder: Path, seed: int = 0) -> Path:
-    """A random model of `family`, the same for the same seed."""
+def without_videos(processor: type[hf.ProcessorMixin]) -> type[hf.ProcessorMixin]:
+    return type(
+        processor.__name__, (processor,), {"check_argument_for_proper_class": lambda self, name, argument: None}
+    )
+
+
+def llava_onevision() -> Made:
+    words = tokenizer("<image>", "<video>")
+    processor = without_videos(hf.LlavaOnevisionProcessor)(
+        LlavaOnevisionImageProcessorPil(size=BOX, image_grid_pinpoints=[[SIDE, SIDE], [SIDE, 2 * SIDE]]),
+        words,
+        video_processor=None,
+        num_image_tokens=PATCHES,
+        vision_feature_select_strategy="full",
+        chat_template=CHAT,
+    )
+    config = hf.LlavaOnevisionConfig(
+        vision_config=hf.SiglipVisionConfig(**VISION),
+        text_config=hf.Qwen2Config(vocab_size=len(words), num_key_value_heads=2, **TEXT, **ids(words)),
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+        video_token_index=words.convert_tokens_to_ids("<video>"),
+        image_grid_pinpoints=[[SIDE, SIDE], [SIDE, 2 * SIDE]],
+        vision_feature_select_strategy="full",
+        vision_feature_layer=-1,
+    )
+    return hf.LlavaOnevisionForConditionalGeneration(config), processor
+
+
+def qwen(number: str) -> Made:
+    marks = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+    words = tokenizer(*marks)
+    patch = {"2_5": 14, "3": 16}[number]
+    processor = without_videos(getattr(hf, {"2_5": "Qwen2_5_VLProcessor", "3": "Qwen3VLProcessor"}[number]))(
+        Qwen2VLImageProcessorPil(patch_size=patch, size={"shortest_edge": 28 * 28, "longest_edge": 28 * 28 * 16}),
+        words,
+        video_processor=None,
+        chat_template=CHAT.replace("<image>", "<|vision_start|><|image_pad|><|vision_end|>"),
+    )
+    text = dict(
+        vocab_size=len(words),
+        num_key_value_heads=2,
+        head_dim=8,
+        rope_parameters={"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
+        **TEXT,
+        **ids(words),
+    )
+    vision = dict(
+        depth=2, hidden_size=32, intermediate_size=48, num_heads=2, out_hidden_size=32, patch_size=patch, **WIDE
+    )
+    names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    tokens = {name: words.convert_tokens_to_ids(mark) for name, mark in zip(names, marks, strict=True)}
+    if number == "3":
+        vision |= {"num_position_embeddings": 16, "deepstack_visual_indexes": [0]}
+        config = hf.Qwen3VLConfig(text_config=text, vision_config=vision, **tokens)
+        return hf.Qwen3VLForConditionalGeneration(config), processor
+    vision |= {"window_size": 28, "fullatt_block_indexes": [1]}
+    config = hf.Qwen2_5_VLConfig(text_config=text, vision_config=vision, **tokens)
+    return hf.Qwen2_5_VLForConditionalGeneration(config), processor
+
+
+def qwen2_5_vl() -> Made:
+    return qwen("2_5")
+
+
+def qwen3_vl() -> Made:
+    return qwen("3")
+
+
+WHOLE = (idefics3, llava, paligemma, florence2, blip2, blip, blip_answers, git, vipllava)
+WITHOUT_VIDEOS = (llava_onevision, qwen2_5_vl, qwen3_vl)
+BUILDERS: dict[str, Callable[[], Made]] = {one.__name__: one for one in (*WHOLE, *WITHOUT_VIDEOS)}
+
+
+def save(family: str, folder: Path) -> hf.ProcessorMixin:
+    """A random model of `family`, always the same, and its processor, which is returned too."""
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         model, processor = BUILDERS[family]()
     model.eval().save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
+    if BUILDERS[family] in WHOLE:
+        processor.save_pretrained(folder)
+    return processor

@@ -111,9 +111,9 @@ def test_junk_raises_nothing(model_type, text):
 @pytest.mark.parametrize(
     ("model_type", "task", "text", "words"),
     [
-        ("paligemma", "caption", "brief", "caption en"),
-        ("paligemma", "detect", "owl ; lamp", "detect owl ; lamp"),
-        ("paligemma", "vqa", "how many {cats}?", "answer en how many {cats}?"),
+        ("paligemma", "caption", "brief", "<image>caption en"),
+        ("paligemma", "detect", "owl ; lamp", "<image>detect owl ; lamp"),
+        ("paligemma", "vqa", "how many {cats}?", "<image>answer en how many {cats}?"),
         ("florence2", "caption", "detailed", "<MORE_DETAILED_CAPTION>"),
         ("florence2", "detect", "", "<OD>"),
         ("florence2", "detect", "owl", "<OPEN_VOCABULARY_DETECTION>owl"),

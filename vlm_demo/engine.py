@@ -66,11 +66,12 @@ History = Sequence[tuple[str, str]]
 class Engine:
     """One model for the whole process, loaded on first use, shared by all threads and sessions.
 
-    `model`: folder or Hub name of a MiniVLM checkpoint or of any image-text-to-text model; default is $VLM_DEMO_MODEL, else the bundled one. `device`:
-    cuda, mps, cpu or auto. `dtype`: float32, bfloat16, float16, int8 (on a CPU) or auto, which is half precision on a
-    GPU, and on a CPU int8 for Llama-shaped models where bfloat16 is multiplied in hardware, else float32. Methods take
-    `session`, any hashable standing for one user: sessions take turns, and each runs one request at a time. All methods
-    raise EngineError with words for people, bad arguments before anything is queued.
+    `model`: folder or Hub name of a MiniVLM checkpoint, or of an image-text-to-text model of another family; default is
+    $VLM_DEMO_MODEL, else the bundled one. `device`: cuda, mps, cpu or auto. `dtype`: float32, bfloat16, float16, int8
+    (MiniVLM on a CPU) or auto, which is half precision on a GPU, and on a CPU int8 for Llama-shaped models where
+    bfloat16 is multiplied in hardware, else float32. Methods take `session`, any hashable standing for one user:
+    sessions take turns, and each runs one request at a time. All methods raise EngineError with words for people, bad
+    arguments before anything is queued.
 
     What was computed for a picture is shared by all sessions. No result says so, but time does: an answer about a
     picture that someone has asked about lately comes sooner. Whoever must hide even that runs an engine of their own.
@@ -168,7 +169,7 @@ class Engine:
 
         def measure() -> Novelty:
             backend = self.backend
-            prompt = backend.prepare([_turn("caption", "")], [opened], 1)
+            prompt = backend.prepare([_turn("caption", "brief")], [opened], 1)
             backend.load()
             return backend.novelty(prompt)[0]
 

@@ -92,9 +92,7 @@ class HubBackend:
         for name in sorted(inputs):
             key.update(name.encode() + inputs[name].numpy().tobytes())
         seen = _seen(inputs, processor) or (images[0].size if images else (0, 0))
-        return HubPrompt(
-            ids, images, min(new_tokens, room), dropped, key=key.digest(), inputs=inputs, seen=seen
-        )
+        return HubPrompt(ids, images, min(new_tokens, room), dropped, key=key.digest(), inputs=inputs, seen=seen)
 
     def read_boxes(self, text: str, size: tuple[int, int], prompt: Prompt) -> Parsed:
         """The boxes of a detect answer to `prompt`, about an image of `size` (width, height)."""

@@ -46,7 +46,7 @@ def explain_source(error: BaseException, source: str) -> EngineError:
     package = next((package for package in PACKAGES if re.search(rf"\b{package}\b", words, re.IGNORECASE)), None)
     if package:
         return EngineError(f"{source} needs a package that is missing. Install it and start again: {_install(package)}")
-    if "config.json" in words:
+    if re.search(r"(?<!\w)config\.json", words):
         return EngineError(f"{source} holds no model that transformers could open: it has no config.json.")
     if "safetensors" in words:
         return EngineError(f"{source} has no weights as safetensors; other files could run code and are not opened.")

@@ -9,7 +9,20 @@ from vlm_demo.dialects.paligemma import PALIGEMMA
 from vlm_demo.dialects.qwen import QWEN2_5, QWEN3
 from vlm_demo.dialects.smolvlm import IDEFICS3, SMOLVLM
 
-FAMILIES = (SMOLVLM, IDEFICS3, QWEN2_5, QWEN3, PALIGEMMA, FLORENCE2, LLAVA, LLAVA_ONEVISION, BLIP, BLIP_ANSWERS, BLIP2, GIT)
+FAMILIES = (
+    SMOLVLM,
+    IDEFICS3,
+    QWEN2_5,
+    QWEN3,
+    PALIGEMMA,
+    FLORENCE2,
+    LLAVA,
+    LLAVA_ONEVISION,
+    BLIP,
+    BLIP_ANSWERS,
+    BLIP2,
+    GIT,
+)
 
 
 def dialect_of(model_type: str, architecture: str = "") -> Dialect:

@@ -36,11 +36,12 @@ CAPTIONS = {
 class Dialect:
     """One family.
 
-    `captions` maps a style to the words that ask for it ("" is the image alone), `question` holds {question}, `detect`
-    asks for every object and `detect_named` for {names}; None is what the family cannot do. With `chat` the words go
-    into chat messages and earlier turns can be kept; with `open_end` the model goes on writing where they end. `read` turns an answer into boxes on an image: it takes the text,
-    the image's size, and the size at which the model saw it. Special tokens that begin with one of `text_tokens` belong
-    to the answer's text. `model_types` are those of configs, or an architecture where one type has several.
+    `model_types` are those of configs, or an architecture where one type has several. `captions` maps a style to the
+    words that ask for it ("" is the image alone), `question` holds {question}, `detect` asks for every object and
+    `detect_named` for {names}; None is what the family cannot do. With `chat` the words go into chat messages and
+    earlier turns can be kept; with `open_end` the model goes on writing where they end. `read` turns an answer into
+    boxes on an image: it takes the text, the image's size, and the size at which the model saw it. Special tokens that
+    begin with one of `text_tokens` belong to the answer's text.
     """
 
     name: str

@@ -1,6 +1,7 @@
 """BLIP, BLIP-2 and GIT: a short caption, or one answer to one question about one image.
 
-A BLIP checkpoint does one of the two, BLIP-2 both. GIT does what its checkpoint was trained for, which nothing in it says.
+A BLIP checkpoint does one of the two, BLIP-2 both. GIT does what its checkpoint was trained for, and nothing in it
+says which.
 """
 
 from vlm_demo.dialects.base import Dialect
