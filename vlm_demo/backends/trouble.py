@@ -15,7 +15,6 @@ def explain_source(error: BaseException, source: str) -> EngineError:
     """What transformers or the Hub said about `source` (a folder or a Hub name), as words for people."""
     if isinstance(error, EngineError):
         return error
-    import httpx2
     from huggingface_hub import errors as hub
 
     chain = list(_causes(error))
@@ -35,7 +34,7 @@ def explain_source(error: BaseException, source: str) -> EngineError:
         )
     if any_is(hub.HFValidationError):
         return EngineError(f"{source} is neither a folder on this machine nor the name of a model on the Hub.")
-    if any_is(hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled, httpx2.TransportError, ConnectionError):
+    if any_is(hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled, ConnectionError):
         return EngineError(
             f"{source} is not on this machine, and the Hub cannot be reached. Connect to the network, or name a folder."
         )

@@ -41,7 +41,8 @@ class Dialect:
     `detect_named` for {names}; None is what the family cannot do. With `chat` the words go into chat messages and
     earlier turns can be kept; with `open_end` the model goes on writing where they end. `read` turns an answer into
     boxes on an image: it takes the text, the image's size, and the size at which the model saw it. Special tokens that
-    begin with one of `text_tokens` belong to the answer's text.
+    begin with one of `text_tokens` belong to the answer's text. With `own_pixels` boxes cannot be read without the size
+    that the model saw.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Dialect:
     open_end: bool = False
     max_images: int = 8
     text_tokens: tuple[str, ...] = ()
+    own_pixels: bool = False
 
     @property
     def tasks(self) -> frozenset[str]:

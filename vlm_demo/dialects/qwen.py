@@ -60,7 +60,7 @@ def _json(boxes: list[Box]) -> str:
     return json.dumps([{"bbox_2d": box, "label": "object"} for box in boxes])
 
 
-def _dialect(name: str, model_types: set[str], read: Any) -> Dialect:
+def _dialect(name: str, model_types: set[str], read: Any, own_pixels: bool) -> Dialect:
     return Dialect(
         name,
         frozenset(model_types),
@@ -68,8 +68,9 @@ def _dialect(name: str, model_types: set[str], read: Any) -> Dialect:
         detect=f"Locate every object in this image. {_FORM}",
         detect_named=f"Locate every instance of: {{names}}. {_FORM}",
         read=read,
+        own_pixels=own_pixels,
     )
 
 
-QWEN2_5 = _dialect("Qwen2.5-VL", {"qwen2_5_vl"}, read_2_5)
-QWEN3 = _dialect("Qwen3-VL", {"qwen3_vl", "qwen3_vl_moe"}, read_3)
+QWEN2_5 = _dialect("Qwen2.5-VL", {"qwen2_5_vl"}, read_2_5, own_pixels=True)
+QWEN3 = _dialect("Qwen3-VL", {"qwen3_vl", "qwen3_vl_moe"}, read_3, own_pixels=False)
