@@ -78,7 +78,7 @@ class RemoteBackend:
         for _ in self.replicas.all:
             with self.replicas.borrow() as replica:
                 try:
-                    return self._list(replica.url, self._timeout)
+                    return self._list(replica.url)
                 except EXPECTED as error:
                     trouble = self.understand(error)
             if trouble.dead:
@@ -127,7 +127,7 @@ class RemoteBackend:
     def model_on(self, replica: Replica) -> str:
         """What the servers call the model."""
         if self._model is None:
-            models = self._list(replica.url, self._timeout)
+            models = self._list(replica.url)
             if not models:
                 raise EngineError(f"{self.name} has no model.")
             self._model = models[0]
@@ -142,17 +142,20 @@ class RemoteBackend:
     def _key(self) -> str:
         return os.environ.get(self._key_variable) or NO_KEY
 
-    def _list(self, url: str, timeout: Any) -> list[str]:
-        response = get_session().get(f"{url}/models", headers={"Authorization": f"Bearer {self._key}"}, timeout=timeout)
+    def _get_models(self, url: str, timeout: Any) -> httpx2.Response:
+        return get_session().get(f"{url}/models", headers={"Authorization": f"Bearer {self._key}"}, timeout=timeout)
+
+    def _list(self, url: str) -> list[str]:
+        response = self._get_models(url, self._timeout)
         hf_raise_for_status(response)
         return [str(model["id"]) for model in response.json()["data"]]
 
     def _is_there(self, url: str) -> bool:
+        """Whether a server answers at all, be it that it keeps no list or wants another key."""
         try:
-            self._list(url, PROBE)
+            return self._get_models(url, PROBE).status_code < 500
         except EXPECTED:
             return False
-        return True
 
 
 class RemoteAnswer:
