@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import families
 import numpy as np
@@ -57,7 +58,7 @@ def open_engine(saved, monkeypatch):
 def ask(engine, pictures, **settings):
     """A question, or a caption where the family answers none."""
     settings = Settings(**{"max_new_tokens": 12, **settings})
-    if "vqa" in engine.backend.dialect.tasks:
+    if "vqa" in engine.backend.family.dialect.tasks:
         return engine.answer_stream(pictures, "how many cats?", settings=settings)
     return engine.caption_stream(pictures[0], settings=settings)
 
@@ -72,7 +73,7 @@ def test_greedy_equals_the_familys_own_generate(family, saved, open_engine):
     engine = open_engine(family)
     answers = []
     for seed in range(3):
-        pictures = [image(seed), image(seed + 9)][: min(2, engine.backend.dialect.max_images)]
+        pictures = [image(seed), image(seed + 9)][: min(2, engine.backend.family.dialect.max_images)]
         generation = ask(engine, pictures)
         ids = written(generation)
         model = engine.backend.model
@@ -150,7 +151,7 @@ def test_old_turns_make_room_and_a_question_that_is_too_long_is_refused(open_eng
 @pytest.mark.parametrize("family", ["idefics3", "llava", "paligemma", "blip2", "blip_answers", "git", "qwen3_vl"])
 def test_special_tokens_that_a_person_types_are_plain_text(family, open_engine):
     engine = open_engine(family)
-    tokenizer = engine.backend._open()[1].tokenizer
+    tokenizer = engine.backend.family.processor.tokenizer
     special = [token for token in tokenizer.all_special_tokens if len(token) > 1]
     plain = engine.backend.prepare([{"role": "user", "task": "vqa", "text": "cat"}], [image(1)], 5)
     typed = engine.backend.prepare(
@@ -175,7 +176,7 @@ def test_special_tokens_that_a_person_types_are_plain_text(family, open_engine):
 )
 def test_boxes_come_from_what_the_model_writes(family, answer, box, open_engine, monkeypatch):
     engine = open_engine(family)
-    tokenizer = engine.backend._open()[1].tokenizer
+    tokenizer = engine.backend.family.processor.tokenizer
     script = [*tokenizer.encode(answer, add_special_tokens=False), tokenizer.eos_token_id]
 
     def write(logits, rows, end_ids, suppressed):
@@ -190,6 +191,18 @@ def test_boxes_come_from_what_the_model_writes(family, answer, box, open_engine,
     assert found["label"] == "cat" and found["confidence"] is None
     assert found["bbox"] == pytest.approx(box, abs=1e-4)
     assert result.parsed.size == (70, 40)
+
+
+def test_many_threads_may_prepare_at_once(open_engine):
+    backend = open_engine("idefics3").backend
+    turns = [[{"role": "user", "task": "vqa", "text": "cat " * number}] for number in range(1, 9)] * 6
+
+    def prepare(turn):
+        return backend.text(backend.prepare(turn, [image(1)], 5).ids)
+
+    with ThreadPoolExecutor(8) as pool:
+        texts = list(pool.map(prepare, turns))
+    assert [text.count("cat") for text in texts] == [*range(1, 9)] * 6
 
 
 def test_memory_is_given_back_and_the_model_can_be_used_again(open_engine):

@@ -12,7 +12,7 @@ from PIL import Image
 from standin_server import ANSWER, StandIn
 
 from vlm_demo.backends import remote as remote_module
-from vlm_demo.backends.remote import RemoteBackend
+from vlm_demo.backends.remote import RemoteBackend, open_remote
 from vlm_demo.dialects import dialect_of
 from vlm_demo.results import EngineError, Settings
 
@@ -270,6 +270,24 @@ def test_boxes_that_cannot_be_had_are_refused(serve, family, message):
     with pytest.raises(EngineError, match=message):
         backend.stream([{"role": "user", "task": "detect", "text": ""}], [IMAGE])
     assert server.bodies == []
+
+
+def test_servers_are_named_by_family_and_address(serve):
+    backend, server = serve()
+    remote = open_remote(f"qwen3_vl={server.url}, {server.url}/v1/")
+    assert remote.name == "qwen3_vl" and remote.dialect is dialect_of("qwen3_vl")
+    assert [replica.url for replica in remote.replicas.all] == [f"{server.url}/v1"] * 2
+    assert ask(remote).result().text == TEXT
+    for address in ("http://gpu-1:8000", "qwen3_vl=", "=http://gpu-1", "qwen3_vl=gpu-1:8000", "qwen3_vl=http://a,b"):
+        with pytest.raises(EngineError, match="named FAMILY=URL"):
+            open_remote(address)
+
+
+def test_the_hubs_offline_switch_is_named_where_it_stops_us(serve, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    backend, _ = serve()
+    with pytest.raises(EngineError, match="cannot be asked while HF_HUB_OFFLINE is set"):
+        ask(backend).result()
 
 
 def test_a_family_that_does_not_chat_is_refused():

@@ -27,7 +27,7 @@ from PIL import Image
 
 from vlm_demo.backends.remote_trouble import EXPECTED, BrokenOff, Trouble, understand
 from vlm_demo.backends.replicas import Replica, Replicas
-from vlm_demo.dialects import GENERAL, Dialect
+from vlm_demo.dialects import GENERAL, Dialect, dialect_of
 from vlm_demo.results import EngineError, Result, Settings, Token
 from vlm_demo.tasks import TASKS, task_prompt
 
@@ -156,6 +156,16 @@ class RemoteBackend:
             return self._get_models(url, PROBE).status_code < 500
         except EXPECTED:
             return False
+
+
+def open_remote(address: str) -> RemoteBackend:
+    """The servers that an owner names: `qwen3_vl=http://gpu-1:8000,http://gpu-2:8000`, the model's family and where it
+    runs. Raises EngineError when the address has another form."""
+    family, _, urls = address.partition("=")
+    found = [url.strip() for url in urls.split(",")]
+    if not family.strip() or not all(url.startswith(("http://", "https://")) for url in found):
+        raise EngineError("A remote model is named FAMILY=URL or FAMILY=URL,URL: qwen3_vl=http://gpu-1:8000")
+    return RemoteBackend(family.strip(), found, dialect=dialect_of(family.strip()))
 
 
 class RemoteAnswer:
