@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from standin_server import ANSWER, StandIn
 
-from vlm_demo.backends import remote as remote_module
 from vlm_demo.backends.remote import RemoteBackend, open_remote
 from vlm_demo.dialects import dialect_of
 from vlm_demo.results import EngineError, Settings
@@ -25,7 +24,7 @@ KEY = "sk-very-secret"
 @pytest.fixture
 def serve(monkeypatch):
     """Makes servers and what talks to them; retries do not wait long."""
-    monkeypatch.setattr(remote_module, "BACKOFF", 0.01)
+    monkeypatch.setattr("vlm_demo.backends.remote.answer.BACKOFF", 0.01)
     open_ones = []
 
     def make(*plans, **options):
@@ -123,7 +122,7 @@ def test_leaving_the_iteration_closes_the_connection(serve):
     for _ in ask(backend):
         break
     assert server.left.wait(5)
-    assert [replica.busy for replica in backend.replicas.all] == [0]
+    assert [replica.busy for replica in backend.servers.replicas.all] == [0]
 
 
 @pytest.mark.parametrize("trouble", [429, 500, "hang up"])
@@ -181,7 +180,7 @@ def test_the_servers_own_error_is_told(serve, status, requests, message):
 
 def test_a_slow_server_is_given_up(serve):
     backend, server = serve(("stall",), read_seconds=0.2)
-    backend._model = "small-vlm"
+    backend.servers._model = "small-vlm"
     began = time.monotonic()
     with pytest.raises(EngineError, match="the lab took too long to answer"):
         ask(backend).result()
@@ -211,7 +210,7 @@ def test_the_least_busy_server_is_chosen(serve):
     for thread in threads:
         thread.join()
     assert len(first.bodies) == len(second.bodies) == 4
-    assert [replica.busy for replica in backend.replicas.all] == [0, 0]
+    assert [replica.busy for replica in backend.servers.replicas.all] == [0, 0]
 
 
 def test_a_dead_server_is_left_out_until_it_answers_again(serve):
@@ -219,10 +218,10 @@ def test_a_dead_server_is_left_out_until_it_answers_again(serve):
     first.close()
     for _ in range(6):
         assert ask(backend).result().text == TEXT, "nobody notices"
-    assert len(second.bodies) == 6 and backend.replicas.all[0].dead
+    assert len(second.bodies) == 6 and backend.servers.replicas.all[0].dead
     back = StandIn(port=first.port)
     deadline = time.monotonic() + 10
-    while backend.replicas.all[0].dead:
+    while backend.servers.replicas.all[0].dead:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert ask(backend).result().text == TEXT and len(back.bodies) == 1
@@ -238,7 +237,14 @@ def test_the_key_is_sent_and_never_seen(serve, monkeypatch, caplog):
         ask(backend).result()
     result = ask(backend).result()
     assert set(server.keys) == {f"Bearer {KEY}"}
-    seen = [str(caught.value), repr(caught.value), repr(result), repr(vars(backend)), caplog.text]
+    seen = [
+        str(caught.value),
+        repr(caught.value),
+        repr(result),
+        repr(vars(backend)),
+        repr(vars(backend.servers)),
+        caplog.text,
+    ]
     assert not any(KEY in text for text in seen)
     assert "the key *** may not do that" in str(caught.value)
     error = caught.value
@@ -276,7 +282,7 @@ def test_servers_are_named_by_family_and_address(serve):
     backend, server = serve()
     remote = open_remote(f"qwen3_vl={server.url}, {server.url}/v1/")
     assert remote.name == "qwen3_vl" and remote.dialect is dialect_of("qwen3_vl")
-    assert [replica.url for replica in remote.replicas.all] == [f"{server.url}/v1"] * 2
+    assert [replica.url for replica in remote.servers.replicas.all] == [f"{server.url}/v1"] * 2
     assert ask(remote).result().text == TEXT
     for address in ("http://gpu-1:8000", "qwen3_vl=", "=http://gpu-1", "qwen3_vl=gpu-1:8000", "qwen3_vl=http://a,b"):
         with pytest.raises(EngineError, match="named FAMILY=URL"):

@@ -36,7 +36,7 @@ def server(tmp_path_factory):
     url = f"http://localhost:{port}"
     try:
         deadline = time.monotonic() + 120
-        while not RemoteBackend("ready?", [url])._is_there(f"{url}/v1"):
+        while not RemoteBackend("ready?", [url]).servers.answers(f"{url}/v1"):
             assert time.monotonic() < deadline and process.poll() is None, "the server does not start"
             time.sleep(0.2)
         yield url, str(folder)
