@@ -6,85 +6,36 @@ and cannot be read back from the folder.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from unittest import mock
 
 import torch
 import transformers as hf
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from family_parts import (
+    BOX,
+    CHAT,
+    PATCH,
+    PATCHES,
+    PINPOINTS,
+    SIDE,
+    TEXT,
+    VISION,
+    WIDE,
+    Made,
+    bert_tokenizer,
+    ids,
+    llama,
+    tokenizer,
+)
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
-
-SIDE, PATCH = 32, 16  # pixels
-PATCHES = (SIDE // PATCH) ** 2
-WIDE = {"initializer_range": 0.4}  # large, so that answers of a random model depend on the image
-TEXT = dict(
-    hidden_size=32,
-    intermediate_size=48,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    max_position_embeddings=512,
-    **WIDE,
-)
-VISION = dict(
-    hidden_size=24,
-    intermediate_size=32,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    image_size=SIDE,
-    patch_size=PATCH,
-    **WIDE,
-)
-CHAT = (
-    "{% for message in messages %}{{ message['role'] }}: {% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}</s>{% endfor %}"
-    "{% if add_generation_prompt %}assistant:{% endif %}"
-)
-BOX = {"height": SIDE, "width": SIDE}
-
-Made = tuple[hf.PreTrainedModel, hf.ProcessorMixin]
-
-
-def tokenizer(
-    *special: str, bos: str = "<s>", eos: str = "</s>", ends: bool = False, **kwargs: Any
-) -> hf.PreTrainedTokenizerFast:
-    """A byte-level BPE of a few hundred tokens; with `ends`, texts are put between `bos` and `eos` as BERT does it."""
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=["<pad>", bos, eos, "<unk>"],
-        show_progress=False,
-    )
-    core.train_from_iterator(["how many cats are there? the red cat and the blue dog"], trainer)
-    if ends:
-        core.post_processor = processors.TemplateProcessing(
-            single=f"{bos} $A {eos}", special_tokens=[(token, core.token_to_id(token)) for token in (bos, eos)]
-        )
-    made = hf.PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="<pad>", bos_token=bos, eos_token=eos, unk_token="<unk>", **kwargs
-    )
-    made.add_special_tokens({"additional_special_tokens": list(special)})
-    return made
-
-
-def bert_tokenizer() -> hf.PreTrainedTokenizerFast:
-    inputs = ["input_ids", "token_type_ids", "attention_mask"]
-    marks = {"cls_token": "[CLS]", "sep_token": "[SEP]"}
-    return tokenizer(bos="[CLS]", eos="[SEP]", ends=True, model_input_names=inputs, **marks)
-
-
-def ids(made: hf.PreTrainedTokenizerFast) -> dict[str, int]:
-    return {f"{name}_token_id": getattr(made, f"{name}_token_id") for name in ("bos", "eos", "pad")}
-
-
-def llama(words: hf.PreTrainedTokenizerFast) -> hf.LlamaConfig:
-    return hf.LlamaConfig(vocab_size=len(words), num_key_value_heads=2, **TEXT, **ids(words))
+from transformers.models.smolvlm import processing_smolvlm
+from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
 
 def idefics3() -> Made:
@@ -122,6 +73,26 @@ def llava() -> Made:
         vision_feature_layer=-1,
     )
     return hf.LlavaForConditionalGeneration(config), processor
+
+
+def llava_next() -> Made:
+    words = tokenizer("<image>")
+    processor = hf.LlavaNextProcessor(
+        LlavaNextImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=BOX, image_grid_pinpoints=PINPOINTS),
+        words,
+        patch_size=PATCH,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=CHAT,
+    )
+    config = hf.LlavaNextConfig(
+        vision_config=hf.CLIPVisionConfig(projection_dim=24, **VISION),
+        text_config=llama(words),
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=PINPOINTS,
+        vision_feature_layer=-1,
+    )
+    return hf.LlavaNextForConditionalGeneration(config), processor
 
 
 def paligemma() -> Made:
@@ -263,7 +234,7 @@ def without_videos(processor: type[hf.ProcessorMixin]) -> type[hf.ProcessorMixin
 def llava_onevision() -> Made:
     words = tokenizer("<image>", "<video>")
     processor = without_videos(hf.LlavaOnevisionProcessor)(
-        LlavaOnevisionImageProcessorPil(size=BOX, image_grid_pinpoints=[[SIDE, SIDE], [SIDE, 2 * SIDE]]),
+        LlavaOnevisionImageProcessorPil(size=BOX, image_grid_pinpoints=PINPOINTS),
         words,
         video_processor=None,
         num_image_tokens=PATCHES,
@@ -275,11 +246,29 @@ def llava_onevision() -> Made:
         text_config=hf.Qwen2Config(vocab_size=len(words), num_key_value_heads=2, **TEXT, **ids(words)),
         image_token_index=words.convert_tokens_to_ids("<image>"),
         video_token_index=words.convert_tokens_to_ids("<video>"),
-        image_grid_pinpoints=[[SIDE, SIDE], [SIDE, 2 * SIDE]],
+        image_grid_pinpoints=PINPOINTS,
         vision_feature_select_strategy="full",
         vision_feature_layer=-1,
     )
     return hf.LlavaOnevisionForConditionalGeneration(config), processor
+
+
+def smolvlm() -> Made:
+    words = tokenizer("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>")
+    image = SmolVLMImageProcessorPil(
+        size={"longest_edge": SIDE}, max_image_size={"longest_edge": SIDE}, do_image_splitting=False
+    )
+    videos = SimpleNamespace(num_frames=1, fps=1, video_sampling={})  # asked for, and not used
+    with mock.patch.object(processing_smolvlm, "num2words", str):  # so is the package num2words
+        processor = without_videos(hf.SmolVLMProcessor)(image, words, videos, image_seq_len=1, chat_template=CHAT)
+    config = hf.SmolVLMConfig(
+        vision_config=VISION,
+        text_config=llama(words),
+        image_token_id=words.convert_tokens_to_ids("<image>"),
+        scale_factor=2,
+        pad_token_id=words.pad_token_id,
+    )
+    return hf.SmolVLMForConditionalGeneration(config), processor
 
 
 def qwen(number: str) -> Made:
@@ -322,8 +311,8 @@ def qwen3_vl() -> Made:
     return qwen("3")
 
 
-WHOLE = (idefics3, llava, paligemma, florence2, blip2, blip, blip_answers, git, vipllava)
-WITHOUT_VIDEOS = (llava_onevision, qwen2_5_vl, qwen3_vl)
+WHOLE = (idefics3, llava, llava_next, paligemma, florence2, blip2, blip, blip_answers, git, vipllava)
+WITHOUT_VIDEOS = (smolvlm, llava_onevision, qwen2_5_vl, qwen3_vl)
 BUILDERS: dict[str, Callable[[], Made]] = {one.__name__: one for one in (*WHOLE, *WITHOUT_VIDEOS)}
 
 
