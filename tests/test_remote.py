@@ -47,8 +47,8 @@ def ask(backend, **settings):
 def test_an_answer_streams_piece_by_piece(serve):
     backend, server = serve()
     partials = list(ask(backend))
-    assert [partial.text for partial in partials] == ["two", "two cats", "two cats on", "two cats on a", TEXT, TEXT]
-    assert [partial.finish for partial in partials] == ["running"] * 5 + ["stop"]
+    assert [partial.text for partial in partials] == ["", "two", "two cats", "two cats on", "two cats on a", TEXT, TEXT]
+    assert [partial.finish for partial in partials] == ["running"] * 6 + ["stop"]
     last = partials[-1]
     assert (last.model, last.prompt, last.prompt_tokens, last.new_tokens) == ("the lab", "[VQA] how many cats?", 99, 6)
     assert last.timings.prefill > 0 and last.seed is None
@@ -101,7 +101,7 @@ def test_cancelling_closes_the_connection_and_keeps_the_text(serve, behaviour):
     texts = []
     for partial in answer:
         texts.append(partial.text)
-        if texts == ["two", "two cats"]:
+        if texts == ["", "two", "two cats"]:
             threading.Timer(0.05, answer.cancel).start()  # from another thread, while this one waits
             began = time.monotonic()
     assert partial.finish == "cancelled" and partial.text.startswith("two cats") and partial.text != TEXT
@@ -113,14 +113,15 @@ def test_cancelling_before_the_first_piece(serve):
     backend, server = serve(("stall",), read_seconds=1)
     answer = ask(backend)
     threading.Timer(0.1, answer.cancel).start()
-    assert [(partial.text, partial.finish) for partial in answer] == [("", "cancelled")]
+    assert [(partial.text, partial.finish) for partial in answer] == [("", "running"), ("", "cancelled")]
     assert server.left.wait(5) and len(server.bodies) == 1, "a cancelled request is not sent again"
 
 
 def test_leaving_the_iteration_closes_the_connection(serve):
     backend, server = serve(("stall later",))
-    for _ in ask(backend):
-        break
+    for partial in ask(backend):
+        if partial.text:
+            break
     assert server.left.wait(5)
     assert [replica.busy for replica in backend.servers.replicas.all] == [0]
 
@@ -156,7 +157,7 @@ def test_nothing_is_asked_twice_once_something_is_written(serve, behaviour, mess
     with pytest.raises(EngineError, match=message):
         for partial in ask(backend):
             texts.append(partial.text)
-    assert texts == ["two", "two cats"], "what was written has been shown"
+    assert texts == ["", "two", "two cats"], "what was written has been shown"
     assert len(server.bodies) == 1
 
 

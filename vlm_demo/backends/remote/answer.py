@@ -64,6 +64,7 @@ class RemoteAnswer:
         return last
 
     def __iter__(self) -> Iterator[Result]:
+        yield self._result  # at once: a web server can only end what has begun to yield
         self._began = time.perf_counter()
         before: Replica | None = None
         tried = 0
