@@ -27,8 +27,8 @@ def read_flags() -> argparse.Namespace:
         "--model",
         nargs="+",
         default=[None],
-        help="folder or Hub name of a model, ours or of another family (default: the bundled one); of several, the page "
-        "lets people choose",
+        help="folder or Hub name of a model, ours or of another family (default: the bundled one); of several, "
+        "the page lets people choose",
     )
     parser.add_argument("--device", default="auto", help="cuda, mps, cpu or auto (default: auto)")
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16, int8 (on a CPU) or auto")

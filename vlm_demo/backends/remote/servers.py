@@ -37,7 +37,8 @@ class Servers:
         self.replicas = Replicas(name, bases, self.answers, probe_seconds)
         self.refused: set[str] = set()  # parameters that they do not know
         self._model, self._key_variable = model, key_variable
-        self._timeout = httpx2.Timeout(read_seconds, connect=connect_seconds)
+        # huggingface_hub holds at most a hundred connections; more answers wait for one of them, however long it takes.
+        self._timeout = httpx2.Timeout(read_seconds, connect=connect_seconds, pool=None)
 
     def client(self, replica: Replica) -> InferenceClient:
         """A client for one request."""
