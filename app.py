@@ -27,11 +27,14 @@ def read_flags() -> argparse.Namespace:
         "--model",
         nargs="+",
         default=[None],
-        help="folder or Hub name of a model, ours or of another family (default: the bundled one); of several, "
-        "the page lets people choose",
+        help="folder or Hub name of a model, ours or of another family, or FAMILY=URL of a server (default: the "
+        "bundled one); of several, the page lets people choose",
     )
     parser.add_argument("--device", default="auto", help="cuda, mps, cpu or auto (default: auto)")
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16, int8 (on a CPU) or auto")
+    parser.add_argument(
+        "--memory", type=float, default=8.0, help="GB for all loaded models together, least recently used ones go first"
+    )
     parser.add_argument("--host", default=host, help=f"address to listen on (default: {host})")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
     parser.add_argument("--share", action="store_true", help="also open a public link through gradio.live")
@@ -54,8 +57,10 @@ def main() -> None:
     memory.keep_tidy()
     sys.setswitchinterval(0.0005)  # seconds; the model's thread needs Python for a moment between any two operations
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    engine = get_engine(lambda: Engine(flags.model[0], flags.device, flags.dtype))
-    demo = build_app(engine, models=flags.model)
+    first, *others = flags.model
+    budget = round(flags.memory * 1e9)
+    engine = get_engine(lambda: Engine(first, flags.device, flags.dtype, models=others, memory_budget=budget))
+    demo = build_app(engine, models=engine.models)
     where = {"server_name": flags.host, "server_port": flags.port, "share": flags.share}
     demo.launch(**where, prevent_thread_lock=True, **launch_options())
     if not flags.no_preload:  # only now: the page answers while torch is still being imported

@@ -3,7 +3,7 @@
 One picture, one question, so many tokens. Four ways to write them with the same weights: the loop of many a tutorial,
 which computes the whole text anew for each token; transformers' `generate()` with its dynamic and with its static
 cache; and the engine's own decoder. In all of them the picture is encoded beforehand, and reading the prompt counts.
-Then the engine's decoder with many rows, and the time to the first token, picture included, when the picture is new and
+Then the engine's decoder with many sequences, and the time to the first token, picture included, when it is new and
 when it has been asked about before. "Not packed" leaves the weights in the order in which the model holds them. Runs
 alternate; figures are medians, ratios are taken within a round. "Behind the prompt" counts out the first token, which
 comes with the reading of the prompt. `same` is the share of the tokens before the first that differs from those of
@@ -24,12 +24,12 @@ from torch.profiler import profile
 from transformers import LlamaConfig, ResNetConfig, ViTConfig
 
 from benchmarks.measure import Contender, alternate, ratio, report, save, timed
-from vlm_demo.backends import Prompt, Row
-from vlm_demo.backends.batched import BatchDecoder
-from vlm_demo.backends.lean import Projection
-from vlm_demo.backends.projections import Dense, Int8, Packed, bf16_is_fast
 from vlm_demo.engine import BUNDLED
 from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration
+from vlm_demo.runners.base import Prompt, TokenSequence
+from vlm_demo.runners.batched import BatchDecoder
+from vlm_demo.runners.linear import DenseLinear, Int8Linear, PackedLinear, bf16_is_fast
+from vlm_demo.runners.llama import LinearLayer
 
 QUESTION = 12  # tokens of text behind the picture
 LISTED = 6  # operations of a profile
@@ -106,13 +106,13 @@ class Bench:
         with torch.inference_mode():
             self.features = self.model.get_vision_features(self.pixels)  # [1, N, C]
         self.written: dict[str, list[int]] = {}
-        forms: dict[str, Projection | None] = {"ours": None}
-        if Int8.available(shape.device):
-            forms["ours, int8"] = Int8
-        if Packed.available(self.model.lm_head.weight):  # what packing is worth
-            forms["ours, not packed"] = Dense
+        forms: dict[str, LinearLayer | None] = {"ours": None}
+        if Int8Linear.available(shape.device):
+            forms["ours, int8"] = Int8Linear
+        if PackedLinear.available(self.model.lm_head.weight):  # what packing is worth
+            forms["ours, not packed"] = DenseLinear
         self.decoders = {
-            name: BatchDecoder(self.model, set(), self.banned, project=form) for name, form in forms.items()
+            name: BatchDecoder(self.model, set(), self.banned, linear=form) for name, form in forms.items()
         }
 
     @torch.inference_mode()
@@ -143,49 +143,49 @@ class Bench:
 
         return timed(write) / tokens
 
-    def ours(self, name: str, tokens: int, rows: int = 1) -> float:
-        """The engine's decoder on pictures that it has not read, one for each row. Seconds a token and row."""
+    def ours(self, name: str, tokens: int, sequences: int = 1) -> float:
+        """The engine's decoder on pictures that it has not read, one a sequence. Seconds a token and sequence."""
         decoder = self.decoders[name]
         decoder.prefixes.clear()
-        running = [self._row(picture) for picture in range(rows)]
+        running = [self._sequence(picture) for picture in range(sequences)]
 
         def write() -> None:
             decoder.prefill(running)
             for _ in range(tokens - 1):
-                decoder.step(running)
+                decoder.decode(running)
 
         seconds = timed(write)
-        for row in running:
-            decoder.release(row)
-        self.written[name] = [step.id for step in running[0].steps]
-        return seconds / tokens / rows
+        for sequence in running:
+            decoder.release(sequence)
+        self.written[name] = [step.id for step in running[0].outputs]
+        return seconds / tokens / sequences
 
     @torch.inference_mode()
     def first_token(self, name: str, known: bool) -> float:
         """Seconds from the pixels to the first token; of a known picture only the question is read."""
         decoder = self.decoders[name]
-        row = self._row(0)
+        sequence = self._sequence(0)
         if not known:
             decoder.prefixes.clear()
 
         def read() -> None:
             if not known:
-                row.features = list(self.model.model.projector(self.model.get_vision_features(self.pixels)))
-            decoder.prefill([row])
+                sequence.features = list(self.model.model.projector(self.model.get_vision_features(self.pixels)))
+            decoder.prefill([sequence])
 
         seconds = timed(read)
-        decoder.release(row)
+        decoder.release(sequence)
         return seconds
 
     def profile(self, name: str, steps: int = 20) -> list[dict[str, Any]]:
-        """The operations that take the most time in a step of one row."""
-        decoder, row = self.decoders[name], self._row(0)
-        decoder.prefill([row])
-        decoder.step([row])
+        """The operations that take the most time in a step of one sequence."""
+        decoder, sequence = self.decoders[name], self._sequence(0)
+        decoder.prefill([sequence])
+        decoder.decode([sequence])
         with profile() as found:
             for _ in range(steps):
-                decoder.step([row])
-        decoder.release(row)
+                decoder.decode([sequence])
+        decoder.release(sequence)
         operations = sorted(found.key_averages(), key=lambda one: -one.self_cpu_time_total)
         whole = sum(one.self_cpu_time_total for one in operations)
         return [
@@ -205,9 +205,9 @@ class Bench:
         return next((at for at, (one, other) in enumerate(pairs) if one != other), len(pairs)) / len(pairs)
 
     @torch.inference_mode()
-    def _row(self, picture: int) -> Row:
+    def _sequence(self, picture: int) -> TokenSequence:
         prompt = Prompt(self.ids, [_Picture(bytes([picture]))], self.shape.tokens, prefix=self.prefix)
-        return Row(prompt, features=list(self.model.model.projector(self.features)))
+        return TokenSequence(prompt, features=list(self.model.model.projector(self.features)))
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ class _Picture:
     key: bytes
 
 
-def measure(shape: Shape, rounds: int, rows: list[int]) -> dict[str, list[dict[str, Any]]]:
+def measure(shape: Shape, rounds: int, sequences: list[int]) -> dict[str, list[dict[str, Any]]]:
     """The tables of one model."""
     bench = Bench(shape)
     dynamic = "generate(), dynamic cache"
@@ -247,13 +247,13 @@ def measure(shape: Shape, rounds: int, rows: list[int]) -> dict[str, list[dict[s
         }
         for name, values in seconds.items()
     ]
-    jobs = [(name, count) for name in bench.decoders for count in rows]
+    jobs = [(name, count) for name in bench.decoders for count in sequences]
     several = {f"{name}|{n}": lambda name=name, n=n: bench.ours(name, shape.tokens, n) for name, n in jobs}
     many = alternate(several, max(1, rounds // 2))  # they take long and differ little
     batch = [
         {
             "way": name,
-            **{f"{n} rows, tokens/s": 1 / statistics.median(many[f"{name}|{n}"]) for n in rows},
+            **{f"{n} sequences, tokens/s": 1 / statistics.median(many[f"{name}|{n}"]) for n in sequences},
         }
         for name in bench.decoders
     ]
@@ -277,7 +277,7 @@ def measure(shape: Shape, rounds: int, rows: list[int]) -> dict[str, list[dict[s
     return {
         f"{shape.name}: one stream": single,
         f"{shape.name}: where a step's time goes": bench.profile(bench.default),
-        f"{shape.name}: many rows": batch,
+        f"{shape.name}: many sequences": batch,
         f"{shape.name}: first token": begin,
     }
 
@@ -288,7 +288,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds and tokens, under a minute")
     parser.add_argument("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
-    tokens, few, rounds, rows = (24, 2, 3, [1, 8, 32]) if args.quick else (64, 8, 7, [1, 8, 32])
+    tokens, few, rounds, sequences = (24, 2, 3, [1, 8, 32]) if args.quick else (64, 8, 7, [1, 8, 32])
     sections: dict[str, list[dict[str, Any]]] = {}
     shapes = [
         Shape("bundled model, float32", bundled_model, 128, torch.float32, tokens, 4 * few),
@@ -301,7 +301,7 @@ def main() -> None:
         ]
     for shape in shapes:
         slow = args.quick and shape.make is large_model and shape.device == "cpu"
-        figures = measure(shape, 2 if slow else rounds, rows[:2] if slow else rows)
+        figures = measure(shape, 2 if slow else rounds, sequences[:2] if slow else sequences)
         report(figures, None)
         sections |= figures
     if args.json:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from train.evaluation.report import machine, table
 
 Contender = Callable[[], float]  # runs once, gives seconds
 
@@ -53,27 +54,6 @@ def fairness(shares: Sequence[float]) -> float:
     return sum(shares) ** 2 / (len(shares) * squares) if squares else float("nan")
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of the same keys as a Markdown table, numbers with three digits."""
-    if not rows:
-        return ""
-    heads = list(rows[0])
-    cells = [[_cell(row[head]) for head in heads] for row in rows]
-    widths = [max(len(line[column]) for line in [heads, *cells]) for column in range(len(heads))]
-    lines = [heads, ["-" * width for width in widths], *cells]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    )
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        if value != value:
-            return "-"
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return str(value)
-
-
 def memory(pid: int | None = None, field: str = "VmRSS") -> int:
     """Bytes of a process, or of this one (Linux; 0 elsewhere): `VmRSS` now, `VmHWM` at its peak."""
     return 1024 * _status(pid or os.getpid(), field)
@@ -99,15 +79,6 @@ def _status(pid: int, field: str) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), 0)
-
-
-def machine() -> dict[str, Any]:
-    """Where the figures come from."""
-    return {
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-    }
 
 
 def report(sections: Mapping[str, Sequence[Mapping[str, Any]]], file: Path | None) -> None:

@@ -23,9 +23,10 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
 from benchmarks.measure import alternate, report, timed
-from benchmarks.quality import measure_questions, measure_scenes
-from train import drawings, features, loop
-from train.packing import Steps
+from train import loop
+from train.evaluation.scenes import measure_questions, measure_scenes
+from train.icons import drawings, features
+from train.icons.packing import Steps
 from vlm_demo import scenes
 from vlm_demo.engine import BUNDLED, Engine
 from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration, MiniVLMProcessor
@@ -174,7 +175,7 @@ def main() -> None:
     if args.quick:
         args.steps, args.drawn, args.scenes, args.rounds = 3, 1000, 2, 1
     counts = ["--scenes", str(args.drawn), "--pairs", "0", "--stories", "0"]
-    subprocess.run([sys.executable, "-m", "train.drawings", *counts], check=True)
+    subprocess.run([sys.executable, "-m", "train.icons.drawings", *counts], check=True)
     bundled = MiniVLMForConditionalGeneration.from_pretrained(BUNDLED, dtype=torch.float32).eval()
     maps = {"scenes": features.compute(bundled.model.vision_tower, "scenes", args.drawn)}
     found = choices(bundled.config.vision_seq_length, args.queries)

@@ -27,8 +27,8 @@ from gradio_client import Client, handle_file
 from benchmarks import measure
 from benchmarks.measure import report
 from benchmarks.page import App, Job, Refused, make_jobs, over_http, running_app
-from train.backbones import from_scratch
-from train.sources.icons import IconScenes
+from train.data.icons import IconScenes
+from train.finetune.backbones import from_scratch
 from vlm_demo.engine import BUNDLED
 
 USERS = 12

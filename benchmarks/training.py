@@ -1,7 +1,7 @@
 """Speed of training: python -m benchmarks.training [--quick] [--json FILE]
 
 The plain loop of the teaching series (vision encoder in each step, rows padded to 256, batch 4, float32, AdamW, an
-optimizer step each) beside `train.trainer` with cached features of the frozen vision encoder, on the same captions and
+optimizer step each) beside `train.finetune` with cached features of the frozen vision encoder, on the same captions and
 weights and by the same schedule of learning rates. Every run is a process of its own, by turns, whose peak memory is
 read before the loss on unseen rows is computed, in float32 for both. Neither side writes checkpoints or opens pictures
 inside its time.
@@ -29,13 +29,13 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from benchmarks.decode import large_model
 from benchmarks.measure import memory, ratio, report, timed
-from train.backbones import Pair, from_scratch, set_trainable
-from train.batches import Check, Collator, TrainingSet, draw
-from train.sources import Source, open_source
-from train.trainer import SCHEDULE, SCHEDULE_KWARGS, VLMTrainer, train, warmup_steps
-from train.vision_cache import VisionCache, check_only
-from vlm_demo.backends.projections import bf16_is_fast
+from train.data import Source, open_source
+from train.finetune.backbones import Pair, from_scratch, set_trainable
+from train.finetune.batches import Check, Collator, TrainingSet, draw
+from train.finetune.trainer import SCHEDULE, SCHEDULE_KWARGS, VLMTrainer, train, warmup_steps
+from train.finetune.vision_cache import VisionCache, check_only
 from vlm_demo.model import MiniVLMProcessor
+from vlm_demo.runners.linear import bf16_is_fast
 
 PADDED = 256  # tokens of a row in the plain loop, and the longest row of both
 PLAIN_BATCH = 4

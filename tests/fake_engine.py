@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vlm_demo.backends import Prompt, Row, Step
 from vlm_demo.engine import Engine
 from vlm_demo.results import Novelty
+from vlm_demo.runners.base import Prompt, TokenOutput, TokenSequence
 from vlm_demo.scenes import Pair, Scene
 
 Reply = Callable[[list[dict[str, Any]], list[Image.Image]], str]
 LONG = " ".join(f"word{number}" for number in range(1, 200)) + "."
 
 
-class FakeBackend:
+class FakeRunner:
     """Writes what `reply(turns, images)` says, one word each `delay` seconds; keeps every chat that it was asked."""
 
     name, device, dtype = "fake", "cpu", "float32"
-    parameters, max_rows = 1_000_000, 8
+    parameters, max_sequences = 1_000_000, 8
 
     def __init__(self, reply: Reply, delay: float = 0.0, outside: bool = False) -> None:
         self.reply, self.delay, self.outside = reply, delay, outside
@@ -49,21 +49,21 @@ class FakeBackend:
             ids.append(self._pieces.index(piece))
         return Prompt([*ids, 0], images, new_tokens)
 
-    def encode(self, rows: list[Row]) -> None:
-        for row in rows:
-            row.novelty = self.novelty(row.prompt)
+    def encode(self, sequences: list[TokenSequence]) -> None:
+        for sequence in sequences:
+            sequence.novelty = self.novelty(sequence.prompt)
 
-    def prefill(self, rows: list[Row]) -> None:
-        self.step(rows)
+    def prefill(self, sequences: list[TokenSequence]) -> None:
+        self.decode(sequences)
 
-    def step(self, rows: list[Row]) -> None:
+    def decode(self, sequences: list[TokenSequence]) -> None:
         time.sleep(self.delay)
-        for row in rows:
-            token = row.prompt.ids[len(row.steps)]
+        for sequence in sequences:
+            token = sequence.prompt.ids[len(sequence.outputs)]
             other = (token + 1) % len(self._pieces)
-            row.steps.append(Step(token, 0.9, [(token, 0.9), (other, 0.06)], token == 0))
+            sequence.outputs.append(TokenOutput(token, 0.9, [(token, 0.9), (other, 0.06)], token == 0))
 
-    def release(self, row: Row) -> None:
+    def release(self, sequence: TokenSequence) -> None:
         pass
 
     def novelty(self, prompt: Prompt) -> list[Novelty]:
@@ -72,13 +72,13 @@ class FakeBackend:
     def text(self, ids: list[int]) -> str:
         return "".join(self._pieces[id] for id in ids if id)
 
-    def piece(self, id: int) -> str:
+    def token_text(self, id: int) -> str:
         return self._pieces[id]
 
 
 def fake_engine(reply: Reply | str = LONG, delay: float = 0.0, outside: bool = False) -> Engine:
-    """An Engine on a FakeBackend; `reply` may be one text for every question."""
-    return Engine(backend=FakeBackend(reply if callable(reply) else lambda turns, images: reply, delay, outside))
+    """An Engine on a FakeRunner; `reply` may be one text for every question."""
+    return Engine(runner=FakeRunner(reply if callable(reply) else lambda turns, images: reply, delay, outside))
 
 
 def oracle(*known: Scene | Pair) -> Reply:

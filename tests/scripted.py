@@ -5,9 +5,9 @@ import time
 
 from PIL import Image
 
-from vlm_demo.backends import Prompt, Row, Step
-from vlm_demo.engine import Engine, Generation, Settings
+from vlm_demo.engine import Engine, Generation, SamplingParameters
 from vlm_demo.results import Novelty
+from vlm_demo.runners.base import Prompt, TokenOutput, TokenSequence
 
 PICTURE = Image.new("RGB", (64, 48), "navy")
 
@@ -21,8 +21,8 @@ class Bytes:
 
     name, device, dtype, parameters = "bytes", "cpu", "float32", 3_000_000
 
-    def __init__(self, max_rows: int = 8) -> None:
-        self.max_rows = max_rows
+    def __init__(self, max_sequences: int = 8) -> None:
+        self.max_sequences = max_sequences
         self.loaded = False
         self.loads = self.steps = 0
         self.go = threading.Event()
@@ -30,8 +30,8 @@ class Bytes:
         self.stops: set[int] = set()
         self.joined: list[str] = []
         self.reading = 0.0  # seconds a token of a prompt
-        self.prefills: list[int] = []  # rows in each
-        self.released: list[Row] = []
+        self.prefills: list[int] = []  # sequences in each
+        self.released: list[TokenSequence] = []
         self.trouble: BaseException | None = None
 
     def load(self) -> None:
@@ -48,21 +48,21 @@ class Bytes:
         text = turns[-1]["text"]
         return Prompt(list(text.encode()), images, new_tokens, key=text if text.startswith("same") else None)
 
-    def encode(self, rows) -> None:
+    def encode(self, sequences) -> None:
         assert self.loaded
-        for row in rows:
-            row.novelty = self.novelty(row.prompt)
+        for sequence in sequences:
+            sequence.novelty = self.novelty(sequence.prompt)
 
-    def prefill(self, rows) -> None:
-        self.prefills.append(len(rows))
-        for row in rows:
-            time.sleep(self.reading * len(row.prompt.ids))
-            if bytes(row.prompt.ids) == b"bad prefill":
+    def prefill(self, sequences) -> None:
+        self.prefills.append(len(sequences))
+        for sequence in sequences:
+            time.sleep(self.reading * len(sequence.prompt.ids))
+            if bytes(sequence.prompt.ids) == b"bad prefill":
                 raise MemoryError("no room")
-        self.joined += [bytes(row.prompt.ids).decode() for row in rows]
-        self._write(rows)
+        self.joined += [bytes(sequence.prompt.ids).decode() for sequence in sequences]
+        self._write(sequences)
 
-    def step(self, rows) -> None:
+    def decode(self, sequences) -> None:
         if self.steps in self.stops:
             self.stops.remove(self.steps)
             self.go.clear()
@@ -71,20 +71,20 @@ class Bytes:
         trouble, self.trouble = self.trouble, None
         if trouble is not None:
             raise trouble
-        for row in rows:
-            if bytes(row.prompt.ids) == b"bad step" and len(row.steps) == 3:
+        for sequence in sequences:
+            if bytes(sequence.prompt.ids) == b"bad step" and len(sequence.outputs) == 3:
                 raise RuntimeError("boom")
-        self._write(rows)
+        self._write(sequences)
 
-    def _write(self, rows) -> None:
-        for row in rows:
-            text = row.prompt.ids
-            end = len(row.steps) == len(text)
-            id = 0 if end else text[len(row.steps)]
-            row.steps.append(Step(id, 0.5, [(id, 0.5), (120, 0.1)], end))
+    def _write(self, sequences) -> None:
+        for sequence in sequences:
+            text = sequence.prompt.ids
+            end = len(sequence.outputs) == len(text)
+            id = 0 if end else text[len(sequence.outputs)]
+            sequence.outputs.append(TokenOutput(id, 0.5, [(id, 0.5), (120, 0.1)], end))
 
-    def release(self, row) -> None:
-        self.released.append(row)
+    def release(self, sequence) -> None:
+        self.released.append(sequence)
 
     def novelty(self, prompt) -> list[Novelty]:
         return [Novelty(2.0, 1.0, True) for _ in prompt.pictures]
@@ -92,12 +92,12 @@ class Bytes:
     def text(self, ids) -> str:
         return bytes(id for id in ids if id).decode(errors="replace")
 
-    def piece(self, id) -> str:
+    def token_text(self, id) -> str:
         return chr(id)
 
 
 def ask(engine: Engine, question: str, session: str | None = None, tokens: int = 5000) -> Generation:
-    return engine.answer_stream(PICTURE, question, settings=Settings(max_new_tokens=tokens), session=session)
+    return engine.answer_stream(PICTURE, question, settings=SamplingParameters(max_new_tokens=tokens), session=session)
 
 
 def until(condition) -> None:

@@ -18,7 +18,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from tests.fake_engine import LONG, fake_engine, oracle
-from vlm_demo.results import Result, Settings, Token
+from vlm_demo.results import Result, SamplingParameters, Token
 from vlm_demo.scenes import make_scene
 from vlm_demo.ui import build_app, jobs, launch_options, words
 from vlm_demo.ui.common import Run, Sessions
@@ -90,7 +90,7 @@ def test_answer_endpoint_passes_the_history_on(client: Client, picture: Path, en
     qa = SCENE.questions()[0]
     result = client.predict([handle_file(picture)], qa.question, [["Is it night?", "no"]], api_name="/answer")
     assert result["text"] == qa.answer
-    assert [turn["text"] for turn in engine.backend.asked[-1]] == ["Is it night?", "no", qa.question]
+    assert [turn["text"] for turn in engine.runner.asked[-1]] == ["Is it night?", "no", qa.question]
 
 
 def test_compare_endpoint_wants_two_pictures(client: Client, picture: Path) -> None:
@@ -146,13 +146,13 @@ class Counted:
 
     def __init__(self) -> None:
         self.engine = fake_engine(LONG, delay=0.02)
-        backend = self.engine.backend
-        backend.max_rows = 1
+        runner = self.engine.runner
+        runner.max_sequences = 1
         self.steps: list[int] = []
         self.go = threading.Event()
         self.go.set()
-        step = backend.step
-        backend.step = lambda rows: (self.steps.append(len(rows)), self.go.wait(60), step(rows))
+        step = runner.decode
+        runner.decode = lambda rows: (self.steps.append(len(rows)), self.go.wait(60), step(rows))
 
     def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60  # a busy machine is slow, not wrong
@@ -334,7 +334,7 @@ def test_a_stopped_run_keeps_its_partial_text() -> None:
     for _, result in run.follow(engine.caption_stream(SCENE.image(32), "brief")):
         if len(result.text.split()) >= 2:
             run.stop()
-    assert result.finish == "cancelled"
+    assert result.finish_reason == "cancelled"
     assert LONG.startswith(result.text) and len(result.text.split()) >= 2
 
 
@@ -343,7 +343,7 @@ def test_stop_before_the_model_starts_ends_the_run() -> None:
     run = Run("me")
     run.stop()
     *_, (_, last) = run.follow(engine.caption_stream(SCENE.image(32), "brief"))
-    assert last.finish == "cancelled"
+    assert last.finish_reason == "cancelled"
 
 
 def test_several_tasks_become_several_calls_in_turn() -> None:
@@ -355,8 +355,8 @@ def test_several_tasks_become_several_calls_in_turn() -> None:
         ("Detect, picture 1", 1),
         ("Detect, picture 2", 2),
     ]
-    plan[0].start(Settings(), None).result()
-    assert engine.backend.asked[-1][-1]["text"] == "how many objects?"
+    plan[0].start(SamplingParameters(), None).result()
+    assert engine.runner.asked[-1][-1]["text"] == "how many objects?"
 
 
 @pytest.mark.parametrize(
@@ -372,10 +372,10 @@ def tokens(*parts: tuple[str, float]) -> list[Token]:
 
 
 def test_short_answers_show_their_alternatives() -> None:
-    result = Result("vqa", "", text="red", tokens=tokens(("red", 0.9)), new_tokens=2, finish="stop")
+    result = Result("vqa", "", text="red", tokens=tokens(("red", 0.9)), new_tokens=2, finish_reason="stop")
     shown = words.alternatives(result)
     assert "red" in shown and "90 %" in shown and "blue" in shown and "7 %" in shown
-    long = Result("vqa", "", text="a b c d", tokens=tokens(*[(" a", 0.9)] * 4), finish="stop")
+    long = Result("vqa", "", text="a b c d", tokens=tokens(*[(" a", 0.9)] * 4), finish_reason="stop")
     assert words.alternatives(long) == ""
 
 

@@ -12,10 +12,10 @@ from tiny import tiny_config, tiny_model, tiny_processor
 
 from benchmarks import decode, load, page, soak
 from benchmarks.measure import alternate, fairness, memory, quantile, ratio, report, table, threads
-from tests.fake_engine import FakeBackend, fake_engine
+from tests.fake_engine import FakeRunner, fake_engine
 from tests.scripted import PICTURE
-from vlm_demo import engine as engine_module
 from vlm_demo.engine import Engine
+from vlm_demo.engine import engine as engine_module
 from vlm_demo.ui import build_app, launch_options
 
 
@@ -56,7 +56,7 @@ def test_memory_of_this_process():
 def test_decoding_is_measured_on_the_same_tokens():
     shape = decode.Shape("tiny", lambda: tiny_model(tiny_config(tiny_processor())), 32, torch.float32, 6, 4)
     begin = time.perf_counter()
-    sections = decode.measure(shape, rounds=1, rows=[1, 3])
+    sections = decode.measure(shape, rounds=1, sequences=[1, 3])
     took = time.perf_counter() - begin
     single, profile, batch, first = sections.values()
     assert [row["way"] for row in single][:4] == [
@@ -69,7 +69,9 @@ def test_decoding_is_measured_on_the_same_tokens():
     assert all(0 < row["ms/token"] < 1000 * took for row in single)
     shares = [row["share of the time"] for row in profile]
     assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1 and all(row["operation"] for row in profile)
-    assert set(batch[0]) == {"way", "1 rows, tokens/s", "3 rows, tokens/s"} and first[0]["new picture, ms"] > 0
+    assert (
+        set(batch[0]) == {"way", "1 sequences, tokens/s", "3 sequences, tokens/s"} and first[0]["new picture, ms"] > 0
+    )
 
 
 def test_a_crowd_is_counted():
@@ -158,7 +160,7 @@ def test_users_of_a_soak_count_their_ends(tmp_path):
 
 
 def test_a_soak_frees_memory_and_switches_models_on_the_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine_module, "open_backend", lambda model, *args: FakeBackend(lambda *asked: model))
+    monkeypatch.setattr(engine_module, "open_runner", lambda model, *args: FakeRunner(lambda *asked: model))
     engine = fake_engine("three")
     engine.load()
     demo = build_app(engine, models=["fake", "four"])

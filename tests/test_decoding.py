@@ -1,4 +1,4 @@
-"""The MiniVLM backend under the engine: the same tokens as `generate()`, whoever else is being served."""
+"""The MiniVLM runner under the engine: the same tokens as `generate()`, whoever else is being served."""
 
 import random
 import subprocess
@@ -14,11 +14,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from tiny import tiny_config, tiny_model, tiny_processor
 
-from vlm_demo.backends.batched import BatchDecoder
-from vlm_demo.backends.lru import ByteLRU
-from vlm_demo.backends.minivlm import MiniVLMBackend, novelty_score, pool_features
-from vlm_demo.engine import Engine, EngineError, Settings
+from vlm_demo.engine import Engine, EngineError, SamplingParameters
 from vlm_demo.model import MiniVLMForConditionalGeneration
+from vlm_demo.runners.batched import BatchDecoder
+from vlm_demo.runners.lru import ByteLRU
+from vlm_demo.runners.minivlm import MiniVLMRunner, novelty_score, pool_features
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +45,17 @@ def picture(seed: int) -> Image.Image:
 
 def generate(engine: Engine, images: list[Image.Image], turns: list[dict], limit: int) -> list[int]:
     """The reference: the model's own `generate()`, alone."""
-    backend = engine.backend
-    prompt = backend.processor.encode_chat(turns, len(images))
-    pixels = backend.processor.image_processor(images, return_tensors="pt")["pixel_values"]
-    model = MiniVLMForConditionalGeneration.from_pretrained(backend.source)
+    runner = engine.runner
+    prompt = runner.processor.encode_chat(turns, len(images))
+    pixels = runner.processor.image_processor(images, return_tensors="pt")["pixel_values"]
+    model = MiniVLMForConditionalGeneration.from_pretrained(runner.source)
     ids = model.generate(torch.tensor([prompt]), pixel_values=pixels, do_sample=False, max_new_tokens=limit)
     return ids[0, len(prompt) :].tolist()
 
 
 def written(generation) -> list[int]:
     generation.result()
-    return [step.id for step in generation._request.row.steps]
+    return [step.id for step in generation._request.sequence.outputs]
 
 
 def test_greedy_equals_generate_in_any_order_of_arrival(engine):
@@ -73,13 +73,13 @@ def test_greedy_equals_generate_in_any_order_of_arrival(engine):
     assert len({tuple(ids) for ids in wanted}) > 12  # the reference answers differ from each other
     running = []
     for images, question, limit in cases:
-        running.append(engine.answer_stream(images, question, settings=Settings(max_new_tokens=limit)))
+        running.append(engine.answer_stream(images, question, settings=SamplingParameters(max_new_tokens=limit)))
         time.sleep(chance.choice([0, 0, 0.01]))
     assert [written(generation) for generation in running] == wanted
 
 
 def test_a_sample_depends_on_its_seed_and_not_on_company(engine):
-    settings = [Settings(temperature=1.5, top_p=0.9, max_new_tokens=25, seed=seed) for seed in range(6)]
+    settings = [SamplingParameters(temperature=1.5, top_p=0.9, max_new_tokens=25, seed=seed) for seed in range(6)]
     alone = [written(engine.answer_stream(picture(1), "where is this?", settings=one)) for one in settings]
     company = [engine.answer_stream(picture(1), "where is this?", settings=one) for one in reversed(settings)]
     assert [written(generation) for generation in reversed(company)] == alone
@@ -87,32 +87,32 @@ def test_a_sample_depends_on_its_seed_and_not_on_company(engine):
 
 
 def test_a_drawn_seed_is_told_and_repeats_the_text(engine):
-    first = engine.caption(picture(2), settings=Settings(temperature=1.0))
-    again = engine.caption(picture(2), settings=Settings(temperature=1.0, seed=first.seed))
+    first = engine.caption(picture(2), settings=SamplingParameters(temperature=1.0))
+    again = engine.caption(picture(2), settings=SamplingParameters(temperature=1.0, seed=first.seed))
     assert again.text == first.text and [t.id for t in again.tokens] == [t.id for t in first.tokens]
     assert engine.caption(picture(2)).seed is None
 
 
 def test_top_p_keeps_only_the_nucleus(engine):
     greedy = engine.caption(picture(3))
-    nucleus = engine.caption(picture(3), settings=Settings(temperature=1.0, top_p=1e-6, seed=1))
+    nucleus = engine.caption(picture(3), settings=SamplingParameters(temperature=1.0, top_p=1e-6, seed=1))
     assert [token.id for token in nucleus.tokens] == [token.id for token in greedy.tokens]
 
 
 def test_probabilities_are_those_of_the_raw_logits(engine):
-    result = engine.answer(picture(4), "yes", settings=Settings(max_new_tokens=1, temperature=2.0, seed=5))
-    backend = engine.backend
-    prompt = backend.processor.encode_chat([{"role": "user", "task": "vqa", "text": "yes"}], 1)
-    pixels = backend.processor.image_processor([picture(4)], return_tensors="pt")["pixel_values"]
+    result = engine.answer(picture(4), "yes", settings=SamplingParameters(max_new_tokens=1, temperature=2.0, seed=5))
+    runner = engine.runner
+    prompt = runner.processor.encode_chat([{"role": "user", "task": "vqa", "text": "yes"}], 1)
+    pixels = runner.processor.image_processor([picture(4)], return_tensors="pt")["pixel_values"]
     with torch.no_grad():
-        model = MiniVLMForConditionalGeneration.from_pretrained(backend.source)
+        model = MiniVLMForConditionalGeneration.from_pretrained(runner.source)
         logits = model(torch.tensor([prompt]), pixel_values=pixels).logits[0, -1]
-    logits[backend.processor.image_token_id] = -torch.inf  # never written
+    logits[runner.processor.image_token_id] = -torch.inf  # never written
     probabilities = logits.softmax(-1)
     token = result.tokens[0]
     assert token.probability == pytest.approx(probabilities[token.id].item(), rel=1e-4)
     pieces, shown = zip(*token.alternatives, strict=True)  # single bytes may share a piece
-    assert len(shown) == 5 and backend.piece(token.id) in pieces
+    assert len(shown) == 5 and runner.token_text(token.id) in pieces
     assert max(shown) == pytest.approx(probabilities.max().item(), rel=1e-4)
     assert result.confidence == pytest.approx(token.probability)
 
@@ -120,7 +120,7 @@ def test_probabilities_are_those_of_the_raw_logits(engine):
 def test_a_history_is_read_and_its_oldest_turns_make_room(engine):
     history = [(f"what is {number}?", "a red dog " * 12) for number in range(30)]
     turns = []
-    result = engine.answer_stream(picture(5), "and now?", history, Settings(max_new_tokens=20))
+    result = engine.answer_stream(picture(5), "and now?", history, SamplingParameters(max_new_tokens=20))
     kept = history[result.result().dropped_turns :]
     assert 0 < len(kept) < len(history)
     for question, answer in kept:
@@ -136,8 +136,8 @@ def test_too_long_a_question_is_refused_with_words(engine):
 
 
 def test_an_answer_ends_where_the_context_ends(engine):
-    result = engine.caption(picture(0), settings=Settings(max_new_tokens=10_000))
-    assert result.finish in ("stop", "length") and result.prompt_tokens + result.new_tokens <= 512
+    result = engine.caption(picture(0), settings=SamplingParameters(max_new_tokens=10_000))
+    assert result.finish_reason in ("stop", "length") and result.prompt_tokens + result.new_tokens <= 512
 
 
 def test_unload_frees_and_the_next_use_loads_again(engine):
@@ -154,8 +154,8 @@ def test_unload_frees_and_the_next_use_loads_again(engine):
 def test_a_picture_is_encoded_once(engine, monkeypatch):
     engine.load()
     encoded = []
-    tower = engine.backend.model.get_vision_features
-    monkeypatch.setattr(engine.backend.model, "get_vision_features", lambda p: encoded.append(len(p)) or tower(p))
+    tower = engine.runner.model.get_vision_features
+    monkeypatch.setattr(engine.runner.model, "get_vision_features", lambda p: encoded.append(len(p)) or tower(p))
     engine.answer([picture(7), picture(7)], "yes")
     engine.answer([picture(8), picture(7)], "no")
     engine.caption(picture(8).convert("RGBA"))
@@ -166,21 +166,21 @@ def test_a_picture_is_encoded_once(engine, monkeypatch):
 def test_poisoned_numbers_fail_alone_and_leave_no_trace(engine, monkeypatch, where):
     clean = [engine.caption(picture(seed)).text for seed in range(4)]
     name = {"pixels": "prepare", "features": "encode"}[where]
-    real = getattr(engine.backend, name)
+    real = getattr(engine.runner, name)
 
     def poisoned(*args):
         value = real(*args)
         if where == "pixels" and args[0][-1]["text"] == "poison":
             value.pictures[0].values.fill_(torch.nan)
-        for row in args[0] if where == "features" else []:
-            if row.temperature == 9:
-                row.features = [one * torch.nan for one in row.features]
+        for sequence in args[0] if where == "features" else []:
+            if sequence.temperature == 9:
+                sequence.features = [one * torch.nan for one in sequence.features]
         return value
 
-    monkeypatch.setattr(engine.backend, name, poisoned)
+    monkeypatch.setattr(engine.runner, name, poisoned)
     for _ in range(2):  # the second round reuses the slots of the first
         good = [engine.caption_stream(picture(seed)) for seed in range(2)]
-        bad = engine.answer_stream(picture(9), "poison", settings=Settings(temperature=9))
+        bad = engine.answer_stream(picture(9), "poison", settings=SamplingParameters(temperature=9))
         good += [engine.caption_stream(picture(seed)) for seed in range(2, 4)]
         assert [generation.result().text for generation in good] == clean
         with pytest.raises(EngineError, match="numbers"):
@@ -189,8 +189,8 @@ def test_poisoned_numbers_fail_alone_and_leave_no_trace(engine, monkeypatch, whe
 
 def test_a_batch_too_large_for_the_memory_goes_on_one_by_one(engine, monkeypatch):
     clean = [engine.caption(picture(seed)).text for seed in range(4)]
-    decoder = engine.backend._decoder
-    owner, name = (decoder.lean, "forward") if isinstance(decoder, BatchDecoder) else (decoder, "_forward")
+    decoder = engine.runner._decoder
+    owner, name = (decoder.llama, "forward") if isinstance(decoder, BatchDecoder) else (decoder, "_forward")
     forward = getattr(owner, name)
 
     def small(embeds, *args, **kwargs):
@@ -204,7 +204,7 @@ def test_a_batch_too_large_for_the_memory_goes_on_one_by_one(engine, monkeypatch
 
 
 def test_rows_come_and_go_while_memory_stays_bounded(checkpoint):
-    engine = Engine(backend=MiniVLMBackend(checkpoint, "cpu", max_rows=4, feature_bytes=2000))
+    engine = Engine(runner=MiniVLMRunner(checkpoint, "cpu", max_sequences=4, feature_bytes=2000))
 
     def student(seed: int) -> None:
         for number in range(4):
@@ -218,9 +218,9 @@ def test_rows_come_and_go_while_memory_stays_bounded(checkpoint):
         thread.start()
     for thread in threads:
         thread.join()
-    backend = engine.backend
-    assert backend._decoder.rows == [] and backend._decoder.buffer.data.shape[1] <= 8
-    assert 0 < backend._features.bytes <= 2000
+    runner = engine.runner
+    assert runner._decoder.sequences == [] and runner._decoder.buffer.data.shape[1] <= 8
+    assert 0 < runner._features.bytes <= 2000
     engine.close()
 
 
@@ -238,8 +238,8 @@ def test_novelty_is_the_mahalanobis_distance_and_flags_what_lies_outside(checkpo
     assert engine.novelty(picture(0)).score is None and not engine.caption(picture(0)).outside
     for file in checkpoint.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    pixels = engine.backend.prepare([{"role": "user", "task": "vqa", "text": "x"}], [picture(0)], 8).pictures[0].values
-    home = pool_features(engine.backend.model.get_vision_features(pixels[None]).detach())[0]
+    pixels = engine.runner.prepare([{"role": "user", "task": "vqa", "text": "x"}], [picture(0)], 8).pictures[0].values
+    home = pool_features(engine.runner.model.get_vision_features(pixels[None]).detach())[0]
     engine.close()
     stats = {"mean": home, "whitening": torch.eye(48), "threshold": torch.tensor(1e-3)}
     save_file(stats, tmp_path / "novelty.safetensors")
@@ -278,7 +278,7 @@ def test_whoever_comes_while_the_model_is_being_imported_is_served(checkpoint):
         "import sys, threading; from PIL import Image; from vlm_demo.engine import Engine\n"
         f"engine = Engine({str(checkpoint)!r}, device='cpu'); picture = Image.new('RGB', (40, 40))\n"
         "threading.Thread(target=engine.load).start()\n"
-        "print([engine.caption(picture).finish for _ in range(2)]); engine.close()\n"
+        "print([engine.caption(picture).finish_reason for _ in range(2)]); engine.close()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert "[" in done.stdout and "Error" not in done.stderr, done.stderr

@@ -8,10 +8,9 @@ import threading
 import pytest
 
 from tests.scripted import PICTURE, Bytes, ask, held, until
-from vlm_demo import engine as engine_module
-from vlm_demo import scheduler
-from vlm_demo.engine import Engine, EngineError, QueueFull, Settings, get_engine
-from vlm_demo.results import Place
+from vlm_demo.engine import Engine, EngineError, QueueFull, SamplingParameters, get_engine, scheduler
+from vlm_demo.engine import engine as engine_module
+from vlm_demo.results import Position
 
 LONG = "la " * 2000
 
@@ -23,7 +22,7 @@ def model():
 
 @pytest.fixture
 def engine(model):
-    engine = Engine(backend=model, waiting_per_session=3, max_waiting=6)
+    engine = Engine(runner=model, waiting_per_session=3, max_waiting=6)
     yield engine
     model.go.set()
     engine.close(grace=0.2)
@@ -31,7 +30,7 @@ def engine(model):
 
 def test_a_whole_answer(engine):
     result = engine.answer([PICTURE, PICTURE], "red dog")
-    assert (result.text, result.finish, result.task, result.model) == ("red dog", "stop", "vqa", "bytes")
+    assert (result.text, result.finish_reason, result.task, result.model) == ("red dog", "stop", "vqa", "bytes")
     assert result.prompt == "[VQA] red dog" and result.prompt_tokens == 7 and result.new_tokens == 8
     assert result.confidence == pytest.approx(0.5) and result.tokens[0].alternatives == [("r", 0.5), ("x", 0.1)]
     assert result.outside and result.novelty == [2.0, 2.0]
@@ -51,7 +50,7 @@ def test_a_stream_grows_and_ends_with_the_result(engine, model):
     assert not unseen
     texts = [partial.text for partial in partials]
     assert all(after.startswith(before) for before, after in zip(texts, texts[1:], strict=False))
-    assert {partial.finish for partial in partials[:-1]} == {"running"} and partials[-1].finish == "stop"
+    assert {partial.finish_reason for partial in partials[:-1]} == {"running"} and partials[-1].finish_reason == "stop"
     assert (
         "".join(token.text for token in partials[-1].tokens)
         == partials[-1].text
@@ -64,8 +63,8 @@ def test_characters_of_several_bytes_are_never_shown_broken(engine):
     partials = list(ask(engine, text).partials(interval=0))
     assert partials[-1].text == text and not any("\ufffd" in partial.text for partial in partials)
     assert "".join(token.text for token in partials[-1].tokens) == text
-    cut = engine.answer(PICTURE, "🐞🐞", settings=Settings(max_new_tokens=6))
-    assert (cut.text, cut.finish, len(cut.tokens)) == ("🐞", "length", 6)
+    cut = engine.answer(PICTURE, "🐞🐞", settings=SamplingParameters(max_new_tokens=6))
+    assert (cut.text, cut.finish_reason, len(cut.tokens)) == ("🐞", "length", 6)
 
 
 def test_boxes_are_parsed_when_the_answer_is_json(engine):
@@ -86,13 +85,13 @@ def test_stop_ends_within_one_token_and_hurts_nobody(engine, model):
     model.stops = {3}
     model.go.set()
     until(lambda: held(model))
-    written = len(stopped._request.row.steps)
+    written = len(stopped._request.sequence.outputs)
     stopped.cancel()
     model.go.set()
     result = stopped.result()
     assert result.new_tokens == written + 1
-    until(lambda: stopped._request.row in model.released)
-    assert result.finish == "cancelled" and result.text and LONG.startswith(result.text)
+    until(lambda: stopped._request.sequence in model.released)
+    assert result.finish_reason == "cancelled" and result.text and LONG.startswith(result.text)
     assert other.result().text == "x" * 300
 
 
@@ -106,11 +105,22 @@ def test_stop_takes_no_further_step(engine, model):
 
 
 def test_a_stop_text_ends_the_answer_before_it(engine):
-    result = engine.answer(PICTURE, "red dog on a red mat", settings=Settings(stop=("og", "mat")))
-    assert (result.text, result.finish, result.new_tokens) == ("red d", "stop", 7)
+    result = engine.answer(PICTURE, "red dog on a red mat", settings=SamplingParameters(stop=("og", "mat")))
+    assert (result.text, result.finish_reason, result.new_tokens) == ("red d", "stop", 7)
     assert "".join(token.text for token in result.tokens) == result.text
-    assert engine.answer(PICTURE, "red dog", settings=Settings(stop=("cat",))).text == "red dog"
-    assert engine.answer(PICTURE, "red dog", settings=Settings(stop=("red",))).text == ""
+    assert engine.answer(PICTURE, "red dog", settings=SamplingParameters(stop=("cat",))).text == "red dog"
+    assert engine.answer(PICTURE, "red dog", settings=SamplingParameters(stop=("red",))).text == ""
+
+
+def test_a_stop_text_is_never_shown_and_taken_back(engine, model):
+    model.stops = {5}  # when "red do" has been written
+    generation = engine.answer_stream(PICTURE, "red dog", settings=SamplingParameters(stop=("dog",)))
+    until(lambda: held(model))
+    assert next(generation.partials()).text == "red "
+    model.stops = {5}
+    model.go.set()
+    other = engine.answer_stream(PICTURE, "red door", settings=SamplingParameters(stop=("dog",)))
+    assert generation.result().text == "red " and other.result().text == "red door"
 
 
 def test_a_stop_text_is_that_of_one_request_even_where_a_row_is_shared(engine, model):
@@ -118,7 +128,7 @@ def test_a_stop_text_is_that_of_one_request_even_where_a_row_is_shared(engine, m
     model.stops = {20}
     whole = ask(engine, text, "a")
     until(lambda: held(model))
-    late = engine.answer_stream(PICTURE, text, settings=Settings(stop=(",",)), session="b")
+    late = engine.answer_stream(PICTURE, text, settings=SamplingParameters(stop=(",",)), session="b")
     model.go.set()
     assert late.result().text == "same words" and whole.result().text == text
     assert len(model.joined) == 1
@@ -141,19 +151,44 @@ def test_an_abandoned_stream_is_cancelled(engine, model, how):
         gc.collect()
     model.go.set()
     until(request.done.is_set)
-    assert request.finish == "cancelled" and len(request.row.steps) <= 2
+    assert request.finish_reason == "cancelled" and len(request.sequence.outputs) <= 2
+
+
+def test_a_result_that_says_how_it_ended_has_its_boxes(engine, model):
+    model.go.clear()
+    generation = engine.detect_stream(PICTURE)
+    request, seen = generation._request, []
+    real = request.done.set
+    request.done.set = lambda: (seen.append(next(generation.partials())), real())
+    model.go.set()
+    assert generation.result().parsed is not None
+    assert all(partial.finish_reason == "running" or partial.parsed is not None for partial in seen)
+
+
+def test_what_is_collected_while_it_is_being_cancelled_blocks_nobody(engine, model):
+    model.go.clear()
+    running, waiting = ask(engine, "first", "a"), ask(engine, "second", "a")
+    request = waiting._request
+    lap = request.lap
+    request.lap = lambda: (request.cancel(), lap())[1]  # the garbage collector may run at any moment
+    thread = threading.Thread(target=waiting.cancel, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive() and waiting.result().finish_reason == "cancelled"
+    model.go.set()
+    assert running.result().text == "first"
 
 
 def test_sessions_take_turns(model):
-    model.max_rows = 1
-    engine = Engine(backend=model)
+    model.max_sequences = 1
+    engine = Engine(runner=model)
     model.go.clear()
     running = [ask(engine, "a0", "a")]
     until(lambda: model.joined == ["a0"])
     running += [ask(engine, f"a{number}", "a") for number in range(1, 5)]
     running += [ask(engine, "b1", "b"), ask(engine, "c1", "c"), ask(engine, "b2", "b")]
-    places = [generation.place.number for generation in running[1:]]
-    assert running[0].place is None and places == [1, 4, 6, 7, 2, 3, 5]
+    places = [generation.position.number for generation in running[1:]]
+    assert running[0].position is None and places == [1, 4, 6, 7, 2, 3, 5]
     model.go.set()
     for generation in running:
         generation.result()
@@ -174,8 +209,8 @@ def test_a_session_runs_one_at_a_time_and_strangers_run_together(engine, model):
 
 
 def test_a_full_queue_refuses_at_once_and_kindly(model):
-    model.max_rows = 1
-    engine = Engine(backend=model, waiting_per_session=2, max_waiting=4)
+    model.max_sequences = 1
+    engine = Engine(runner=model, waiting_per_session=2, max_waiting=4)
     model.go.clear()
     kept = [ask(engine, "first", "a")]
     until(lambda: model.joined)
@@ -187,7 +222,7 @@ def test_a_full_queue_refuses_at_once_and_kindly(model):
         ask(engine, "c", "c")
     assert engine.status().waiting == 4 and engine.status().running == 1
     kept[1].cancel()
-    assert kept[1].result().finish == "cancelled" and kept[1].result().text == ""
+    assert kept[1].result().finish_reason == "cancelled" and kept[1].result().text == ""
     kept.append(ask(engine, "c", "c"))
     model.go.set()
     assert [generation.result().text for generation in kept] == ["first", "", "third", "b", "nameless", "c"]
@@ -195,22 +230,22 @@ def test_a_full_queue_refuses_at_once_and_kindly(model):
 
 
 def test_who_waits_is_told_the_place_in_line(model):
-    model.max_rows = 1
-    engine = Engine(backend=model)
+    model.max_sequences = 1
+    engine = Engine(runner=model)
     engine.answer(PICTURE, "to measure a rate")
     model.go.clear()
     first, second = ask(engine, "first"), ask(engine, "second")
     until(lambda: "first" in model.joined)
     partials = second.partials()
     waiting = next(partials)
-    assert waiting.place.number == 1 and waiting.place.seconds > 0 and waiting.text == ""
-    assert engine.status().place.number == 2 and "if you ask now, you are 2nd" in str(engine.status())
+    assert waiting.position.number == 1 and waiting.position.seconds > 0 and waiting.text == ""
+    assert engine.status().position.number == 2 and "if you ask now, you are 2nd" in str(engine.status())
     model.go.set()
     *_, last = partials
-    assert engine.status().place is None and "ask now" not in str(engine.status())
-    assert last.place is None and last.timings.queue > 0 and first.result().finish == "stop"
-    assert str(Place(7, 4.2)) == "you are 7th, about 4 s" and str(Place(22, None)) == "you are 22nd"
-    assert str(Place(11, 0.1)) == "you are 11th, about 1 s"
+    assert engine.status().position is None and "ask now" not in str(engine.status())
+    assert last.position is None and last.timings.queue > 0 and first.result().finish_reason == "stop"
+    assert str(Position(7, 4.2)) == "you are 7th, about 4 s" and str(Position(22, None)) == "you are 22nd"
+    assert str(Position(11, 0.1)) == "you are 11th, about 1 s"
     engine.close()
 
 
@@ -220,15 +255,17 @@ def test_the_same_greedy_request_is_computed_once_and_each_ends_on_its_own(engin
     first = ask(engine, text, "a")
     until(lambda: held(model))
     short, stopped, whole = ask(engine, text, "b", tokens=7), ask(engine, text, "c"), ask(engine, text, "d")
-    sampled = engine.answer_stream(PICTURE, text, settings=Settings(temperature=1.0, max_new_tokens=9), session="e")
+    sampled = engine.answer_stream(
+        PICTURE, text, settings=SamplingParameters(temperature=1.0, max_new_tokens=9), session="e"
+    )
     model.stops = {40}
     model.go.set()
-    assert short.result().text == text[:7].strip() and short.result().finish == "length"
+    assert short.result().text == text[:7].strip() and short.result().finish_reason == "length"
     until(lambda: held(model))
     stopped.cancel()
     model.go.set()
     partly = stopped.result()
-    assert partly.finish == "cancelled" and partly.new_tokens == 42 and text.startswith(partly.text)
+    assert partly.finish_reason == "cancelled" and partly.new_tokens == 42 and text.startswith(partly.text)
     assert first.result().text == whole.result().text == text.strip() and whole.result().new_tokens == len(text)
     assert sampled.result().new_tokens == 9
     assert model.joined == [text.strip()] * 2  # one for all who are greedy, one for the one who samples
@@ -243,7 +280,7 @@ def test_the_one_who_came_first_may_leave_and_the_others_go_on(engine, model):
     second = ask(engine, text)
     model.stops = {10}
     model.go.set()
-    until(lambda: held(model) and second._request.steps)
+    until(lambda: held(model) and second._request.outputs)
     first.cancel()
     model.go.set()
     assert second.result().text == text.strip() and first.result().new_tokens < len(text)
@@ -252,9 +289,9 @@ def test_the_one_who_came_first_may_leave_and_the_others_go_on(engine, model):
 
 def test_newcomers_do_not_stall_those_who_are_writing(model):
     model.reading = 0.001
-    engine = Engine(backend=model)
+    engine = Engine(runner=model)
     engine.answer(PICTURE, "x" * 100)  # to measure the speed: two such prompts take 0.2 s
-    model.max_rows = 40
+    model.max_sequences = 40
     model.prefills.clear()
     model.go.clear()
     before = ask(engine, "y" * 100)
@@ -268,8 +305,8 @@ def test_newcomers_do_not_stall_those_who_are_writing(model):
 
 def test_behind_a_long_line_they_join_in_groups(monkeypatch):
     monkeypatch.setattr(scheduler, "PAUSE", 60)
-    model = Bytes(max_rows=8)
-    engine = Engine(backend=model, max_waiting=20)
+    model = Bytes(max_sequences=8)
+    engine = Engine(runner=model, max_waiting=20)
     model.stops = {0}
     first = [ask(engine, "la" * (2 + number), f"first {number}") for number in range(8)]
     until(lambda: held(model) and engine.status().running + engine.status().waiting == 8)
@@ -279,7 +316,7 @@ def test_behind_a_long_line_they_join_in_groups(monkeypatch):
     begun = len(model.prefills)
     others = [ask(engine, f"other {number}", f"other {number}") for number in range(7)]
     model.go.set()
-    assert all(one.result().finish == "stop" for one in [*first, *others])
+    assert all(one.result().finish_reason == "stop" for one in [*first, *others])
     joined = model.prefills[begun:]
     assert sum(joined) == 7 and min(joined[:-1]) >= 2  # alone only if nobody else waits
     engine.close()
@@ -287,8 +324,8 @@ def test_behind_a_long_line_they_join_in_groups(monkeypatch):
 
 def test_a_free_row_is_not_held_for_long(monkeypatch):
     monkeypatch.setattr(scheduler, "PAUSE", 0.05)
-    model = Bytes(max_rows=8)
-    engine = Engine(backend=model, max_waiting=20)
+    model = Bytes(max_sequences=8)
+    engine = Engine(runner=model, max_waiting=20)
     running = [ask(engine, LONG, f"long {number}") for number in range(7)]
     until(lambda: engine.status().running == 7)
     running.append(ask(engine, "short and then gone", "short"))
@@ -311,7 +348,7 @@ def test_a_request_that_fails_fails_alone(engine, model, bad, message):
     with pytest.raises(EngineError, match=message):
         list(failing)
     assert [one.result().text for one in before + after] == ["before before before"] * 2 + ["after after after"] * 2
-    until(lambda: failing._request.row in model.released)
+    until(lambda: failing._request.sequence in model.released)
 
 
 def test_the_worker_survives_what_should_kill_it(engine, model):
@@ -333,6 +370,21 @@ def test_a_model_that_does_not_load_is_told_and_tried_again(engine, model):
     assert engine.answer(PICTURE, "hello").text == "hello"
 
 
+def test_what_ends_as_the_wait_for_it_runs_out_has_not_failed(engine, monkeypatch):
+    class Late(scheduler.Future):
+        """Ends just when the one who waits has given up for this time."""
+
+        def result(self, timeout=None):
+            until(self.done)
+            if timeout is not None:
+                raise TimeoutError
+            return super().result()
+
+    monkeypatch.setattr(scheduler, "Future", Late)
+    engine.load()
+    assert engine.status().loaded
+
+
 def test_unload_waits_for_who_runs_and_the_next_use_loads_again(engine, model):
     model.stops = {3}
     generation = ask(engine, "x" * 200)
@@ -343,7 +395,7 @@ def test_unload_waits_for_who_runs_and_the_next_use_loads_again(engine, model):
     assert model.loaded
     model.go.set()
     freeing.join()
-    assert generation.done and generation.result().finish == "stop" and not model.loaded
+    assert generation.done and generation.result().finish_reason == "stop" and not model.loaded
     assert "not loaded" in str(engine.status())
     assert engine.answer(PICTURE, "again").text == "again" and model.loads == 2
     assert str(engine.status()).startswith("bytes · 3.0 M parameters · cpu float32 · 12 MB in use, 16 MB reserved")
@@ -373,9 +425,10 @@ def test_close_is_final_and_does_not_wait_for_a_model_that_hangs(engine, model):
     waiting = ask(engine, "next", "a")
     until(lambda: held(model))
     engine.close(grace=0.2)
-    assert not running.done and not model.loaded
+    assert not running.done and model.loaded  # it still runs: its memory is freed when it has ended
     model.go.set()
-    assert running.result().finish == waiting.result().finish == "cancelled" and running.result().text
+    until(lambda: not model.loaded)
+    assert running.result().finish_reason == waiting.result().finish_reason == "cancelled" and running.result().text
     for call in (lambda: ask(engine, "more"), engine.load):
         with pytest.raises(EngineError, match="shut down"):
             call()
@@ -393,11 +446,11 @@ def test_close_is_final_and_does_not_wait_for_a_model_that_hangs(engine, model):
         (lambda engine: engine.answer(PICTURE, "and?", [("a dog?", None)]), "pairs of texts"),
         (lambda engine: engine.caption(None), "choose a picture"),
         (lambda engine: engine.caption(b"not a picture"), "."),
-        (lambda engine: engine.caption(PICTURE, settings=Settings(temperature=-1)), "Temperature"),
-        (lambda engine: engine.caption(PICTURE, settings=Settings(temperature=float("nan"))), "Temperature"),
-        (lambda engine: engine.caption(PICTURE, settings=Settings(top_p=0)), "Top-p"),
-        (lambda engine: engine.caption(PICTURE, settings=Settings(max_new_tokens=0)), "length"),
-        (lambda engine: engine.caption(PICTURE, settings=Settings(stop=("",))), "none of them empty"),
+        (lambda engine: engine.caption(PICTURE, settings=SamplingParameters(temperature=-1)), "Temperature"),
+        (lambda engine: engine.caption(PICTURE, settings=SamplingParameters(temperature=float("nan"))), "Temperature"),
+        (lambda engine: engine.caption(PICTURE, settings=SamplingParameters(top_p=0)), "Top-p"),
+        (lambda engine: engine.caption(PICTURE, settings=SamplingParameters(max_new_tokens=0)), "length"),
+        (lambda engine: engine.caption(PICTURE, settings=SamplingParameters(stop=("",))), "none of them empty"),
     ],
 )
 def test_bad_calls_are_refused_before_anything_is_queued(engine, model, call, message):
@@ -408,8 +461,8 @@ def test_bad_calls_are_refused_before_anything_is_queued(engine, model, call, me
 
 def test_the_process_has_one_engine(model, monkeypatch):
     monkeypatch.setattr(engine_module, "_engine", None)
-    with_model = get_engine(lambda: Engine(backend=model))
-    assert get_engine() is with_model and with_model.backend is model
+    with_model = get_engine(lambda: Engine(runner=model))
+    assert get_engine() is with_model and with_model.runner is model
 
 
 def test_importing_the_engine_loads_no_model_library():

@@ -13,10 +13,13 @@ from huggingface_hub import ModelCard
 from PIL import Image
 from tiny import tiny_config, tiny_model, tiny_processor, tiny_vit_config
 
-from train import evaluate, pictures, push
-from train.answers import answer_source
-from train.sources import BadRow, Draft, Picture, Source, SourceError
-from train.sources.base import chat
+from train import plots
+from train.data import BadRow, Draft, Picture, Source, SourceError
+from train.data.base import chat
+from train.evaluation import command as evaluate
+from train.evaluation.page import cards, write_page
+from train.evaluation.predictions import answer_source
+from train.finetune import pictures, push
 from vlm_demo.engine import Engine
 from vlm_demo.results import EngineError
 
@@ -80,7 +83,7 @@ def test_the_app_is_asked_and_scored_task_by_task():
     assert "pictures" in answers[4].failure and answers[4].result.text == ""
     assert list(source.bad) == ["mixed/test row 5"]
     assert [len(one.pictures) for one in answers] == [1, 1, 0, 0, 0]
-    asked = next(turns for turns in engine.backend.asked if turns[-1]["task"] == "vqa")
+    asked = next(turns for turns in engine.runner.asked if turns[-1]["task"] == "vqa")
     assert [turn["text"] for turn in asked] == ["What is it?", "a dog", "How many?"]  # the true answer before
 
 
@@ -139,7 +142,7 @@ def test_the_page_shows_pictures_truth_and_answers_and_escapes_them(tmp_path):
     engine = fake_engine(reply)
     answers = list(answer_source(engine, Mixed(), None, shown=9))
     engine.close()
-    pictures.write_page(tmp_path / "page.html", "A & B", {"mixed": pictures.cards({"ours": answers})})
+    write_page(tmp_path / "page.html", "A & B", {"mixed": cards({"ours": answers})})
     page = Page((tmp_path / "page.html").read_text())
     images = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
     assert len(images) == 1 + 2 + 1 + 2 + 5  # the detection is drawn twice: true, and ours
@@ -169,7 +172,7 @@ def test_losses_are_drawn_and_other_figures_are_not(tmp_path, monkeypatch):
         {"step": 10, "loss": 3.0, "vqa": 4.0, "vqa_tokens": 900, "learning_rate": 0.1},
         {"step": 20, "loss": 2.0, "caption": 1.0, "grad_norm": 0.3, "epoch": 1},
     ]
-    pictures.write_losses(tmp_path / "losses.png", log)
+    plots.write_losses(tmp_path / "losses.png", log)
     assert drawn == [("loss", (10, 20), (3.0, 2.0)), ("vqa", (10,), (4.0,)), ("caption", (20,), (1.0,))]
     assert (tmp_path / "losses.png").exists()
 

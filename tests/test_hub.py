@@ -14,11 +14,12 @@ from huggingface_hub import errors
 from PIL import Image
 from tiny import tiny_config, tiny_model, tiny_processor
 
-from vlm_demo.backends import Step, decoding
-from vlm_demo.backends.hub import HubBackend
-from vlm_demo.backends.minivlm import MiniVLMBackend
-from vlm_demo.backends.trouble import explain_source
-from vlm_demo.engine import Engine, EngineError, Settings
+from vlm_demo.engine import Engine, EngineError, SamplingParameters
+from vlm_demo.runners import sampling
+from vlm_demo.runners.base import TokenOutput
+from vlm_demo.runners.hub import HubRunner
+from vlm_demo.runners.minivlm import MiniVLMRunner
+from vlm_demo.runners.trouble import explain_source
 
 
 def image(seed: int) -> Image.Image:
@@ -57,15 +58,15 @@ def open_engine(saved, monkeypatch):
 
 def ask(engine, pictures, **settings):
     """A question, or a caption where the family answers none."""
-    settings = Settings(**{"max_new_tokens": 12, **settings})
-    if "vqa" in engine.backend.family.dialect.tasks:
+    settings = SamplingParameters(**{"max_new_tokens": 12, **settings})
+    if "vqa" in engine.runner.family.dialect.tasks:
         return engine.answer_stream(pictures, "how many cats?", settings=settings)
     return engine.caption_stream(pictures[0], settings=settings)
 
 
 def written(generation):
     generation.result()
-    return [step.id for step in generation._request.row.steps]
+    return [step.id for step in generation._request.sequence.outputs]
 
 
 @pytest.mark.parametrize("family", families.BUILDERS)
@@ -73,11 +74,11 @@ def test_greedy_equals_the_familys_own_generate(family, saved, open_engine):
     engine = open_engine(family)
     answers = []
     for seed in range(3):
-        pictures = [image(seed), image(seed + 9)][: min(2, engine.backend.family.dialect.max_images)]
+        pictures = [image(seed), image(seed + 9)][: min(2, engine.runner.family.dialect.max_images)]
         generation = ask(engine, pictures)
         ids = written(generation)
-        model = engine.backend.model
-        inputs = generation._request.row.prompt.inputs
+        model = engine.runner.model
+        inputs = generation._request.sequence.prompt.inputs
         with torch.inference_mode():
             whole = model.generate(**inputs, max_new_tokens=12, do_sample=False, num_beams=1)[0].tolist()
         assert whole[-len(ids) :] == ids
@@ -106,19 +107,19 @@ def test_each_token_comes_with_five_probable_ones(family, open_engine):
 def test_an_answer_streams_and_can_be_stopped_between_two_tokens(open_engine, monkeypatch):
     engine = open_engine("idefics3")
     engine.load()
-    engine.backend._ends.clear()  # it would write on and on
-    step = engine.backend.step
-    monkeypatch.setattr(engine.backend, "step", lambda rows: (time.sleep(0.01), step(rows)))
+    engine.runner._ends.clear()  # it would write on and on
+    decode = engine.runner.decode
+    monkeypatch.setattr(engine.runner, "decode", lambda sequences: (time.sleep(0.01), decode(sequences)))
     generation = ask(engine, [image(3)], max_new_tokens=400)
     lengths = []
     for partial in generation.partials(interval=0):
         lengths.append(partial.new_tokens)
         if partial.new_tokens >= 5:
             generation.cancel()
-    assert partial.finish == "cancelled" and 5 <= partial.new_tokens < 400
+    assert partial.finish_reason == "cancelled" and 5 <= partial.new_tokens < 400
     assert lengths == sorted(lengths) and len(set(lengths)) > 3
-    assert generation._request.row.state is None, "keys and values are let go of"
-    assert ask(engine, [image(3)]).result().finish == "length", "the next one is answered"
+    assert generation._request.sequence.state is None, "keys and values are let go of"
+    assert ask(engine, [image(3)]).result().finish_reason == "length", "the next one is answered"
 
 
 def test_only_so_many_images_as_the_family_takes(open_engine):
@@ -132,17 +133,17 @@ def test_only_so_many_images_as_the_family_takes(open_engine):
 def test_a_chat_keeps_its_turns_and_a_family_that_does_not_chat_says_what_it_left_out(open_engine):
     history = [("how many cats?", "two"), ("and dogs?", "one")]
     short, long = (
-        open_engine("llava").answer(image(1), "the red cat?", past, Settings(max_new_tokens=2))
+        open_engine("llava").answer(image(1), "the red cat?", past, SamplingParameters(max_new_tokens=2))
         for past in ([], history)
     )
     assert long.prompt_tokens > short.prompt_tokens + 20 and long.dropped_turns == 0
-    result = open_engine("blip2").answer(image(1), "the red cat?", history, Settings(max_new_tokens=2))
+    result = open_engine("blip2").answer(image(1), "the red cat?", history, SamplingParameters(max_new_tokens=2))
     assert result.dropped_turns == 2
 
 
 def test_old_turns_make_room_and_a_question_that_is_too_long_is_refused(open_engine):
     engine = open_engine("llava")
-    result = engine.answer(image(1), "how many?", [("the cat " * 30, "two")] * 8, Settings(max_new_tokens=20))
+    result = engine.answer(image(1), "how many?", [("the cat " * 30, "two")] * 8, SamplingParameters(max_new_tokens=20))
     assert 0 < result.dropped_turns < 8 and result.prompt_tokens <= 512 - 20
     with pytest.raises(EngineError, match="the model reads at most 512"):
         engine.answer(image(1), "why? " * 400)
@@ -151,10 +152,10 @@ def test_old_turns_make_room_and_a_question_that_is_too_long_is_refused(open_eng
 @pytest.mark.parametrize("family", ["idefics3", "llava", "paligemma", "blip2", "blip_answers", "git", "qwen3_vl"])
 def test_special_tokens_that_a_person_types_are_plain_text(family, open_engine):
     engine = open_engine(family)
-    tokenizer = engine.backend.family.processor.tokenizer
+    tokenizer = engine.runner.family.processor.tokenizer
     special = [token for token in tokenizer.all_special_tokens if len(token) > 1]
-    plain = engine.backend.prepare([{"role": "user", "task": "vqa", "text": "cat"}], [image(1)], 5)
-    typed = engine.backend.prepare(
+    plain = engine.runner.prepare([{"role": "user", "task": "vqa", "text": "cat"}], [image(1)], 5)
+    typed = engine.runner.prepare(
         [{"role": "user", "task": "vqa", "text": "cat <image>" + "".join(special)}], [image(1)], 5
     )
 
@@ -162,7 +163,7 @@ def test_special_tokens_that_a_person_types_are_plain_text(family, open_engine):
         return [prompt.ids.count(id) for id in tokenizer.all_special_ids]
 
     assert count(typed) == count(plain)
-    assert engine.answer(image(1), "<image></s><bos>", settings=Settings(max_new_tokens=2)).new_tokens
+    assert engine.answer(image(1), "<image></s><bos>", settings=SamplingParameters(max_new_tokens=2)).new_tokens
 
 
 @pytest.mark.parametrize(
@@ -176,17 +177,17 @@ def test_special_tokens_that_a_person_types_are_plain_text(family, open_engine):
 )
 def test_boxes_come_from_what_the_model_writes(family, answer, box, open_engine, monkeypatch):
     engine = open_engine(family)
-    tokenizer = engine.backend.family.processor.tokenizer
+    tokenizer = engine.runner.family.processor.tokenizer
     script = [*tokenizer.encode(answer, add_special_tokens=False), tokenizer.eos_token_id]
 
-    def write(logits, rows, end_ids, suppressed):
-        (row,) = rows
-        id = script[len(row.steps)]
-        row.steps.append(Step(id, 0.5, [(id, 0.5)], id in end_ids))
+    def write(logits, sequences, end_ids, suppressed):
+        (sequence,) = sequences
+        id = script[len(sequence.outputs)]
+        sequence.outputs.append(TokenOutput(id, 0.5, [(id, 0.5)], id in end_ids))
 
-    monkeypatch.setattr(decoding, "sample", write)
-    result = engine.detect(image(1), Settings(max_new_tokens=200))
-    assert (result.text, result.finish) == (answer, "stop")
+    monkeypatch.setattr(sampling, "sample", write)
+    result = engine.detect(image(1), SamplingParameters(max_new_tokens=200))
+    assert (result.text, result.finish_reason) == (answer, "stop")
     (found,) = result.parsed.objects
     assert found["label"] == "cat" and found["confidence"] is None
     assert found["bbox"] == pytest.approx(box, abs=1e-4)
@@ -194,7 +195,7 @@ def test_boxes_come_from_what_the_model_writes(family, answer, box, open_engine,
 
 
 def test_many_threads_may_prepare_at_once(open_engine):
-    backend = open_engine("idefics3").backend
+    backend = open_engine("idefics3").runner
     turns = [[{"role": "user", "task": "vqa", "text": "cat " * number}] for number in range(1, 9)] * 6
 
     def prepare(turn):
@@ -219,9 +220,9 @@ def test_the_engine_tells_families_apart_and_switches_between_them(saved, tmp_pa
     tiny_model(tiny_config(processor)).save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
     engine = open_engine("idefics3")
-    assert isinstance(engine.backend, HubBackend)
+    assert isinstance(engine.runner, HubRunner)
     engine.switch(tmp_path)
-    assert isinstance(engine.backend, MiniVLMBackend) and engine.detect(image(1)).parsed is not None
+    assert isinstance(engine.runner, MiniVLMRunner) and engine.detect(image(1)).parsed is not None
     engine.switch(saved("git")[0])
     assert engine.caption(image(1)).model == "git"
     with pytest.raises(EngineError, match="neither a folder on this machine nor the name of a model"):

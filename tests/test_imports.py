@@ -1,34 +1,25 @@
-"""The house keeps its shape: imports run one way, and what is light stays light."""
+"""The house keeps its shape: imports run one way, and what is light stays light. All is read from the tree itself."""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# From the street to the cellar: a room may use the rooms below it and the leaves, never one above it. Leaves use
-# nothing but themselves and the table of tasks, which is where the tasks get their names.
-ROOMS = ("app", "ui", "engine", "backends", "dialects", "results", "model")
-LEAVES = ("tasks", "images", "detections", "routing", "scenes", "memory")
-# Modules that are part of a room although they are files of their own.
-PART_OF = {
-    "generation": "engine",
-    "line": "engine",
-    "request": "engine",
-    "scheduler": "engine",
-    "boxes": "detections",
-    "loose_json": "detections",
-}
+# From the street to the cellar; a room uses rooms below it. What stands in neither row is a leaf, below all of them.
+ROOMS = ("benchmarks", "train", "app", "ui", "engine", "backends", "runners", "dialects", "model")
+FILES = [ROOT / "app.py", *(path for top in ("vlm_demo", "train", "benchmarks") for path in (ROOT / top).rglob("*.py"))]
 
 
-def sources(*folders: str) -> list[Path]:
-    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+def name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-APP = sources("vlm_demo") + [path for path in [ROOT / "app.py"] if path.exists()]
+MODULES = {name(path): path for path in FILES}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -43,46 +34,62 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def room(dotted: str) -> str | None:
-    """The room that a dotted name belongs to; None outside vlm_demo, and for the package itself."""
-    parts = dotted.split(".")
-    if parts[0] == "app":
-        return "app"
-    return PART_OF.get(parts[1], parts[1]) if parts[0] == "vlm_demo" and len(parts) > 1 else None
+def module(dotted: str) -> str | None:
+    """The module of ours in which an imported name stands, None for what is not ours."""
+    return dotted if dotted in MODULES else module(dotted.rpartition(".")[0]) if "." in dotted else None
 
 
-def name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+USES = {here: {there for item in imports(path) if (there := module(item))} - {here} for here, path in MODULES.items()}
 
 
-@pytest.mark.parametrize("path", APP, ids=name)
-def test_imports_run_one_way(path):
-    here = room(name(path))
-    assert here is None or here in ROOMS + LEAVES, f"say in this test which room {name(path)} belongs to"
-    for imported in imports(path):
-        assert imported.split(".")[0] not in ("train", "benchmarks", "tests"), imported
-        there = room(imported)
-        if there is None or there == here or there.startswith("__"):
+def part(dotted: str) -> str:
+    """The package or module right below `vlm_demo`, `train` or `benchmarks` in which a module stands."""
+    return ".".join(dotted.split(".")[:2])
+
+
+def room(dotted: str) -> str:
+    """The name of a room, or of a leaf."""
+    top, *rest = dotted.split(".")
+    return rest[0] if top == "vlm_demo" and rest else top
+
+
+@pytest.mark.parametrize("here", MODULES)
+def test_imports_run_one_way(here):
+    for there in USES[here]:
+        if "vlm_demo" in (here, there) or room(here) == room(there):
             continue
-        assert here != "model", f"the model goes to the Hub alone: it may not use {imported}"
-        assert here in ROOMS or there == "tasks", f"{here} is a leaf: it may not use {imported}"
-        if here in LEAVES:
-            continue
-        assert there in LEAVES or ROOMS.index(there) > ROOMS.index(here), f"{here} may not use {imported}"
+        if room(here) in ROOMS:
+            down = room(there) not in ROOMS or ROOMS.index(room(here)) < ROOMS.index(room(there))
+            assert down, f"{here} may not use {there}, which stands above it"
+        else:
+            assert room(there) not in ROOMS, f"{here} is a leaf: it may use other leaves only, not {there}"
+
+
+@pytest.mark.parametrize("size", [part, str], ids=["packages", "modules"])
+def test_nothing_goes_in_circles(size):
+    graph: dict[str, set[str]] = {}
+    for here, used in USES.items():
+        graph.setdefault(size(here), set()).update({size(there) for there in used} - {size(here)})
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' <- '.join(error.args[1])}")
 
 
 def test_only_the_page_imports_gradio():
     """Benchmarks may use gradio's client: they measure the page from outside."""
-    for path in APP + sources("train", "benchmarks"):
-        if room(name(path)) not in ("ui", "app"):
-            barred = ("gradio",) if path.parent.name == "benchmarks" else ("gradio", "gradio_client")
-            assert not [item for item in imports(path) if item.split(".")[0] in barred], path
+    for here, path in MODULES.items():
+        if room(here) not in ("ui", "app"):
+            barred = {"gradio"} if room(here) == "benchmarks" else {"gradio", "gradio_client"}
+            assert not barred & {item.split(".")[0] for item in imports(path)}, here
 
 
-def test_the_model_imports_only_transformers_and_what_it_brings():
-    for path in sources("vlm_demo/model"):
-        tops = {item.split(".")[0] for item in imports(path) if room(item) != "model"}
-        assert tops <= {"torch", "transformers", "tokenizers", "huggingface_hub"} | sys.stdlib_module_names, path
+def test_the_model_goes_to_the_hub_alone():
+    """It imports nothing but transformers, what that brings, and its own files."""
+    allowed = {"torch", "transformers", "tokenizers", "huggingface_hub"} | sys.stdlib_module_names
+    for here in (here for here in MODULES if room(here) == "model"):
+        others = {item for item in imports(MODULES[here]) if not item.startswith("vlm_demo.model.")}
+        assert {item.split(".")[0] for item in others} <= allowed, here
 
 
 def heavy_after(statement: str) -> set[str]:
@@ -92,10 +99,6 @@ def heavy_after(statement: str) -> set[str]:
     return {"torch", "transformers", "gradio", "supervision"} & set(done.stdout.split())
 
 
-def test_importing_the_package_is_light():
-    assert heavy_after("import vlm_demo") == set()
-
-
-@pytest.mark.parametrize("leaf", LEAVES)
-def test_leaves_need_neither_torch_nor_gradio(leaf):
-    assert heavy_after(f"import vlm_demo.{leaf}") <= {"supervision"}
+def test_the_leaves_and_the_engine_are_light():
+    light = sorted({part(here) for here in MODULES if here.startswith("vlm_demo.") and room(here) not in ROOMS})
+    assert heavy_after(f"import {', '.join(light)}, vlm_demo.engine") == set()

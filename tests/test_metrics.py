@@ -2,8 +2,8 @@
 
 import pytest
 
-from train import metrics
-from vlm_demo.detections import parse
+from train.evaluation import metrics
+from vlm_demo.detection import parse
 from vlm_demo.results import Result
 
 # The example in the README of aac-metrics (https://pypi.org/project/aac-metrics), which prints CIDEr-D 0.9614 for it.

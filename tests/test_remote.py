@@ -7,16 +7,18 @@ import math
 import threading
 import time
 
+import httpx2
+import huggingface_hub
 import pytest
+from huggingface_hub.utils._http import default_client_factory
 from PIL import Image
 from standin_server import ANSWER, StandIn
 
 from vlm_demo.backends.remote import RemoteBackend, open_remote
 from vlm_demo.dialects import dialect_of
-from vlm_demo.results import EngineError, Settings
+from vlm_demo.results import EngineError, Message, Request, SamplingParameters
 
 IMAGE = Image.new("RGB", (64, 48), "navy")
-QUESTION = {"role": "user", "task": "vqa", "text": "how many cats?"}
 TEXT = "".join(ANSWER)
 KEY = "sk-very-secret"
 
@@ -40,15 +42,19 @@ def serve(monkeypatch):
         one.close()
 
 
-def ask(backend, **settings):
-    return backend.stream([QUESTION], [IMAGE], Settings(**settings))
+def request(task="vqa", text="how many cats?", images=(IMAGE,), **sampling):
+    return Request(task, (Message("user", (*images, text)),), SamplingParameters(**sampling))
+
+
+def ask(backend, **sampling):
+    return backend.stream(request(**sampling))
 
 
 def test_an_answer_streams_piece_by_piece(serve):
     backend, server = serve()
-    partials = list(ask(backend))
+    partials = list(ask(backend).partials(interval=0))
     assert [partial.text for partial in partials] == ["", "two", "two cats", "two cats on", "two cats on a", TEXT, TEXT]
-    assert [partial.finish for partial in partials] == ["running"] * 6 + ["stop"]
+    assert [partial.finish_reason for partial in partials] == ["running"] * 6 + ["stop"]
     last = partials[-1]
     assert (last.model, last.prompt, last.prompt_tokens, last.new_tokens) == ("the lab", "[VQA] how many cats?", 99, 6)
     assert last.timings.prefill > 0 and last.seed is None
@@ -56,8 +62,13 @@ def test_an_answer_streams_piece_by_piece(serve):
 
 def test_images_travel_as_data_and_settings_as_openai_has_them(serve):
     backend, server = serve()
-    turns = [QUESTION, {"role": "assistant", "text": "two"}, {**QUESTION, "text": "and dogs?"}]
-    result = backend.stream(turns, [IMAGE, IMAGE], Settings(0.7, 0.9, 30, 5, ("\n",))).result()
+    messages = (
+        Message("user", (IMAGE, IMAGE, "how many?")),
+        Message("assistant", ("two",)),
+        Message("user", ("dogs?",)),
+    )
+    sampling = SamplingParameters(0.7, 0.9, 30, 5, ("\n",))
+    result = backend.stream(Request("vqa", messages, sampling)).result()
     (body,) = server.bodies
     assert body["model"] == "small-vlm", "the first one that the server has"
     assert [part["type"] for part in body["messages"][0]["content"]] == ["image_url", "image_url", "text"]
@@ -90,7 +101,7 @@ def test_a_server_that_knows_no_probabilities_is_asked_without(serve):
 
 def test_an_answer_that_was_too_long_says_so(serve):
     backend, _ = serve(("long",))
-    assert ask(backend).result().finish == "length"
+    assert ask(backend).result().finish_reason == "length"
 
 
 @pytest.mark.parametrize("behaviour", ["stall later", "answer"])
@@ -99,12 +110,12 @@ def test_cancelling_closes_the_connection_and_keeps_the_text(serve, behaviour):
     server.pause = 0.05 if behaviour == "answer" else 0
     answer = ask(backend)
     texts = []
-    for partial in answer:
+    for partial in answer.partials(interval=0):
         texts.append(partial.text)
         if texts == ["", "two", "two cats"]:
             threading.Timer(0.05, answer.cancel).start()  # from another thread, while this one waits
             began = time.monotonic()
-    assert partial.finish == "cancelled" and partial.text.startswith("two cats") and partial.text != TEXT
+    assert partial.finish_reason == "cancelled" and partial.text.startswith("two cats") and partial.text != TEXT
     assert time.monotonic() - began < 2
     assert server.left.wait(5), "the server is told, and can stop"
 
@@ -113,13 +124,16 @@ def test_cancelling_before_the_first_piece(serve):
     backend, server = serve(("stall",), read_seconds=1)
     answer = ask(backend)
     threading.Timer(0.1, answer.cancel).start()
-    assert [(partial.text, partial.finish) for partial in answer] == [("", "running"), ("", "cancelled")]
+    assert [(partial.text, partial.finish_reason) for partial in answer.partials(interval=0)] == [
+        ("", "running"),
+        ("", "cancelled"),
+    ]
     assert server.left.wait(5) and len(server.bodies) == 1, "a cancelled request is not sent again"
 
 
 def test_leaving_the_iteration_closes_the_connection(serve):
     backend, server = serve(("stall later",))
-    for partial in ask(backend):
+    for partial in ask(backend).partials(interval=0):
         if partial.text:
             break
     assert server.left.wait(5)
@@ -155,7 +169,7 @@ def test_nothing_is_asked_twice_once_something_is_written(serve, behaviour, mess
     backend, server = serve((behaviour,))
     texts = []
     with pytest.raises(EngineError, match=message):
-        for partial in ask(backend):
+        for partial in ask(backend).partials(interval=0):
             texts.append(partial.text)
     assert texts == ["", "two", "two cats"], "what was written has been shown"
     assert len(server.bodies) == 1
@@ -214,16 +228,25 @@ def test_the_least_busy_server_is_chosen(serve):
     assert [replica.busy for replica in backend.servers.replicas.all] == [0, 0]
 
 
-def test_a_crowd_waits_for_its_turn_and_is_not_given_up(serve):
-    backend, server = serve(read_seconds=2)
-    server.pause = 0.5
+@pytest.fixture
+def two_connections():
+    """huggingface_hub holds a hundred connections at most; a test makes do with two."""
+    limits = httpx2.Limits(max_connections=2)
+    huggingface_hub.set_client_factory(lambda: httpx2.Client(limits=limits, timeout=None))
+    yield
+    huggingface_hub.set_client_factory(default_client_factory)
+
+
+def test_who_finds_all_connections_taken_waits_and_is_not_given_up(serve, two_connections):
+    backend, server = serve(read_seconds=2, model="small-vlm")
+    server.pause = 0.5  # which makes an answer longer than the time between two pieces may be
     finished = []
-    threads = [threading.Thread(target=lambda: finished.append(ask(backend).result().finish)) for _ in range(120)]
+    threads = [threading.Thread(target=lambda: finished.append(ask(backend).result().text)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert finished == ["stop"] * 120 and server.most <= 100
+    assert finished == [TEXT] * 4 and server.most == 2
 
 
 def test_a_dead_server_is_left_out_until_it_answers_again(serve):
@@ -277,7 +300,7 @@ def test_boxes_are_read_as_the_family_writes_them(serve, monkeypatch):
 
     monkeypatch.setattr(standin_server, "ANSWER", ['[{"bbox_2d": [0, 0, 500, 500],', ' "label": "cat"}]'])
     backend, server = serve(dialect=dialect_of("qwen3_vl"))
-    result = backend.stream([{"role": "user", "task": "detect", "text": ""}], [IMAGE]).result()
+    result = backend.stream(request("detect", "")).result()
     assert result.parsed.objects[0]["bbox"] == [0, 0, 0.5, 0.5] and result.parsed.size == (64, 48)
 
 
@@ -287,7 +310,7 @@ def test_boxes_are_read_as_the_family_writes_them(serve, monkeypatch):
 def test_boxes_that_cannot_be_had_are_refused(serve, family, message):
     backend, server = serve(dialect=dialect_of(family))
     with pytest.raises(EngineError, match=message):
-        backend.stream([{"role": "user", "task": "detect", "text": ""}], [IMAGE])
+        backend.stream(request("detect", ""))
     assert server.bodies == []
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from benchmarks.quality import read_caption
-from train import drawings
+from train.evaluation.scenes import read_caption
+from train.icons import drawings
 from vlm_demo import scenes
 from vlm_demo.scenes import draw, glyphs
 from vlm_demo.scenes.several import KINDS, selection_questions

@@ -15,9 +15,11 @@ from PIL import Image
 from transformers.utils.import_utils import is_serve_available
 
 from vlm_demo.backends.remote import RemoteBackend
-from vlm_demo.engine import Engine, EngineError, Settings
+from vlm_demo.engine import Engine, EngineError, Message, Request, SamplingParameters
 
-QUESTION = {"role": "user", "task": "vqa", "text": "how many cats?"}
+
+def question(image, **sampling):
+    return Request("vqa", (Message("user", (image, "how many cats?")),), SamplingParameters(**sampling))
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +54,12 @@ def test_a_real_server_writes_what_the_same_model_writes_here(server):
     noise.resize((320, 320)).save(file, "PNG")
     image = Image.open(file)
     partials = list(
-        RemoteBackend("lab", [url], folder).stream([QUESTION], [image], Settings(max_new_tokens=8)),
+        RemoteBackend("lab", [url], folder).stream(question(image, max_new_tokens=8)).partials(interval=0),
     )
     last = partials[-1]
-    assert len(partials) > 3 and last.finish == "length" and (last.prompt_tokens, last.new_tokens) == (24, 8)
+    assert len(partials) > 3 and last.finish_reason == "length" and (last.prompt_tokens, last.new_tokens) == (24, 8)
     engine = Engine(folder, device="cpu", dtype="float32")
-    assert last.text == engine.answer(image, "how many cats?", settings=Settings(max_new_tokens=8)).text
+    assert last.text == engine.answer(image, "how many cats?", settings=SamplingParameters(max_new_tokens=8)).text
     engine.close()
 
 
@@ -65,15 +67,15 @@ def test_a_real_server_can_be_left_and_asked_again(server):
     url, folder = server
     backend = RemoteBackend("lab", [url], folder)
     image = Image.new("RGB", (64, 48), "navy")
-    answer = backend.stream([QUESTION], [image], Settings(max_new_tokens=300))
-    for partial in answer:
+    answer = backend.stream(question(image, max_new_tokens=300))
+    for partial in answer.partials(interval=0):
         if partial.new_tokens == 3:
             answer.cancel()
-    assert partial.finish == "cancelled" and 3 <= partial.new_tokens < 300
-    assert backend.stream([QUESTION], [image], Settings(max_new_tokens=4)).result().new_tokens == 4
+    assert partial.finish_reason == "cancelled" and 3 <= partial.new_tokens < 300
+    assert backend.stream(question(image, max_new_tokens=4)).result().new_tokens == 4
 
 
 def test_a_real_servers_refusal_is_told(server):
     url, _ = server
     with pytest.raises(EngineError, match="lab refuses this request"):
-        RemoteBackend("lab", [url], "another-model").stream([QUESTION], [Image.new("RGB", (9, 9))]).result()
+        RemoteBackend("lab", [url], "another-model").stream(question(Image.new("RGB", (9, 9)))).result()

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tests.tiny import tiny_config, tiny_model
-from train import asking, drawings, loop, packing, vision
-from train.multitask import Probe, batch_losses
+from train import loop
+from train.icons import asking, drawings, packing, vision
+from train.icons.multitask import Probe, batch_losses
 from vlm_demo import scenes
 from vlm_demo.model import MiniVLMProcessor
 

@@ -4,7 +4,7 @@ import torch
 from transformers import LlamaConfig, PreTrainedConfig, PreTrainedTokenizerFast, ResNetConfig, ViTConfig
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from train.tokenizer import build_tokenizer
+from train.finetune.tokenizer import build_tokenizer
 from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration, MiniVLMProcessor
 
 IMAGE_SIZE = 32

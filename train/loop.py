@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from train.pictures import write_losses
+from train.plots import write_losses
 
 Losses = dict[str, torch.Tensor]  # "loss" is what is minimised; the others are only reported
 

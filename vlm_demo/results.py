@@ -1,13 +1,15 @@
-"""What goes into the engine and what comes out of it: settings, tokens, results, status, errors for people."""
+"""What goes into the engine and what comes out of it: the request, the result, the status, errors for people."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from vlm_demo.tasks import TASKS
 
 if TYPE_CHECKING:
-    from vlm_demo.detections import Parsed
+    from vlm_demo.detection import Parsed
 
 
 class EngineError(Exception):
@@ -32,7 +34,7 @@ MAX_STOPS = 8  # texts that may end one answer
 
 
 @dataclass(frozen=True)
-class Settings:
+class SamplingParameters:
     """How an answer is written.
 
     `temperature` 0 is greedy; `max_new_tokens` None is the task's own limit; `seed` None draws a fresh seed (the result
@@ -55,6 +57,44 @@ class Settings:
             raise EngineError(f"The length must be at least 1 token, not {self.max_new_tokens}.")
         if len(self.stop) > MAX_STOPS or not all(isinstance(text, str) and text for text in self.stop):
             raise EngineError(f"What ends an answer must be at most {MAX_STOPS} texts, none of them empty.")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a chat, as in Hugging Face's chat messages: `role` is "user" or "assistant", `content` holds texts
+    and images in the order in which they are read. An image is whatever `vlm_demo.images.load` takes."""
+
+    role: str
+    content: tuple[Any, ...]
+
+    @property
+    def text(self) -> str:
+        return " ".join(part for part in self.content if isinstance(part, str))
+
+    @property
+    def images(self) -> tuple[Any, ...]:
+        return tuple(part for part in self.content if not isinstance(part, str))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody wants to know: a task of the table, a chat whose last message is the user's, how the answer is
+    written, and by which model (None: the engine's own). Raises EngineError where that makes no sense."""
+
+    task: str
+    messages: tuple[Message, ...]
+    sampling: SamplingParameters = field(default_factory=SamplingParameters)
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise EngineError(f"There is no task {self.task!r}; choose one of {', '.join(TASKS)}.")
+        if len(self.messages) % 2 == 0 or any(
+            message.role != ("user", "assistant")[number % 2] for number, message in enumerate(self.messages)
+        ):
+            raise EngineError("In a chat, user and assistant take turns, and the user has the first and the last word.")
+        if any(message.images for message in self.messages if message.role == "assistant"):
+            raise EngineError("Only the user's messages may hold pictures.")
 
 
 @dataclass(frozen=True)
@@ -87,8 +127,8 @@ class Timings:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a waiting request stands in line: `number` 1 is next; `seconds` is None until a rate has been measured."""
+class Position:
+    """Where a request waits in the queue: `number` 1 is next; `seconds` is None until a rate has been measured."""
 
     number: int
     seconds: float | None
@@ -101,13 +141,13 @@ class Place:
 
 @dataclass
 class Result:
-    """An answer, whole (`finish` tells how it ended) or still being written (`finish == "running"`).
+    """An answer, whole (`finish_reason` tells how it ended) or still being written (`finish_reason == "running"`).
 
     The texts of `tokens` concatenate to `text`; the end token is counted in `new_tokens` but is not among `tokens`.
     `parsed` holds the detections of a finished detect answer, or of a compare answer written as JSON (measured on the
-    first picture). `place` is set while the request waits. `novelty` holds one score a picture when the checkpoint can
-    tell, and `outside` says that a picture is far from what the model was trained on. `dropped_turns` counts the oldest
-    turns of a chat that no longer fit into the model's context. `seed` is the seed that sampled this text.
+    first picture). `position` is set while the request waits. `novelty` holds one score a picture when the checkpoint
+    can tell, and `outside` says that a picture is far from what the model was trained on. `dropped_turns` counts the
+    oldest turns of a chat that no longer fit into the model's context. `seed` is the seed that sampled this text.
     """
 
     task: str
@@ -118,13 +158,13 @@ class Result:
     timings: Timings = field(default_factory=Timings)
     prompt_tokens: int = 0
     new_tokens: int = 0
-    finish: str = "running"  # running, stop, length, cancelled
+    finish_reason: str = "running"  # running, stop, length, cancelled
     outside: bool = False
     novelty: list[float] = field(default_factory=list)
     model: str = ""
     seed: int | None = None
     dropped_turns: int = 0
-    place: Place | None = None
+    position: Position | None = None
 
     @property
     def confidence(self) -> float | None:
@@ -158,16 +198,18 @@ class Status:
     resident_bytes: int
     running: int
     waiting: int
-    place: Place | None = None  # of a request that came now; None: it would not wait
+    position: Position | None = None  # of a request that came now; None: it would not wait
 
     def __str__(self) -> str:
         process = f"process {_size(self.resident_bytes)}"
         if not self.loaded:
             return f"{self.model} · not loaded · {process}"
+        if self.device == "elsewhere":
+            return f"{self.model} · on another machine · {process}"
         return (
             f"{self.model} · {self.parameters / 1e6:.1f} M parameters · {self.device} {self.dtype} · "
             f"{_size(self.allocated_bytes)} in use, {_size(self.reserved_bytes)} reserved · {process}"
-            + (f" · if you ask now, {self.place}" if self.place else "")
+            + (f" · if you ask now, {self.position}" if self.position else "")
         )
 
 

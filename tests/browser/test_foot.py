@@ -7,8 +7,8 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import serve
 from tests.browser.test_tabs import choose_example, finished
-from tests.fake_engine import FakeBackend, fake_engine
-from vlm_demo import engine as engine_module
+from tests.fake_engine import FakeRunner, fake_engine
+from vlm_demo.engine import engine as engine_module
 from vlm_demo.results import EngineError
 
 
@@ -23,14 +23,14 @@ def test_the_status_line_tells_and_frees(visit: Callable, address: str) -> None:
 
 
 def test_another_model_is_chosen_for_everybody(visit: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    def open_backend(model: str, *args: str) -> FakeBackend:
-        backend = FakeBackend(lambda turns, images: f"I am {model}.")
-        backend.name = model
+    def open_runner(model: str, *args: str) -> FakeRunner:
+        runner = FakeRunner(lambda turns, images: f"I am {model}.")
+        runner.name = model
         if model == "gone":
-            backend.load = lambda: (_ for _ in ()).throw(EngineError("The weights could not be read."))
-        return backend
+            runner.load = lambda: (_ for _ in ()).throw(EngineError("The weights could not be read."))
+        return runner
 
-    monkeypatch.setattr(engine_module, "open_backend", open_backend)
+    monkeypatch.setattr(engine_module, "open_runner", open_runner)
     engine = fake_engine("I am fake.")
     demo, address = serve(engine, ["fake", "other", "gone"])
     page, neighbour = visit(address), visit(address)

@@ -14,7 +14,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PAIR, PATIENCE
 from vlm_demo.scenes import make_pair, make_scene
-from vlm_demo.ui import auto, draws
+from vlm_demo.ui import draws
+from vlm_demo.ui.tabs import auto
 
 EXAMPLE = 0  # which of the examples the tests press
 SCENE = make_scene(draws.EXAMPLES[EXAMPLE])

@@ -18,11 +18,11 @@ from vlm_demo.tasks import TASKS
 if TYPE_CHECKING:
     import supervision as sv
 
-    from vlm_demo.detections import Parsed
+    from vlm_demo.detection import Parsed
 
 Size = tuple[int, int]  # width, height
 Box = list[float]  # four numbers in the family's own order and scale
-Row = tuple[Any, Any]  # what an answer says about one object: its label and its numbers, both unchecked
+Record = tuple[Any, Any]  # what an answer says about one object: its label and its numbers, both unchecked
 
 # How families that follow instructions are asked for a caption, by the words of the table of tasks.
 CAPTIONS = {
@@ -97,21 +97,29 @@ class Dialect:
         return self.question.replace("{question}", text)
 
     def messages(self, turns: Sequence[Mapping[str, Any]], images: Sequence[Any]) -> list[dict[str, Any]]:
-        """A chat for the model's template; the images open the first turn.
+        """A chat for the model's template; images that no turn places open the first one.
 
         Args:
-            turns: `role`, `task` (on the user's turns) and `text`, oldest first.
+            turns: As `ModelRunner.prepare` takes them.
             images: As the processor takes them.
 
         Raises:
             EngineError: The family cannot do that, or not with so many images.
         """
         self.check_images(len(images))
+        left = iter(images)
         messages = []
         for turn in turns:
-            text = self.words(turn["task"], turn["text"]) if turn["role"] == "user" else turn["text"]
-            messages.append({"role": turn["role"], "content": [{"type": "text", "text": text}]})
-        messages[0]["content"][:0] = [{"type": "image", "image": image} for image in images]
+            content = []
+            for part in turn.get("content") or [{"type": "text", "text": turn["text"]}]:
+                if part["type"] == "image":
+                    content.append({"type": "image", "image": next(left)})
+                elif turn["role"] == "user":
+                    content.append({"type": "text", "text": self.words(turn["task"], part["text"])})
+                else:
+                    content.append(part)
+            messages.append({"role": turn["role"], "content": content})
+        messages[0]["content"][:0] = [{"type": "image", "image": image} for image in left]
         return messages
 
     def check_images(self, count: int) -> None:
@@ -121,43 +129,43 @@ class Dialect:
             raise EngineError(f"{self.name} takes at most {most} at a time, not {count}.")
 
 
-def parse_rows(rows: Iterable[Row], size: Size, reader: Callable[[list[Box]], sv.Detections]) -> Parsed:
+def parse_objects(records: Iterable[Record], size: Size, reader: Callable[[list[Box]], sv.Detections]) -> Parsed:
     """Check what an answer says, have supervision read the boxes, and check and clip what that gives.
 
     Args:
-        rows: Label and numbers of each object. Rows that are not a text and four numbers are dropped, and told.
+        records: Label and numbers of each object. Those that are not a text and four numbers are dropped, and told.
         size: The image's size, in whose pixels `reader` gives boxes.
         reader: `sv.Detections.from_vlm` on boxes as the family writes them, of which there is at least one.
     """
-    from vlm_demo import detections  # supervision is slow to import
+    from vlm_demo.detection import parse
 
     good, dropped = [], []
-    for row in rows:
-        fault = _fault(row)
+    for record in records:
+        fault = _fault(record)
         if fault:
             dropped.append(fault)
         else:
-            good.append(row)
+            good.append(record)
     boxes = reader([numbers for _, numbers in good]).xyxy.tolist() if good else []
     objects = []
     for (label, _), box in zip(good, boxes, strict=True):
         left, top, right, bottom = (value / side for value, side in zip(box, (*size, *size), strict=True))
         objects.append({"label": label, "bbox": [left, top, right - left, bottom - top]})
-    parsed = detections.parse(json.dumps({"objects": objects}), size)
+    parsed = parse(json.dumps({"objects": objects}), size)
     parsed.report.dropped[:0] = dropped
     return parsed
 
 
 def no_boxes(size: Size) -> Parsed:
     """An answer that is not about boxes at all."""
-    from vlm_demo.detections import Parsed, Report
+    from vlm_demo.detection import Parsed, Report
 
     return Parsed([], [], size, Report(failed=True))
 
 
-def _fault(row: Row) -> str | None:
-    """Why supervision cannot read a row."""
-    label, numbers = row
+def _fault(record: Record) -> str | None:
+    """Why supervision cannot read an object."""
+    label, numbers = record
     if not isinstance(label, str) or not label.strip():
         return "no label"
     if not isinstance(numbers, list):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from vlm_demo.dialects.base import Box, Dialect, Row, Size, no_boxes, parse_rows
+from vlm_demo.dialects.base import Box, Dialect, Record, Size, no_boxes, parse_objects
 
 if TYPE_CHECKING:
     import supervision as sv
 
-    from vlm_demo.detections import Parsed
+    from vlm_demo.detection import Parsed
 
 _BINS = 1000
 _LOCATIONS = re.compile(r"(?:<loc_\d{1,3}>)+")
@@ -23,7 +23,7 @@ def read(text: str, size: Size, seen: Size) -> Parsed:
         return no_boxes(size)
 
     def reader(boxes: list[Box]) -> sv.Detections:
-        import supervision as sv
+        from vlm_demo.detection.library import sv  # slow to import
 
         # A location is the middle of its bin.
         pixels = [
@@ -32,13 +32,13 @@ def read(text: str, size: Size, seen: Size) -> Parsed:
         answer = {"<OD>": {"bboxes": pixels, "labels": ["object"] * len(pixels)}}
         return sv.Detections.from_vlm(sv.VLM.FLORENCE_2, answer, resolution_wh=size)
 
-    rows: list[Row] = []
+    records: list[Record] = []
     end = 0
     for match in found:
         label, end = text[end : match.start()], match.end()
         numbers = [int(number) for number in re.findall(r"\d+", match[0])]
-        rows += [(label, numbers[start : start + 4]) for start in range(0, len(numbers), 4)]
-    return parse_rows(rows, size, reader)
+        records += [(label, numbers[start : start + 4]) for start in range(0, len(numbers), 4)]
+    return parse_objects(records, size, reader)
 
 
 FLORENCE2 = Dialect(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from vlm_demo.dialects.base import Box, Dialect, Size, no_boxes, parse_rows
+from vlm_demo.dialects.base import Box, Dialect, Size, no_boxes, parse_objects
 
 if TYPE_CHECKING:
     import supervision as sv
 
-    from vlm_demo.detections import Parsed
+    from vlm_demo.detection import Parsed
 
 # PaliGemma finds what it is told to look for; these are looked for when nobody says what.
 COMMON = "person ; car ; bicycle ; dog ; cat ; bird ; chair ; table ; bottle ; cup ; book ; plant"
@@ -24,13 +24,13 @@ def read(text: str, size: Size, seen: Size) -> Parsed:
         return no_boxes(size)
 
     def reader(boxes: list[Box]) -> sv.Detections:
-        import supervision as sv
+        from vlm_demo.detection.library import sv  # slow to import
 
         written = ("".join(f"<loc{number:04}>" for number in box) + " object" for box in boxes)
         return sv.Detections.from_vlm(sv.VLM.PALIGEMMA, " ; ".join(written), resolution_wh=size)
 
-    rows = [(label, [int(number) for number in re.findall(r"\d{4}", tokens)]) for tokens, label in found]
-    return parse_rows(rows, size, reader)
+    records = [(label, [int(number) for number in re.findall(r"\d{4}", tokens)]) for tokens, label in found]
+    return parse_objects(records, size, reader)
 
 
 PALIGEMMA = Dialect(

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from vlm_demo.dialects.base import CAPTIONS, Box, Dialect, Size, no_boxes, parse_rows
-from vlm_demo.loose_json import read_records
+from vlm_demo.detection.json_repair import read_records
+from vlm_demo.dialects.base import CAPTIONS, Box, Dialect, Size, no_boxes, parse_objects
 
 if TYPE_CHECKING:
     import supervision as sv
 
-    from vlm_demo.detections import Parsed
+    from vlm_demo.detection import Parsed
 
 _FORM = 'Answer in JSON: [{"bbox_2d": [x1, y1, x2, y2], "label": "..."}]'
 
@@ -23,7 +23,7 @@ def read_2_5(text: str, size: Size, seen: Size) -> Parsed:
     """Boxes in pixels of an image of the size that the model has `seen`."""
 
     def reader(boxes: list[Box]) -> sv.Detections:
-        import supervision as sv
+        from vlm_demo.detection.library import sv  # slow to import
 
         return sv.Detections.from_vlm(sv.VLM.QWEN_2_5_VL, _json(boxes), input_wh=seen, resolution_wh=size)
 
@@ -34,7 +34,7 @@ def read_3(text: str, size: Size, seen: Size) -> Parsed:
     """Boxes in 1000ths of the image."""
 
     def reader(boxes: list[Box]) -> sv.Detections:
-        import supervision as sv
+        from vlm_demo.detection.library import sv  # slow to import
 
         return sv.Detections.from_vlm(sv.VLM.QWEN_3_VL, _json(boxes), resolution_wh=size)
 
@@ -48,8 +48,8 @@ def _read(text: str, size: Size, reader: Any) -> Parsed:
     if not records and not reading.bare_empty_list:
         return no_boxes(size)
     whole = [one for one in records if not one.torn or (one.fields.get("label") and one.fields.get("bbox_2d"))]
-    rows = [(record.fields.get("label"), record.fields.get("bbox_2d")) for record in whole]
-    parsed = parse_rows(rows, size, reader)
+    found = [(record.fields.get("label"), record.fields.get("bbox_2d")) for record in whole]
+    parsed = parse_objects(found, size, reader)
     parsed.report.dropped += ["cut off"] * (len(records) - len(whole))
     if reading.cut_off and len(whole) == len(records):
         parsed.report.repaired.append("cut off")

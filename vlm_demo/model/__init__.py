@@ -3,9 +3,13 @@
 from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText, AutoProcessor
 
 from .configuration_minivlm import MiniVLMConfig
+from .configuration_photo_vision import PhotoVisionConfig
 from .modeling_minivlm import MiniVLMForConditionalGeneration, MiniVLMModel
+from .modeling_photo_vision import PhotoVisionModel
 from .processing_minivlm import MiniVLMProcessor, special_tokens
 
+AutoConfig.register(PhotoVisionConfig.model_type, PhotoVisionConfig)
+AutoModel.register(PhotoVisionConfig, PhotoVisionModel)
 AutoConfig.register(MiniVLMConfig.model_type, MiniVLMConfig)
 AutoModel.register(MiniVLMConfig, MiniVLMModel)
 AutoModelForImageTextToText.register(MiniVLMConfig, MiniVLMForConditionalGeneration)
@@ -17,4 +21,12 @@ MiniVLMModel.register_for_auto_class("AutoModel")
 MiniVLMForConditionalGeneration.register_for_auto_class("AutoModelForImageTextToText")
 MiniVLMProcessor.register_for_auto_class()
 
-__all__ = ["MiniVLMConfig", "MiniVLMForConditionalGeneration", "MiniVLMModel", "MiniVLMProcessor", "special_tokens"]
+__all__ = [
+    "MiniVLMConfig",
+    "MiniVLMForConditionalGeneration",
+    "MiniVLMModel",
+    "MiniVLMProcessor",
+    "PhotoVisionConfig",
+    "PhotoVisionModel",
+    "special_tokens",
+]

@@ -4,15 +4,12 @@ import colorsys
 import math
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from .glyphs import masks
-
-if TYPE_CHECKING:
-    from .world import SceneObject
+from .objects import SceneObject
 
 RGB = tuple[int, int, int]
 # Hue, saturation, value of the nine colours; jitter moves each a little.
@@ -133,7 +130,7 @@ def _room(draw: ImageDraw.ImageDraw, rng: random.Random, size: int, line: int) -
 _DETAILS = {"grass": _grass, "sea": _sea, "beach": _beach, "night": _night, "snow": _snow, "room": _room}
 
 
-def _stamp(image: Image.Image, item: "SceneObject", size: int) -> None:
+def _stamp(image: Image.Image, item: SceneObject, size: int) -> None:
     side = item.size * size  # the glyph's longer side in pixels
     pyramid = masks(item.label)
     level = min(max(int(math.log2(max(pyramid[0][0].width / side, 1))), 0), len(pyramid) - 1)
@@ -161,7 +158,7 @@ def _stamp(image: Image.Image, item: "SceneObject", size: int) -> None:
     image.paste(color, (left, top), turned(fill))
 
 
-def draw(setting: str, items: "Sequence[SceneObject]", seed: int, size: int) -> Image.Image:
+def draw(setting: str, items: Sequence[SceneObject], seed: int, size: int) -> Image.Image:
     """The whole picture, `size` pixels a side; small pictures are drawn at twice the size first, for smooth edges."""
     full = size * 2 if size < 256 else size
     image = background(setting, seed, full)

@@ -1,10 +1,8 @@
 """Words for scenes: names, places, captions."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .world import Scene, SceneObject
+from .objects import Layout, SceneObject
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 IRREGULAR = {"fish": "fish", "bus": "buses", "snowman": "snowmen"}
@@ -33,7 +31,7 @@ def join(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
-def groups(objects: "list[SceneObject]") -> list[str]:
+def groups(objects: list[SceneObject]) -> list[str]:
     """Phrases such as `a red cat` and `two blue cars`, in the order of each group's first object."""
     counts = Counter((item.color, item.label) for item in objects)
     return [
@@ -42,7 +40,7 @@ def groups(objects: "list[SceneObject]") -> list[str]:
     ]
 
 
-def position(item: "SceneObject") -> str:
+def position(item: SceneObject) -> str:
     """Where in the picture: nine fields, `top left` to `bottom right`."""
     x, y = item.center
     row = "top" if y < 1 / 3 else "bottom" if y > 2 / 3 else ""
@@ -50,7 +48,7 @@ def position(item: "SceneObject") -> str:
     return f"{row} {column}".strip() or "centre"
 
 
-def at_position(item: "SceneObject") -> str:
+def at_position(item: SceneObject) -> str:
     where = position(item)
     return "in the centre" if where == "centre" else f"at the {where}"
 
@@ -60,7 +58,7 @@ def capital(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def caption(scene: "Scene", style: str, variant: int = 0) -> str:
+def caption(scene: Layout, style: str, variant: int = 0) -> str:
     """A caption in a style; `variant` counts through its wordings (0 is the usual one)."""
     place = PLACES[scene.setting]
     if style == "detailed":

@@ -4,14 +4,11 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from .draw import HSV
 from .glyphs import CODEPOINTS
 from .language import PLACES, article, at_position, join, plural
-
-if TYPE_CHECKING:
-    from .world import Scene, SceneObject
+from .objects import Layout, SceneObject
 
 COLORS, LABELS = tuple(HSV), tuple(CODEPOINTS)
 UNKNOWN = "I can't tell from the picture."
@@ -27,7 +24,7 @@ class QA:
     kind: str
 
 
-def _position_is_clear(item: "SceneObject") -> bool:
+def _position_is_clear(item: SceneObject) -> bool:
     return all(abs(v - edge) > MARGIN / 2 for v in item.center for edge in (1 / 3, 2 / 3))
 
 
@@ -40,12 +37,12 @@ def _say(rng: random.Random, *wordings: str) -> str:
     return text
 
 
-def _absent(scene: "Scene", rng: random.Random) -> str:
+def _absent(scene: Layout, rng: random.Random) -> str:
     present = {item.label for item in scene.objects}
     return rng.choice([label for label in LABELS if label not in present])
 
 
-def ask_count(scene: "Scene", label: str, rng: random.Random) -> QA:
+def ask_count(scene: Layout, label: str, rng: random.Random) -> QA:
     """How many of a label."""
     n, many = sum(item.label == label for item in scene.objects), plural(label)
     question = _say(
@@ -60,7 +57,7 @@ def ask_count(scene: "Scene", label: str, rng: random.Random) -> QA:
     return QA(question, str(n), "how many")
 
 
-def ask_color(scene: "Scene", item: "SceneObject", rng: random.Random) -> QA:
+def ask_color(scene: Layout, item: SceneObject, rng: random.Random) -> QA:
     """The colour of a label that stands once, or many times in one colour."""
     label = item.label
     question = _say(
@@ -74,7 +71,7 @@ def ask_color(scene: "Scene", item: "SceneObject", rng: random.Random) -> QA:
     return QA(question, item.color, "colour")
 
 
-def ask_exists(scene: "Scene", label: str, color: str | None, rng: random.Random) -> QA:
+def ask_exists(scene: Layout, label: str, color: str | None, rng: random.Random) -> QA:
     """Whether something is there, by label or by colour and label."""
     thing = article(f"{color} {label}" if color else label)
     there = any(item.label == label and color in (None, item.color) for item in scene.objects)
@@ -105,7 +102,7 @@ SUPERLATIVES = {
 }
 
 
-def _relation_questions(a: "SceneObject", b: "SceneObject", rng: random.Random) -> list[QA]:
+def _relation_questions(a: SceneObject, b: SceneObject, rng: random.Random) -> list[QA]:
     found = []
     for words, (axis, sign, comparative) in RELATIONS.items():
         gap = (a.center[axis] - b.center[axis]) * sign
@@ -135,7 +132,7 @@ def _relation_questions(a: "SceneObject", b: "SceneObject", rng: random.Random) 
     return found
 
 
-def _superlative_questions(scene: "Scene", rng: random.Random) -> list[QA]:
+def _superlative_questions(scene: Layout, rng: random.Random) -> list[QA]:
     keys = {
         "leftmost": lambda item: item.center[0],
         "rightmost": lambda item: -item.center[0],
@@ -157,7 +154,7 @@ def _superlative_questions(scene: "Scene", rng: random.Random) -> list[QA]:
     return found
 
 
-def ask_place(scene: "Scene", item: "SceneObject", rng: random.Random, name: str | None = None) -> QA:
+def ask_place(scene: Layout, item: SceneObject, rng: random.Random, name: str | None = None) -> QA:
     """In which of nine fields something lies."""
     name = name or item.label
     question = _say(
@@ -166,7 +163,7 @@ def ask_place(scene: "Scene", item: "SceneObject", rng: random.Random, name: str
     return QA(question, at_position(item), "where is it")
 
 
-def _unknown(item: "SceneObject", rng: random.Random) -> QA:
+def _unknown(item: SceneObject, rng: random.Random) -> QA:
     label = item.label
     question = _say(
         rng,
@@ -193,7 +190,7 @@ def _unknown(item: "SceneObject", rng: random.Random) -> QA:
     return QA(question, UNKNOWN, "cannot know")
 
 
-def questions(scene: "Scene", seed: int | None = None) -> list[QA]:
+def questions(scene: Layout, seed: int | None = None) -> list[QA]:
     """True questions of every kind that the scene allows; `seed` varies wording and choice."""
     rng = random.Random(f"questions {scene.seed if seed is None else seed}")
     objects = scene.objects
@@ -259,7 +256,7 @@ def questions(scene: "Scene", seed: int | None = None) -> list[QA]:
     return found
 
 
-def chat(scene: "Scene", seed: int) -> list[QA]:
+def chat(scene: Layout, seed: int) -> list[QA]:
     """Two to four turns about one thing; the later ones say `it` and `they`."""
     rng = random.Random(f"chat {seed}")
     labels = Counter(item.label for item in scene.objects)
@@ -286,7 +283,7 @@ def chat(scene: "Scene", seed: int) -> list[QA]:
     return turns
 
 
-def _about_it(scene: "Scene", item: "SceneObject", rest: "list[SceneObject]", rng: random.Random) -> list[QA]:
+def _about_it(scene: Layout, item: SceneObject, rest: list[SceneObject], rng: random.Random) -> list[QA]:
     color = _say(rng, "What colour is it?", "And what colour is it?", "And its colour?", "Which colour?")
     follow = [QA(color, item.color, "colour")]
     if _position_is_clear(item):
@@ -301,7 +298,7 @@ def _about_it(scene: "Scene", item: "SceneObject", rest: "list[SceneObject]", rn
     return follow
 
 
-def _about_them(scene: "Scene", item: "SceneObject", rng: random.Random) -> list[QA]:
+def _about_them(scene: Layout, item: SceneObject, rng: random.Random) -> list[QA]:
     looks = [other.color for other in scene.objects if other.label == item.label]
     color = rng.choice((item.color, rng.choice(COLORS)))
     question = _say(

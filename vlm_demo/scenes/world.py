@@ -1,15 +1,16 @@
 """What a scene is made of, and how one is made from a seed."""
 
-import json
 import random
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from PIL import Image
 
+from vlm_demo.detection.formats import write_objects
+
 from . import draw, language
 from . import questions as asking
-from .glyphs import CODEPOINTS, extent
+from .glyphs import CODEPOINTS
+from .objects import Layout, SceneObject
 
 LABELS: tuple[str, ...] = tuple(CODEPOINTS)
 COLORS: tuple[str, ...] = tuple(draw.HSV)
@@ -21,58 +22,8 @@ MAX_OVERLAP = 0.10  # shared area of two boxes, as a share of the smaller one
 
 
 @dataclass(frozen=True)
-class SceneObject:
-    """One icon: what it is, its colour, and where (centre and size as shares of the picture's side)."""
-
-    label: str
-    color: str
-    cx: float
-    cy: float
-    size: float
-    angle: float  # radians
-    mirror: bool
-    jitter: tuple[float, float, float]  # small shifts of hue, saturation and value
-
-    @cached_property
-    def bbox(self) -> tuple[float, float, float, float]:
-        """(x, y, w, h), top-left corner and size, 0 to 1, of the icon with its outline."""
-        left, top, right, bottom = extent(self.label, self.angle, self.mirror)
-        return (
-            self.cx + left * self.size,
-            self.cy + top * self.size,
-            (right - left) * self.size,
-            (bottom - top) * self.size,
-        )
-
-    @property
-    def center(self) -> tuple[float, float]:
-        """Centre of the box."""
-        x, y, w, h = self.bbox
-        return x + w / 2, y + h / 2
-
-    @property
-    def area(self) -> float:
-        """Area of the box as a share of the picture."""
-        return self.bbox[2] * self.bbox[3]
-
-    @property
-    def name(self) -> str:
-        """Colour and label, such as `red cat`."""
-        return f"{self.color} {self.label}"
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A picture and everything that is true about it; `objects` stand from left to right."""
-
-    seed: int
-    setting: str
-    items: tuple[SceneObject, ...]
-
-    @cached_property
-    def objects(self) -> list[SceneObject]:
-        """The objects from left to right (by the centre of the box)."""
-        return sorted(self.items, key=lambda item: item.center)
+class Scene(Layout):
+    """A picture and everything that is true about it."""
 
     def image(self, size: int = 512) -> Image.Image:
         """The picture, square, RGB, `size` pixels a side."""
@@ -82,11 +33,11 @@ class Scene:
         """A true caption: `brief`, `detailed` or `alt`; `variant` counts through other wordings."""
         return language.caption(self, style, variant)
 
-    def questions(self, seed: int | None = None) -> list["asking.QA"]:
+    def questions(self, seed: int | None = None) -> list[asking.QA]:
         """True questions and answers of every kind that this scene allows; `seed` varies the wording."""
         return asking.questions(self, seed)
 
-    def chat(self, seed: int | None = None) -> list["asking.QA"]:
+    def chat(self, seed: int | None = None) -> list[asking.QA]:
         """A short conversation whose later questions lean on the earlier ones."""
         return asking.chat(self, self.seed if seed is None else seed)
 
@@ -99,12 +50,10 @@ def detections_json(objects: list[SceneObject], images: list[int] | None = None)
     """JSON of the boxes; with `images` each also carries the number of its picture."""
     entries = []
     for i, item in enumerate(objects):
-        entry: dict[str, object] = {"label": item.label}
-        if images is not None:
-            entry["image"] = images[i]
-        numbers = ", ".join(f"{min(round(v * GRID), GRID - 1) / GRID:.3f}" for v in item.bbox)
-        entries.append(json.dumps(entry)[:-1] + f', "bbox": [{numbers}]}}')
-    return '{"objects": [' + ", ".join(entries) + "]}"
+        number = {} if images is None else {"image": images[i]}
+        box = [min(round(v * GRID), GRID - 1) / GRID for v in item.bbox]
+        entries.append({"label": item.label, **number, "bbox": box})
+    return write_objects(entries)
 
 
 def is_heldout(label: str, color: str) -> bool:

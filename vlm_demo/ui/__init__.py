@@ -13,10 +13,11 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 import gradio as gr  # noqa: E402
 
 from vlm_demo import images  # noqa: E402
-from vlm_demo.routing import Router  # noqa: E402
+from vlm_demo.router import Router  # noqa: E402
 
-from . import api, auto, caption, chat, compare, detect, status, theme  # noqa: E402
+from . import api, status, theme  # noqa: E402
 from .common import MODEL_CALLS, Page  # noqa: E402
+from .tabs import auto, caption, chat, compare, detect  # noqa: E402
 
 if TYPE_CHECKING:
     from vlm_demo.engine import Engine

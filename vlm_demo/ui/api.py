@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from vlm_demo.images import ImageError
-from vlm_demo.results import EngineError, Result, Settings
-from vlm_demo.routing import Route
+from vlm_demo.results import EngineError, Result, SamplingParameters
+from vlm_demo.router import Route
 
 from . import jobs
 from .common import MODEL_CALL, Page
@@ -43,7 +43,7 @@ def result_json(result: Result) -> JSON:
         "prompt": result.prompt,
         "text": result.text,
         "confidence": result.confidence,
-        "finish": result.finish,
+        "finish": result.finish_reason,
         "outside": result.outside,
         "model": result.model,
         "tokens": result.new_tokens,
@@ -61,10 +61,12 @@ def result_json(result: Result) -> JSON:
     return found
 
 
-def _settings(temperature: float, top_p: float, max_new_tokens: float, seed: float, stop: list[str] | None) -> Settings:
+def _settings(
+    temperature: float, top_p: float, max_new_tokens: float, seed: float, stop: list[str] | None
+) -> SamplingParameters:
     if not isinstance(stop or [], list):
         raise EngineError('`stop` must be a list of texts, such as ["."].')
-    return Settings(
+    return SamplingParameters(
         float(temperature),
         float(top_p),
         int(max_new_tokens) if max_new_tokens else None,
@@ -232,7 +234,7 @@ def build(page: Page) -> None:
         opened = load_pictures(images or [])
         route = page.router.route(text, len(opened))
         planned = [] if route.unsure else jobs.plan(engine, route.parts, opened)
-        starts = [lambda session, job=job: job.start(Settings(), session) for job in planned]
+        starts = [lambda session, job=job: job.start(SamplingParameters(), session) for job in planned]
         results: list[JSON] = []
         yield {"route": route_json(route), "results": results}
         for number, result in stream(request, *starts):

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from vlm_demo.images import ImageError
-from vlm_demo.results import EngineError, Result, Settings
+from vlm_demo.results import EngineError, Result, SamplingParameters
 
 from . import words
 
 if TYPE_CHECKING:
     from vlm_demo.engine import Engine, Generation
-    from vlm_demo.routing import Router
+    from vlm_demo.router import Router
 
 log = logging.getLogger(__name__)
 
@@ -192,13 +192,13 @@ def handler(page: Page, row: RunRow, work: Callable[..., Iterator[Updates]]) -> 
 
 @dataclass
 class SettingsPanel:
-    """The settings that are folded away; `inputs` go to a listener, `read` makes Settings of their values."""
+    """The settings that are folded away; `inputs` go to a listener, `read` makes SamplingParameters of their values."""
 
     inputs: list[gr.components.Component]
 
     @staticmethod
-    def read(greedy: bool, temperature: float, top_p: float, length: float) -> Settings:
-        return Settings(
+    def read(greedy: bool, temperature: float, top_p: float, length: float) -> SamplingParameters:
+        return SamplingParameters(
             temperature=0.0 if greedy else float(temperature),
             top_p=1.0 if greedy else float(top_p),
             max_new_tokens=int(length),
@@ -218,7 +218,7 @@ def settings_panel(tab: str, length: int) -> SettingsPanel:
     return SettingsPanel([greedy, *sampled, limit])
 
 
-def retry_settings(settings: Settings) -> Settings:
+def retry_settings(settings: SamplingParameters) -> SamplingParameters:
     """The same settings, but sampled: for another wording of an answer."""
     if settings.temperature > 0:
         return settings

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from vlm_demo.results import Settings
+from vlm_demo.results import SamplingParameters
 from vlm_demo.tasks import TASKS
 
 if TYPE_CHECKING:
     from vlm_demo.engine import Engine, Generation
 
-Start = Callable[[Settings, Hashable | None], "Generation"]
+Start = Callable[[SamplingParameters, Hashable | None], "Generation"]
 
 
 @dataclass

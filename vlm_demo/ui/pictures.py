@@ -16,7 +16,8 @@ from gradio_client.utils import is_http_url_like
 from PIL import Image
 
 from vlm_demo import images
-from vlm_demo.detections import Parsed, annotate
+from vlm_demo.detection import Parsed
+from vlm_demo.detection.drawing import annotate
 from vlm_demo.images import ImageError
 
 from . import draws, words

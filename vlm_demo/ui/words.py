@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from vlm_demo.detections import Parsed
+from vlm_demo.detection import Parsed
 from vlm_demo.results import Result
 
 OUTSIDE = (
@@ -35,16 +35,16 @@ def quiet(result: Result) -> str:
 
 def facts(result: Result) -> list[str]:
     """The parts of the quiet line."""
-    if result.place is not None:
-        return [f"Waiting: {result.place}"]
-    if result.finish == "running" and not result.tokens:
+    if result.position is not None:
+        return [f"Waiting: {result.position}"]
+    if result.finish_reason == "running" and not result.tokens:
         return ["Looking …"]
     found = [f"{result.timings.total:.2f} s", f"{result.new_tokens} token{'' if result.new_tokens == 1 else 's'}"]
     if result.confidence is not None and result.parsed is None:  # boxes have a confidence each
         found.append(f"{round(100 * result.confidence)} % sure")
-    if result.finish == "cancelled":
+    if result.finish_reason == "cancelled":
         found.append("stopped")
-    if result.finish == "length":
+    if result.finish_reason == "length":
         found.append("cut off at the length that is set")
     if result.dropped_turns:
         found.append(f"the {result.dropped_turns} oldest turns no longer fit")
@@ -87,7 +87,7 @@ def report(parsed: Parsed, lead: str = "Reading the text") -> str:
 def alternatives(result: Result) -> str:
     """What else a short answer could have been: the answer, and where another word was likely; empty for long ones."""
     tokens = [token for token in result.tokens if token.text.strip()]
-    if not 0 < len(tokens) <= SHORT_ANSWER or result.finish == "cancelled":
+    if not 0 < len(tokens) <= SHORT_ANSWER or result.finish_reason == "cancelled":
         return ""
     found: dict[str, float] = {}
     written, so_far = "", 1.0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vlm_demo.backends.remote.replicas import Replica
     from vlm_demo.backends.remote.servers import Servers
-    from vlm_demo.detections import Parsed
+    from vlm_demo.detection import Parsed
 
 TRIES = 4  # of one request, as long as nothing has been written
 BACKOFF = 0.5  # seconds before the second try, doubled each time
@@ -29,7 +29,7 @@ OPTIONAL = ("top_logprobs", "logprobs", "stream_options", "seed")
 
 
 class RemoteAnswer:
-    """An answer on its way from a server. Iterate it once for partial Results; the last one is final.
+    """A `vlm_demo.backends.base.Generation` of a server, to be iterated once.
 
     What went wrong is raised as EngineError. A request is sent again, after a pause and to another server where there
     is one, only as long as nothing has been written. Leaving the iteration early closes the connection.
@@ -46,6 +46,8 @@ class RemoteAnswer:
         self._began = self._first = 0.0
         self._stopped = threading.Event()
         self._connection: _Connection | None = None
+        self._ended = False
+        self._error: EngineError | None = None
 
     def cancel(self) -> None:
         """Close the connection, from any thread; the iteration ends with what is written so far.
@@ -59,12 +61,41 @@ class RemoteAnswer:
 
     def result(self) -> Result:
         """Wait for the end and return the final Result."""
-        for partial in self:
-            last = partial
-        return last
+        if not self.done:
+            for _ in self._pieces():
+                pass
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    @property
+    def done(self) -> bool:
+        return self._error is not None or self._ended
+
+    @property
+    def position(self) -> None:
+        """Servers do not tell where a request waits."""
 
     def __iter__(self) -> Iterator[Result]:
-        yield self._result  # at once: a web server can only end what has begun to yield
+        return self.partials()
+
+    def partials(self, interval: float = 0.05) -> Iterator[Result]:
+        """Yield a Result at once, then as pieces come, at most every `interval` seconds; the last one is final."""
+        yield self._result  # a web server can only end what has begun to yield
+        shown = time.perf_counter()
+        for result in self._pieces():
+            if self._ended or time.perf_counter() - shown >= interval:
+                yield result
+                shown = time.perf_counter()
+
+    def _pieces(self) -> Iterator[Result]:
+        try:
+            yield from self._ask()
+        except EngineError as error:
+            self._error = error
+            raise
+
+    def _ask(self) -> Iterator[Result]:
         self._began = time.perf_counter()
         before: Replica | None = None
         tried = 0
@@ -106,7 +137,7 @@ class RemoteAnswer:
                     yield self._result
         finally:
             client.close()
-        if self._result.finish == "running":
+        if self._result.finish_reason == "running":
             raise BrokenOff
 
     def _take(self, chunk: Any) -> bool:
@@ -121,7 +152,7 @@ class RemoteAnswer:
         text = choice.delta.content or ""
         tokens = [_token(one) for one in (choice.logprobs.content or [])] if choice.logprobs else []
         if choice.finish_reason:
-            self._result = replace(self._result, finish="length" if choice.finish_reason == "length" else "stop")
+            self._result = replace(self._result, finish_reason="length" if choice.finish_reason == "length" else "stop")
         if not text and not tokens:
             return False
         now = time.perf_counter()
@@ -136,8 +167,9 @@ class RemoteAnswer:
         return True
 
     def _final(self) -> Result:
-        if self._result.finish == "running":
-            self._result = replace(self._result, finish="cancelled")
+        self._ended = True
+        if self._result.finish_reason == "running":
+            self._result = replace(self._result, finish_reason="cancelled")
         if self._read_boxes is not None:
             self._result.parsed = self._read_boxes(self._result.text)
         return self._result

@@ -3,8 +3,8 @@
 What goes to a server is a chat with its images as data, and what comes back are the same results as from a model here:
 
     remote = RemoteBackend("qwen", ["http://gpu-1:8000", "http://gpu-2:8000"], dialect=dialect_of("qwen3_vl"))
-    for partial in remote.stream([{"role": "user", "task": "vqa", "text": "How many cats?"}], [image]):
-        print(partial.text)
+    for result in remote.stream(Request("vqa", (Message("user", (image, "How many cats?")),))):
+        print(result.text)
 """
 
 from __future__ import annotations
@@ -12,21 +12,25 @@ from __future__ import annotations
 import base64
 import io
 import random
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Any
 
 from PIL import Image
 
+from vlm_demo.backends.base import Capabilities
+from vlm_demo.backends.local import as_turns
 from vlm_demo.backends.remote.answer import RemoteAnswer
 from vlm_demo.backends.remote.servers import Servers
 from vlm_demo.dialects import GENERAL, Dialect, dialect_of
-from vlm_demo.results import EngineError, Result, Settings
+from vlm_demo.results import EngineError, Request, Result
 from vlm_demo.tasks import TASKS, task_prompt
 
 
 class RemoteBackend:
-    """One model on one or several servers. May be used from any thread; no question is kept once it is answered."""
+    """One model on one or several servers, as `vlm_demo.backends.base.Backend`. May be used from any thread."""
+
+    loaded = True
 
     def __init__(
         self,
@@ -59,38 +63,59 @@ class RemoteBackend:
         """The names of the models that the servers have; raises EngineError when none of them tells."""
         return self.servers.models()
 
-    def stream(
-        self, turns: Sequence[dict[str, Any]], images: Sequence[Image.Image], settings: Settings | None = None
-    ) -> RemoteAnswer:
-        """An answer to a chat; `turns` hold `role`, `task` and `text`, oldest first. Nothing is sent before it is
-        iterated. Raises EngineError for what the family cannot do."""
-        settings = settings or Settings()
-        task, text = turns[-1]["task"], turns[-1]["text"]
+    @property
+    def capabilities(self) -> Capabilities:
+        tasks = self.dialect.tasks - ({"detect"} if self.dialect.own_pixels else set())
+        return Capabilities(
+            tasks=tasks,
+            max_images=self.dialect.max_images,
+            probabilities=not self.servers.refused,
+            boxes="detect" in tasks,
+            inspection=False,
+        )
+
+    def load(self) -> None:
+        """Make sure that a server answers; raises EngineError when none does."""
+        self.models()
+
+    def unload(self) -> None:
+        """There is nothing to free."""
+
+    def memory(self) -> tuple[int, int]:
+        return 0, 0
+
+    def stream(self, request: Request, session: Hashable | None = None) -> RemoteAnswer:
+        """An answer from a server; nothing is sent before it is iterated. The servers know nothing of sessions.
+
+        Raises EngineError for what the family cannot do.
+        """
+        sampling, task = request.sampling, request.task
         if task == "detect" and self.dialect.own_pixels:
             raise EngineError(
                 f"{self.dialect.name} counts boxes in pixels of an image that a server resizes without telling. "
                 "Choose another model for boxes, or run this one here."
             )
+        turns, images, dropped = as_turns(request)
         messages = self.dialect.messages(turns, [_data_url(image) for image in images])
         seed = None
-        if settings.temperature > 0:
-            seed = settings.seed if settings.seed is not None else random.randrange(2**31)
+        if sampling.temperature > 0:
+            seed = sampling.seed if sampling.seed is not None else random.randrange(2**31)
         body = {
             "messages": [message | {"content": [_part(part) for part in message["content"]]} for message in messages],
-            "max_tokens": settings.max_new_tokens or TASKS[task].max_new_tokens,
-            "temperature": settings.temperature,
-            "top_p": settings.top_p,
+            "max_tokens": sampling.max_new_tokens or TASKS[task].max_new_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
             "seed": seed,
-            "stop": list(settings.stop) or None,
+            "stop": list(sampling.stop) or None,
             "logprobs": True,
             "top_logprobs": 5,
             "stream_options": {"include_usage": True},
         }
+        prompt = task_prompt(task, request.messages[-1].text)
+        draft = Result(task=task, prompt=prompt, model=self.name, seed=seed, dropped_turns=dropped)
         read = None
         if task == "detect":
-            size = images[0].size
-            read = partial(self.dialect.read, size=size, seen=size)
-        draft = Result(task=task, prompt=task_prompt(task, text), model=self.name, seed=seed)
+            read = partial(self.dialect.read, size=images[0].size, seen=images[0].size)
         return RemoteAnswer(self.servers, body, draft, read)
 
     def close(self) -> None:

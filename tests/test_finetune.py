@@ -1,0 +1,320 @@
+"""Fine-tuning: what is seen when, exact resuming, safe checkpoints, cached features, messages."""
+
+import argparse
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.tiny import tiny_config, tiny_model, tiny_processor, tiny_vit_config
+from train.data import BadRow, Draft, Picture, Source, SourceError
+from train.data.base import chat
+from train.finetune import batches, checkpoints
+from train.finetune import command as finetune
+from train.finetune.backbones import set_trainable
+from train.finetune.batches import Draw, TrainingSet, draw, encode, group_by_length, shares
+from train.finetune.trainer import CannotSave, VLMTrainer, train
+from train.finetune.vision_cache import VisionCache, check_only
+from vlm_demo.detection.formats import write_objects
+from vlm_demo.engine import Engine
+from vlm_demo.images import ImageError
+
+ROOT = Path(__file__).parents[1]
+
+
+class Walls(Source):
+    """Plain pictures to ask about or to caption, of which some rows, or some pictures, cannot be read."""
+
+    def __init__(self, count: int, task: str = "vqa", bad_rows=(), bad_pictures=()) -> None:
+        super().__init__(f"{task} walls")
+        self.count, self.task, self.bad_rows, self.bad_pictures = count, task, bad_rows, bad_pictures
+
+    def __len__(self) -> int:
+        return self.count
+
+    def draft(self, index: int, epoch: int = 0) -> Draft:
+        name = self.row_name(index)
+        if index in self.bad_rows:
+            raise BadRow(name, "the text is gone")
+        answer = "red " * (index % 5 + 1) + "cat"
+        shown = _damaged if index in self.bad_pictures else partial(Image.new, "RGB", (32, 32), (index * 9, 80, 200))
+        return Draft(self.task, (Picture(name, shown),), chat(self.task, "how many?", answer), {"answer": answer}, name)
+
+
+def _damaged() -> Image.Image:
+    raise ImageError("The picture is damaged.")
+
+
+def trained(folder: Path, parts=("projector", "language"), **settings) -> tuple[list[dict], dict[str, torch.Tensor]]:
+    """Log and weights of a tiny model after 12 steps; goes on where a run in `folder` was stopped."""
+    torch.set_num_threads(1)
+    processor = tiny_processor()
+    # A ViT, because saving renames its weights: resuming by raw names would lose them.
+    model = tiny_model(tiny_config(processor, tiny_vit_config()))
+    set_trainable(model, set(parts))
+    settings = {"batch": 4, "micro_batch": 2, "save_every": 2, "bf16": False, "quiet": True, **settings}
+    done = train(model, processor, [Walls(24), Walls(24, "caption")], folder, **settings)
+    log = [{key: value for key, value in entry.items() if key != "epoch"} for entry in done["log"]]
+    return log, model.state_dict()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("whole") / "run", parts=("vision", "projector", "language"))
+
+
+def same(one, two) -> bool:
+    return one[0] == two[0] and all(torch.equal(value, two[1][name]) for name, value in one[1].items())
+
+
+def command(folder: Path, *before: str) -> list[str]:
+    return [sys.executable, *before, "-m", "tests.test_finetune", str(folder)]
+
+
+def test_a_run_killed_at_any_moment_goes_on_as_if_it_never_stopped(tmp_path, whole):
+    child = subprocess.Popen(command(tmp_path / "run"), cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    while not list((tmp_path / "run").glob("checkpoint-*")) and child.poll() is None:
+        time.sleep(0.005)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert same(trained(tmp_path / "run", parts=("vision", "projector", "language")), whole)
+
+
+def test_interrupted_between_saves_it_repeats_the_same_steps(tmp_path, whole, monkeypatch):
+    step = VLMTrainer.training_step
+
+    def interrupted(self, *args, **kwargs):
+        if self.state.global_step == 7:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(VLMTrainer, "training_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "run", parts=("vision", "projector", "language"))
+    monkeypatch.undo()
+    assert same(trained(tmp_path / "run", parts=("vision", "projector", "language")), whole)
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "missing"])
+def test_a_damaged_checkpoint_is_passed_over_with_a_message(tmp_path, whole, harm, capsys):
+    parts = ("vision", "projector", "language")
+    trained(tmp_path / "run", parts)
+    newest = checkpoints.last_good(tmp_path / "run")
+    file = newest / "model.safetensors"
+    data = file.read_bytes()
+    if harm == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(data[:-9] if harm == "cut" else data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    assert same(trained(tmp_path / "run", parts, quiet=False), whole)
+    said = capsys.readouterr().out
+    assert f"{newest} is passed over" in said and "model.safetensors" in said
+    assert "going on from checkpoint-10" in said
+
+
+def test_a_full_disk_says_what_to_do_and_the_last_good_checkpoint_stays(tmp_path, whole, monkeypatch):
+    save = VLMTrainer._save_optimizer_and_scheduler
+
+    def full(self, folder):
+        if self.state.global_step == 6:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(self, folder)
+
+    parts = ("vision", "projector", "language")
+    monkeypatch.setattr(VLMTrainer, "_save_optimizer_and_scheduler", full)
+    with pytest.raises(CannotSave, match="step 6 .*No space left.*Make room"):
+        trained(tmp_path / "run", parts)
+    assert checkpoints.last_good(tmp_path / "run").name == "checkpoint-4"
+    assert not (tmp_path / "run" / "partial").exists()
+    monkeypatch.undo()
+    assert same(trained(tmp_path / "run", parts), whole)
+
+
+def test_two_processes_see_each_sample_once_and_agree_with_one(tmp_path, whole):
+    run = command(tmp_path / "run", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    subprocess.run(run, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
+    log = json.loads((tmp_path / "run" / "log.json").read_text())
+    assert [entry["vqa_tokens"] for entry in log] == [entry["vqa_tokens"] for entry in whole[0]]
+    for key in ("loss", "vqa", "caption", "grad_norm"):
+        assert [entry[key] for entry in log] == pytest.approx([entry[key] for entry in whole[0]], rel=1e-3)
+
+
+def test_the_micro_batch_makes_no_difference_to_the_result(tmp_path, whole):
+    log, _ = trained(tmp_path / "run", parts=("vision", "projector", "language"), micro_batch=4)
+    assert [entry["loss"] for entry in log] == pytest.approx([entry["loss"] for entry in whole[0]], rel=1e-3)
+
+
+def test_losses_are_told_by_task_and_weighed_by_tokens(whole):
+    for entry in whole[0]:
+        tokens = [entry[f"{task}_tokens"] for task in ("vqa", "caption")]
+        mean = (entry["vqa"] * tokens[0] + entry["caption"] * tokens[1]) / sum(tokens)
+        assert entry["loss"] == pytest.approx(mean, rel=1e-4)
+
+
+def test_cached_features_give_the_losses_of_encoding_each_time(tmp_path):
+    plain, weights = trained(tmp_path / "plain")
+    cached, _ = trained(tmp_path / "cached", cache=tmp_path / "features")
+    again, _ = trained(tmp_path / "again", cache=tmp_path / "features")
+    for key in ("loss", "vqa", "caption"):  # features are kept in bfloat16
+        assert [entry[key] for entry in cached] == pytest.approx([entry[key] for entry in plain], rel=5e-3)
+    assert cached == again
+    start = tiny_model(tiny_config(tiny_processor(), tiny_vit_config())).state_dict()
+    moved = {name.split(".")[1] for name, value in start.items() if not torch.equal(value, weights[name])}
+    assert "projector" in moved and "language_model" in moved and "vision_tower" not in moved
+
+
+def opened_cache(folder: Path, model=None, side=32) -> VisionCache:
+    processor = tiny_processor()
+    processor.image_processor.size = {"height": side, "width": side}
+    return VisionCache(folder, model or tiny_model(tiny_config(processor)), processor)
+
+
+def test_kept_features_are_those_of_the_backbone_and_damage_is_noticed(tmp_path, capsys):
+    pictures = {p.key: p for index in range(3) for p in Walls(4, bad_pictures=[2]).draft(index).pictures}
+    cache = opened_cache(tmp_path)
+    assert list(cache.ensure(pictures).values()) == ["The picture is damaged."]
+    good = list(pictures)[:2]
+    pixels = cache.processor.image_processor([pictures[key].open() for key in good], return_tensors="pt")
+    fresh = cache.model.get_vision_features(pixels["pixel_values"])
+    assert torch.equal(cache(good), fresh.to(torch.bfloat16))
+
+    (file,) = cache.folder.glob("*.npy")
+    array = np.load(file)
+    array[0, 0, 0] += 1
+    np.save(file, array)
+    mended = opened_cache(tmp_path)
+    assert "computed again" in capsys.readouterr().out
+    mended.ensure(pictures)
+    assert torch.equal(mended(good), fresh.to(torch.bfloat16))
+
+
+def test_features_of_another_backbone_or_preprocessing_are_never_taken(tmp_path):
+    folders = {
+        opened_cache(tmp_path).folder,
+        opened_cache(tmp_path, side=48).folder,
+        opened_cache(tmp_path, tiny_model(tiny_config(tiny_processor()), seed=1)).folder,
+    }
+    assert len(folders) == 3
+
+
+def test_every_row_is_seen_once_an_epoch_and_shares_are_kept():
+    seen = Counter(
+        (sample.source, sample.index, sample.epoch) for sample in draw([5, 11], shares([5, 11], None, 1), 2, 0)
+    )
+    assert seen == Counter((s, i, e) for s, size in enumerate([5, 11]) for i in range(size) for e in range(2))
+    assert draw([5, 11], [0.5, 0.5], 2, 0) == draw([5, 11], [0.5, 0.5], 2, 0) != draw([5, 11], [0.5, 0.5], 2, 1)
+    by_weight = Counter(sample.source for sample in draw([10, 90], shares([10, 90], [3, 1], 1), 1, 0))
+    assert by_weight == {0: 75, 1: 25}
+    assert shares([10, 1000], None, 1e9) == pytest.approx([0.5, 0.5])
+    assert shares([1, 4], None, 2) == pytest.approx([1 / 3, 2 / 3])
+
+
+def test_samples_of_like_length_share_a_step():
+    draws = [Draw(0, i, 0, length=(i * 37) % 100) for i in range(200)]
+    grouped = group_by_length(draws, 8, 0)
+    assert sorted(grouped, key=lambda d: d.index) == draws
+    spans = [max(s) - min(s) for s in ([d.length for d in grouped[at : at + 8]] for at in range(0, 200, 8))]
+    assert max(spans) < 15
+    assert [d.length for d in grouped] != sorted(d.length for d in draws)
+
+
+def test_a_detection_is_cut_between_objects_and_counted():
+    processor = tiny_processor()
+    objects = [{"label": f"dog {k}", "bbox": [0.1, 0.2, 0.3, 0.4]} for k in range(6)]
+    draft = Draft("detect", (), chat("detect", "", write_objects(objects)), {}, "row")
+    full = len(encode(processor, draft, 10_000)[0])
+    ids, labels, left_out = encode(processor, draft, full - 1)
+    said = processor.tokenizer.decode([label for label in labels if label != -100], skip_special_tokens=True)
+    assert json.loads(said)["objects"] == objects[:5] and left_out == {"objects": 1}
+    ids, labels, left_out = encode(processor, draft, full // 2)
+    said = processor.tokenizer.decode([label for label in labels if label != -100], skip_special_tokens=True)
+    assert json.loads(said)["objects"] == objects[: 6 - left_out["objects"]] and len(ids) <= full // 2
+    with pytest.raises(BadRow, match="longer than 8 tokens"):
+        encode(processor, draft, 8)
+
+
+def test_the_next_row_stands_in_for_one_that_cannot_be_read():
+    source = Walls(8, bad_rows=[2], bad_pictures=[3])
+    data = TrainingSet([source], tiny_processor(), 512)
+    data.settle(draw([8], [1.0], 1, 0), check_only, 4, 0)
+    assert Counter(sample.index for sample in data.draws) == {0: 1, 1: 1, 4: 3, 5: 1, 6: 1, 7: 1}
+    assert {name.split()[-1]: why for name, why in source.bad.items()} == {
+        "2": "the text is gone",
+        "3": "The picture is damaged.",
+    }
+    assert len(batches.Collator(0)([data[i] for i in range(8)])["pixel_values"]) == 8
+
+
+def test_a_source_without_one_good_row_says_so():
+    data = TrainingSet([Walls(3, bad_rows=range(3))], tiny_processor(), 512)
+    with pytest.raises(BadRow, match="not one row"):
+        data.settle(draw([3], [1.0], 1, 0), check_only, 3, 0)
+
+
+@pytest.mark.parametrize(
+    "settings, advice",
+    [({"batch": 1000}, "smaller --batch"), ({"batch": 3}, "a multiple of 2"), ({"fsdp": True}, "leave it out")],
+)
+def test_settings_that_cannot_work_say_what_would(tmp_path, settings, advice):
+    with pytest.raises(ValueError, match=advice):
+        trained(tmp_path / "run", **settings)
+
+
+def parse(*words: str) -> argparse.Namespace:
+    return finetune.arguments().parse_args(words)
+
+
+def test_the_command_leaves_a_model_that_the_app_opens(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(finetune, "SHOWN", 1)
+    words = ["vqa", "--data", "icons", "--tiny", "--samples", "8", "--batch", "4", "--epochs", "1"]
+    words += ["--out", str(tmp_path / "run"), "--cache", str(tmp_path / "cache")]
+    finetune.run(parse(*words))
+    engine = Engine(tmp_path / "run")
+    assert isinstance(engine.answer(Image.new("RGB", (64, 64)), "How many?").text, str)
+    engine.close()
+    log = json.loads((tmp_path / "run" / "log.json").read_text())
+    assert [entry["step"] for entry in log] == [1, 2, 3, 4] and all(entry["vqa"] > 0 for entry in log)
+    assert (tmp_path / "run" / "losses.png").stat().st_size > 1000
+    assert checkpoints.fault(tmp_path / "run" / "untrained") is None
+    finetune.run(parse(*words))
+    assert "is finished" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="--lr None"):
+        finetune.run(parse(*words, "--lr", "1"))
+
+
+@pytest.mark.parametrize(
+    "error, advice",
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "--micro-batch 4"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "--micro-batch 4"),
+        (OSError(errno.ENOSPC, "No space left on device"), "Make room"),
+        (SourceError("There is no file x."), "There is no file x."),
+        (KeyboardInterrupt(), "130"),
+    ],
+)
+def test_what_goes_wrong_ends_with_advice(tmp_path, monkeypatch, error, advice):
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr(finetune, "run", fail)
+    monkeypatch.setattr(sys, "argv", ["finetune", "vqa", "--data", "icons", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match=advice):
+        finetune.main()
+
+
+if __name__ == "__main__":  # a run in a process of its own, to be killed, or one of several
+    target = Path(sys.argv[1])
+    written, _ = trained(target, parts=("vision", "projector", "language"), micro_batch=2)
+    if int(os.environ.get("RANK", 0)) == 0:
+        (target / "log.json").write_text(json.dumps(written))

@@ -1,0 +1,99 @@
+"""Answers of a checkpoint to the examples of a source, through the engine that the app uses."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from PIL import Image
+
+from train.data import Example, Source
+from vlm_demo.detection import Parsed, Report, parse
+from vlm_demo.engine import Engine, EngineError, Result
+
+AT_ONCE = 64  # examples whose pictures are in memory, and that the engine may batch
+SHOWN_SIDE = 320  # pixels of the pictures that are kept to be shown
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One example with the model's answer. `pictures` are small, and empty where they were not to be kept; `size` is
+    that of the first picture as it was asked about. `failure` says why there is no answer."""
+
+    name: str
+    task: str
+    truth: dict[str, Any]
+    size: tuple[int, int]
+    pictures: tuple[Image.Image, ...]
+    result: Result
+    failure: str | None = None
+
+    @property
+    def true_boxes(self) -> Parsed:
+        """The truth of a detection in the form of an answer that was read."""
+        labels, boxes = self.truth["labels"], self.truth["boxes"]
+        objects = [
+            {"label": label, "bbox": list(box), "image": None, "confidence": None}
+            for label, box in zip(labels, boxes, strict=True)
+        ]
+        return Parsed(objects, list(dict.fromkeys(labels)), self.size, Report(read=len(objects)))
+
+    @property
+    def true_text(self) -> str:
+        """The truth in words."""
+        if "boxes" in self.truth:
+            return ", ".join(self.truth["labels"]) or "nothing"
+        return " / ".join(
+            dict.fromkeys(self.truth.get("captions") or self.truth.get("answers") or [self.truth["answer"]])
+        )
+
+
+def ask(engine: Engine, example: Example) -> Result:
+    """What the app would answer to the last question of an example; earlier turns are given as they were in truth."""
+    turns = [(question, answer) for question, answer in zip(example.turns[::2], example.turns[1::2], strict=True)]
+    *earlier, (last, _) = [(_text(question), answer["text"]) for question, answer in turns]
+    if example.task == "caption":
+        return engine.caption(example.images[0])
+    if example.task == "detect":
+        return engine.detect(example.images[0])
+    if example.task == "compare":
+        return engine.compare(list(example.images), last)
+    return engine.answer(list(example.images), last, earlier)
+
+
+def answer_source(engine: Engine, source: Source, limit: int | None, shown: int = 0) -> Iterator[Answered]:
+    """Answers to the first `limit` examples that can be read; the first `shown` keep their pictures.
+
+    A question that the engine refuses counts as answered by nothing. Raises EngineError where the model cannot be
+    loaded.
+    """
+    engine.load()
+    examples = source.examples(limit)
+    number = 0
+    with ThreadPoolExecutor(AT_ONCE // 2) as pool:
+        while some := list(islice(examples, AT_ONCE)):
+            for example, (result, failure) in zip(some, pool.map(lambda one: _tried(engine, one), some), strict=True):
+                pictures = tuple(map(_small, example.images)) if number < shown else ()
+                size = example.images[0].size if example.images else (1, 1)
+                yield Answered(example.name, example.task, example.truth, size, pictures, result, failure)
+                number += 1
+
+
+def _tried(engine: Engine, example: Example) -> tuple[Result, str | None]:
+    try:
+        return ask(engine, example), None
+    except EngineError as error:
+        nothing = parse("", example.images[0].size) if example.task == "detect" else None
+        return Result(example.task, "", parsed=nothing, finish_reason="failed"), str(error)
+
+
+def _text(turn: dict[str, Any]) -> str:
+    parts = turn.get("content", [{"type": "text", "text": turn.get("text", "")}])
+    return " ".join(part["text"] for part in parts if part["type"] == "text").strip()
+
+
+def _small(image: Image.Image) -> Image.Image:
+    copy = image.copy()
+    copy.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+    return copy

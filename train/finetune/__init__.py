@@ -1,0 +1,1 @@
+"""Training on your own data and backbones: python -m train.finetune"""

@@ -1,0 +1,1 @@
+"""The bundled model of icon scenes, from scratch, step by step."""

@@ -1,0 +1,1 @@
+"""The photograph model: pretrained backbones, joined and trained on real pictures."""

@@ -1,0 +1,172 @@
+"""Training batches of photographs: everything that is asked about an image, packed behind the image's tokens.
+
+All turns about an image share one row: a block mask lets each see the image and itself only, so one pass through the
+language model teaches what a dozen separate rows would.
+"""
+
+import random
+from functools import lru_cache
+
+import torch
+from torch.utils.data import Dataset
+
+from train.photographs import asking
+from train.photographs.asking import Branch, Seen
+from train.photographs.data import Photo, Variant, variants
+from vlm_demo.model import MiniVLMProcessor
+
+# Weight of one answer in the loss, by kind.
+WEIGHTS = {
+    "caption": 3.0,
+    "style": 2.0,
+    "detect": 8.0,
+    "taught": 3.0,
+    "named": 2.0,
+    "asked": 1.0,
+    "vqa": 1.0,
+    "present": 0.7,
+    "grounded": 1.0,
+    "box": 0.7,
+    "which": 1.2,
+    "across": 1.5,
+}
+KINDS = tuple(WEIGHTS)
+WORD_DROPOUT = 0.1  # share of a caption's words that the model does not get to read: it must look for the next one
+OTHERS = 24  # photographs from which false captions and questions are taken
+SEVERAL = 0.2  # share of rows with two to four images
+CAPTIONS = 3  # brief captions of one image in one row
+PAD_TO = 64  # positions: few different shapes
+MAX_LENGTH = 896  # positions of a row; branches that do not fit are left out
+
+Shown = tuple[int, int]  # number of a photograph, number of its variant
+
+
+class Steps(Dataset):
+    """Batches by number: item `step` depends on nothing but the step, so a stopped run can go on exactly."""
+
+    def __init__(
+        self,
+        processor: MiniVLMProcessor,
+        photos: list[Photo],
+        regions: dict[Shown, tuple],
+        rows: int,
+        several: float = SEVERAL,
+        captions: int = CAPTIONS,
+        seed: str = "train",
+    ) -> None:
+        """`regions` of each photograph and variant that may be shown, as `asking.Seen` has them; `rows` of a batch, the
+        share of them with `several` images, brief `captions` of one image."""
+        self.processor, self.photos, self.regions = processor, photos, regions
+        self.rows, self.several, self.captions, self.seed = rows, several, captions, seed
+        self.shown = sorted({number for number, _ in regions})
+        self.variants: dict[int, list[Variant]] = {}
+        for number, variant in regions:
+            self.variants.setdefault(number, []).append(variant)
+        self.user = processor.tokenizer.convert_tokens_to_ids("<|user|>")
+
+    def __len__(self) -> int:
+        return 1 << 40
+
+    def __getitem__(self, step: int) -> dict[str, torch.Tensor | list[Shown]]:
+        """See `batch`; photographs come in an order that is shuffled anew each time all have been shown."""
+        rng = random.Random(f"{self.seed} {step}")
+        count, rows = len(self.shown), []
+        for row in range(self.rows):
+            number = step * self.rows + row
+            order = shuffled(count, f"{self.seed} {number // count}")
+            rows.append(self.row(self.shown[order[number % count]], rng))
+        return self.batch(rows, rng)
+
+    def row(self, number: int, rng: random.Random) -> tuple[list[Branch], list[Shown]]:
+        """What is asked about one photograph, or about it and others."""
+        picked = [number]
+        if rng.random() < self.several and self.photos[number].source != "mosaic":
+            while len(picked) < rng.randint(2, 4):
+                other = rng.choice(self.shown)
+                if self.photos[other].source != "mosaic" and other not in picked:
+                    picked.append(other)
+            rng.shuffle(picked)
+        shown = [(one, rng.choice(self.variants[one])) for one in picked]
+        seen = [self.seen(one) for one in shown]
+        others = [self.photos[rng.choice(self.shown)] for _ in range(OTHERS)]
+        others = [other for other in others if all(other is not self.photos[one] for one in picked)]
+        if len(seen) > 1:
+            return asking.several_images(seen, others, rng), shown
+        return asking.one_image(seen[0], others, self.captions, rng), shown
+
+    def seen(self, shown: Shown) -> Seen:
+        """A photograph as one variant shows it."""
+        photo = self.photos[shown[0]]
+        if photo.source == "mosaic":
+            return Seen(photo, self.regions[shown])
+        return Seen(variants(photo.image_id)[shown[1]].photo(photo), self.regions[shown])
+
+    def batch(self, rows: list[tuple[list[Branch], list[Shown]]], rng: random.Random) -> dict:
+        """Rows padded to the longest: `input_ids`, `labels`, `position_ids`, `block`, `weights`, `kinds` `[B, T]`, and
+        which images stand in them, one after another, as `shown`."""
+        packed = [self.pack(branches, len(shown), rng) for branches, shown in rows]
+        length = -(-max(len(ids) for ids, *_ in packed) // PAD_TO) * PAD_TO
+        ids = torch.zeros(len(packed), length, dtype=torch.long)
+        labels, block = torch.full_like(ids, -100), torch.full_like(ids, -1)
+        positions, kinds, weights = torch.zeros_like(ids), torch.zeros_like(ids), torch.zeros(ids.shape)
+        for i, columns in enumerate(packed):
+            n = len(columns[0])
+            for target, column in zip((ids, labels, positions, block, weights, kinds), columns, strict=True):
+                target[i, :n] = torch.tensor(column, dtype=target.dtype)
+        return {
+            "input_ids": ids,
+            "labels": labels,
+            "position_ids": positions,
+            "block": block,
+            "weights": weights,
+            "kinds": kinds,
+            "shown": [one for _, shown in rows for one in shown],
+        }
+
+    def pack(self, branches: list[Branch], n_images: int, rng: random.Random) -> tuple[list, ...]:
+        """The images (block 0) and the branches (blocks 1, 2, ...) in one row; a branch counts positions from the
+        images on."""
+        processor = self.processor
+        prefix = [processor.tokenizer.bos_token_id, self.user]
+        for number in range(1, n_images + 1):
+            prefix += processor.encode_image(number)
+        start = len(prefix)
+        ids, labels, positions = list(prefix), [-100] * start, list(range(start))
+        block, weights, kinds = [0] * start, [0.0] * start, [0] * start
+        branches = rng.sample(branches, len(branches))
+        for number, branch in enumerate(branches, 1):
+            turns = []
+            for task, question, answer in branch.turns:
+                turns += [{"role": "user", "task": task, "text": question}, {"role": "assistant", "text": answer}]
+            # Without images a chat starts with the first two tokens of the prefix.
+            own, own_labels = (column[2:] for column in processor.encode_chat_with_labels(turns, 0))
+            if len(ids) + len(own) > MAX_LENGTH:
+                continue
+            answers = sum(label != -100 for label in own_labels)
+            if branch.kind in ("caption", "style", "across"):
+                own = [
+                    processor.tokenizer.pad_token_id if label != -100 and rng.random() < WORD_DROPOUT else id
+                    for id, label in zip(own, own_labels, strict=True)
+                ]
+            ids += own
+            labels += own_labels
+            positions += range(start, start + len(own))
+            block += [number] * len(own)
+            weights += [WEIGHTS[branch.kind] * len(branch.turns) / answers] * len(own)
+            kinds += [KINDS.index(branch.kind)] * len(own)
+        return ids, labels, positions, block, weights, kinds
+
+
+def block_mask(block: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """What is added to the scores `[B, 1, T, T]`: each position sees the images and its own block, up to itself."""
+    length = block.shape[1]
+    same = (block[:, :, None] == block[:, None, :]) | (block[:, None, :] == 0)  # [B, T, T]
+    mask = same & torch.ones(length, length, dtype=torch.bool, device=block.device).tril() & (block >= 0)[:, None, :]
+    mask |= torch.eye(length, dtype=torch.bool, device=block.device)  # padding sees itself: no row is empty
+    return torch.zeros(mask.shape, dtype=dtype, device=block.device).masked_fill_(~mask, -1e4)[:, None]
+
+
+@lru_cache(maxsize=2)  # a batch may reach into the next round
+def shuffled(count: int, key: str) -> list[int]:
+    """The numbers below `count` in an order that depends on the key alone."""
+    return random.Random(key).sample(range(count), count)

@@ -1,0 +1,1 @@
+"""The classifier behind the Auto tab: python -m train.router"""

@@ -1,0 +1,101 @@
+"""A model in this process: requests become sequences of tokens for a runner, which a scheduler drives."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from PIL.Image import Image
+
+from vlm_demo.backends.base import Capabilities, Generation
+from vlm_demo.results import Request, Result
+from vlm_demo.runners.base import ModelRunner, TokenSequence
+from vlm_demo.tasks import TASKS, task_prompt
+
+MAX_HISTORY = 50  # newest turns of a chat that are looked at, as long as
+MAX_CHARACTERS = 20_000  # are enough for them; what a model can read is less, this bounds the work of finding out
+
+Submit = Callable[[ModelRunner, TokenSequence, Request, Result, Hashable | None], Generation]
+
+
+class LocalBackend:
+    """A runner as a `Backend`."""
+
+    capabilities = Capabilities(
+        tasks=frozenset(TASKS),
+        max_images=max(task.max_images for task in TASKS.values()),
+        probabilities=True,
+        boxes=True,
+        inspection=False,
+    )
+
+    def __init__(self, runner: ModelRunner, submit: Submit) -> None:
+        """`submit` puts a sequence into the queue, with the request, what is known of its result, and the session."""
+        self.runner, self._submit = runner, submit
+
+    @property
+    def name(self) -> str:
+        return self.runner.name
+
+    @property
+    def loaded(self) -> bool:
+        return self.runner.loaded
+
+    def load(self) -> None:
+        self.runner.load()
+
+    def unload(self) -> None:
+        self.runner.unload()
+
+    def memory(self) -> tuple[int, int]:
+        return self.runner.memory()
+
+    def stream(self, request: Request, session: Hashable | None = None) -> Generation:
+        sampling = request.sampling
+        turns, images, dropped = as_turns(request)
+        prompt = self.runner.prepare(turns, images, sampling.max_new_tokens or TASKS[request.task].max_new_tokens)
+        seed = random.randrange(2**32) if sampling.seed is None else sampling.seed
+        sequence = TokenSequence(prompt, sampling.temperature, sampling.top_p, random.Random(seed))
+        draft = Result(
+            task=request.task,
+            prompt=task_prompt(request.task, request.messages[-1].text),
+            model=self.name,
+            seed=seed if sampling.temperature > 0 else None,
+            prompt_tokens=len(prompt.ids),
+            dropped_turns=dropped + prompt.dropped_turns,
+        )
+        return self._submit(self.runner, sequence, request, draft, session)
+
+
+def as_turns(request: Request) -> tuple[list[dict[str, Any]], list[Image], int]:
+    """The turns and pictures of a request as `ModelRunner.prepare` takes them, and how many old turns were left out.
+
+    Pictures that open the chat are not mentioned in its turns, so that any of these may be left out.
+    """
+    images = [image for message in request.messages for image in message.images]
+    opening = all(one is other for one, other in zip(images, request.messages[0].content, strict=False))
+    turns = []
+    for message in request.messages:
+        turn: dict[str, Any] = {"role": message.role, "task": request.task if message.role == "user" else None}
+        if opening or message.role == "assistant":
+            turn["text"] = message.text
+        else:
+            turn["content"] = [
+                {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
+                for part in message.content
+            ]
+        turns.append(turn)
+    dropped = _too_old(request) if opening else 0
+    return turns[2 * dropped :], images, dropped
+
+
+def _too_old(request: Request) -> int:
+    """How many of the oldest turns, each a question with its answer, are beyond our bounds."""
+    pairs = list(zip(request.messages[::2], request.messages[1::2], strict=False))
+    characters = 0
+    for number, (question, answer) in enumerate(reversed(pairs)):
+        characters += len(question.text) + len(answer.text)
+        if number == MAX_HISTORY or characters > MAX_CHARACTERS:
+            return len(pairs) - number
+    return 0

@@ -1,0 +1,38 @@
+"""The models of this process: `get_engine()` gives the engine, behind which stand queue, scheduler and models.
+
+Importing this package loads neither torch nor a model.
+"""
+
+from vlm_demo.backends.base import Generation
+from vlm_demo.engine.engine import BUNDLED, Engine, get_engine
+from vlm_demo.results import (
+    EngineError,
+    Message,
+    Novelty,
+    Position,
+    QueueFull,
+    Request,
+    Result,
+    SamplingParameters,
+    Status,
+    Timings,
+    Token,
+)
+
+__all__ = [
+    "BUNDLED",
+    "Engine",
+    "EngineError",
+    "Generation",
+    "Message",
+    "Novelty",
+    "Position",
+    "QueueFull",
+    "Request",
+    "Result",
+    "SamplingParameters",
+    "Status",
+    "Timings",
+    "Token",
+    "get_engine",
+]

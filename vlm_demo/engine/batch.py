@@ -1,0 +1,127 @@
+"""What is being written: the running requests of all models, and how each of them goes on and ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from vlm_demo.engine.request import QueuedRequest
+from vlm_demo.results import EngineError, explain
+from vlm_demo.runners.base import ModelRunner, TokenSequence
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Speed:
+    """Moving averages of one model: seconds to read a token of a prompt, and from joining the batch to the end."""
+
+    reading: float | None = None
+    service: float | None = None
+
+
+class Batch:
+    """The running requests. Other threads only look; all changes are the worker's."""
+
+    def __init__(self) -> None:
+        self.running: list[QueuedRequest] = []
+        self._speeds: dict[ModelRunner, Speed] = {}
+
+    def __len__(self) -> int:
+        return len(self.running)
+
+    def speed(self, runner: ModelRunner) -> Speed:
+        """How fast a model is, as far as that has been measured."""
+        return self._speeds.setdefault(runner, Speed())
+
+    def sequences(self, runner: ModelRunner) -> list[TokenSequence]:
+        """What a model is writing."""
+        return unique(request for request in list(self.running) if request.runner is runner)
+
+    def coalesced(self, request: QueuedRequest) -> TokenSequence | None:
+        """The sequence that is being written already and is what this request asks for."""
+        prompt = request.sequence.prompt
+        if prompt.key is None or request.sequence.temperature > 0:
+            return None
+        for other in self.sequences(request.runner):
+            if other.prompt.key == prompt.key and other.temperature == 0:
+                return other
+        return None
+
+    def decode(self) -> None:
+        """One more token for everybody."""
+        for runner, requests in by_runner(self.running).items():
+            self.run_isolated(runner.decode, unique(requests))
+            self.postprocess([request for request in requests if request in self.running])
+
+    def run_isolated(
+        self, function: Callable[[list[TokenSequence]], None], sequences: list[TokenSequence]
+    ) -> list[TokenSequence]:
+        """Call a runner function on all sequences, or, if that raises, on one after the other: who fails, fails alone.
+
+        Returns the sequences that survived.
+        """
+        try:
+            function(sequences)
+            return sequences
+        except Exception as error:
+            if len(sequences) > 1:
+                return [sequence for one in sequences for sequence in self.run_isolated(function, [one])]
+            if not isinstance(error, EngineError):
+                log.exception("a request failed")
+            for request in [request for request in self.running if request.sequence is sequences[0]]:
+                self.finish(request, "error", explain(error, "The model failed on this request"))
+            return []
+
+    def postprocess(self, requests: list[QueuedRequest]) -> None:
+        """After each token: wake the consumers, and let go of those who are finished."""
+        for request in requests:
+            error, outputs = request.sequence.error, request.outputs
+            if error is not None:
+                self.finish(request, "error", explain(error, "The model failed on this request"))
+            elif request.stopped() or outputs[-1].end:
+                self.finish(request, "stop")
+            elif request.cancelled:
+                self.finish(request, "cancelled")
+            elif len(outputs) >= request.limit:
+                self.finish(request, "length")
+            else:
+                request.changed.set()
+
+    def finish(self, request: QueuedRequest, finish_reason: str, error: EngineError | None = None) -> None:
+        """Let go of a request; its sequence goes on while others want it."""
+        self.running.remove(request)
+        if all(other.sequence is not request.sequence for other in self.running):
+            request.runner.release(request.sequence)
+        timings = request.timings
+        timings.decode = request.lap()
+        if finish_reason in ("stop", "length"):
+            speed = self.speed(request.runner)
+            speed.service = average(speed.service, timings.encode + timings.prefill + timings.decode)
+        request.end(finish_reason, error)
+
+    def drop(self, error: EngineError) -> None:
+        """Whoever was running when the worker failed is told so."""
+        for request in list(self.running):
+            self.running.remove(request)
+            request.end("error", error)
+            request.runner.release(request.sequence)
+
+
+def unique(requests: Iterable[QueuedRequest]) -> list[TokenSequence]:
+    """The sequences of some requests, each once."""
+    return list(dict.fromkeys(request.sequence for request in requests))
+
+
+def by_runner(requests: Iterable[QueuedRequest]) -> dict[ModelRunner, list[QueuedRequest]]:
+    """Some requests by the model that they are for."""
+    groups: dict[ModelRunner, list[QueuedRequest]] = {}
+    for request in requests:
+        groups.setdefault(request.runner, []).append(request)
+    return groups
+
+
+def average(before: float | None, now: float) -> float:
+    """A moving average."""
+    return now if before is None else 0.8 * before + 0.2 * now

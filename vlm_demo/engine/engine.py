@@ -1,0 +1,295 @@
+"""The models of this process, behind one method, `stream`, and four that help with it, each whole or as a stream:
+caption, detect, answer, compare.
+
+    engine = get_engine()
+    print(engine.caption(picture).text)
+    for partial in engine.answer_stream(picture, "How many cats?"):
+        print(partial.text)
+
+Importing this module loads neither torch nor a model; the first call does, or `Engine.load()`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+from vlm_demo import memory
+from vlm_demo.backends.base import Backend, Generation
+from vlm_demo.backends.local import LocalBackend
+from vlm_demo.checkpoints import bundled
+from vlm_demo.engine.generation import LocalGeneration
+from vlm_demo.engine.intake import History, Picture, check, new_request, open_picture, opened
+from vlm_demo.engine.request import QueuedRequest
+from vlm_demo.engine.scheduler import Scheduler
+from vlm_demo.results import EngineError, Novelty, Request, Result, SamplingParameters, Status, explain
+from vlm_demo.runners.base import ModelRunner, TokenSequence
+from vlm_demo.runners.choose import open_runner
+from vlm_demo.tasks import TASKS
+
+BUNDLED = bundled("minivlm-icons")
+MEMORY_BUDGET = 8_000_000_000  # bytes for all models together; one model alone may take more
+
+
+class Engine:
+    """The models of this process, loaded on first use, shared by all threads and sessions.
+
+    `model`: folder or Hub name of a MiniVLM checkpoint, or of an image-text-to-text model of another family, or a
+    server's FAMILY=URL; default is $VLM_DEMO_MODEL, else the bundled one. `models`: others that a request may name.
+    Those used lately stay loaded, as far as `memory_budget` bytes reach. `device`: cuda, mps, cpu or auto. `dtype`:
+    float32, bfloat16, float16, int8 (MiniVLM on a CPU) or auto, which is half precision on a GPU, and on a CPU int8 for
+    Llama-shaped models where bfloat16 is multiplied in hardware, else float32. Methods take `session`, any hashable
+    standing for one user: sessions take turns, and each runs one request at a time. All methods
+    raise EngineError with words for people, bad arguments before anything is queued.
+
+    What was computed for a picture is shared by all sessions. No result says so, but time does: an answer about a
+    picture that someone has asked about lately comes sooner. Whoever must hide even that runs an engine of their own.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        runner: ModelRunner | None = None,
+        models: Sequence[str | Path] = (),
+        memory_budget: int = MEMORY_BUDGET,
+        **limits: int,
+    ) -> None:
+        """`runner` stands in for the model's own one; `limits` are those of Scheduler (max_waiting and so on)."""
+        self._device, self._dtype = device, dtype
+        self._scheduler = Scheduler(memory_budget, **limits)
+        self._backends: dict[str, Backend] = {}
+        self.model = self._add(runner.name if runner else model or os.environ.get("VLM_DEMO_MODEL") or BUNDLED, runner)
+        for other in models:
+            self._add(other)
+
+    @property
+    def models(self) -> list[str]:
+        """The names of models that a request may carry."""
+        return list(self._backends)
+
+    @property
+    def runner(self) -> ModelRunner | None:
+        """What writes for those who name no model; None where that is a server."""
+        return _runner(self._backends[self.model])
+
+    def stream(self, request: Request, session: Hashable | None = None) -> Generation:
+        """Begin an answer to a request."""
+        backend = self._backend(request.model)
+        check(request)
+        self._scheduler.check_room(session)  # refuse before doing any work
+        return backend.stream(opened(request), session)
+
+    def caption(
+        self,
+        image: Picture,
+        style: str = "brief",
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Result:
+        """Describe a picture; `style` is "brief", "detailed" or "alt"."""
+        return self.caption_stream(image, style, settings, session, model).result()
+
+    def detect(
+        self,
+        image: Picture,
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Result:
+        """Find the objects in a picture; see `Result.parsed`."""
+        return self.detect_stream(image, settings, session, model).result()
+
+    def answer(
+        self,
+        images: Picture | list[Picture],
+        question: str,
+        history: History = (),
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Result:
+        """Answer a question about one or several pictures; `history` holds earlier (question, answer) pairs."""
+        return self.answer_stream(images, question, history, settings, session, model).result()
+
+    def compare(
+        self,
+        images: list[Picture],
+        question: str = "change",
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Result:
+        """Compare two to four pictures; `question` is free text or a key of `TASKS["compare"].prompts`."""
+        return self.compare_stream(images, question, settings, session, model).result()
+
+    def caption_stream(
+        self,
+        image: Picture,
+        style: str = "brief",
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Generation:
+        """Like `caption`, as a Generation."""
+        styles = TASKS["caption"].prompts
+        if style not in styles:
+            raise EngineError(f"There is no caption style {style!r}; choose one of {', '.join(styles)}.")
+        return self.stream(new_request("caption", [image], styles[style], (), settings, model), session)
+
+    def detect_stream(
+        self,
+        image: Picture,
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Generation:
+        """Like `detect`, as a Generation."""
+        return self.stream(new_request("detect", [image], "", (), settings, model), session)
+
+    def answer_stream(
+        self,
+        images: Picture | list[Picture],
+        question: str,
+        history: History = (),
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Generation:
+        """Like `answer`, as a Generation."""
+        pictures = list(images) if isinstance(images, list | tuple) else [images]
+        return self.stream(new_request("vqa", pictures, question, history, settings, model), session)
+
+    def compare_stream(
+        self,
+        images: list[Picture],
+        question: str = "change",
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Generation:
+        """Like `compare`, as a Generation."""
+        words = TASKS["compare"].prompts.get(question, question)
+        return self.stream(new_request("compare", list(images), words, (), settings, model), session)
+
+    def novelty(self, image: Picture, model: str | None = None) -> Novelty:
+        """How far a picture lies from the model's training pictures."""
+        runner = _runner(self._backend(model))
+        if runner is None:
+            return Novelty(None, None, False)
+        prompt = runner.prepare([{"role": "user", "task": "caption", "text": "brief"}], [open_picture(image)], 1)
+
+        def measure() -> Novelty:
+            self._scheduler.load(runner)
+            return self._scheduler.call(lambda: runner.novelty(prompt)[0])
+
+        return _explained(measure, "The picture could not be measured")
+
+    def load(self, model: str | None = None) -> None:
+        """Load a model now instead of on first use; waits until it is there."""
+        self._load(self._backend(model), "The model could not be loaded")
+
+    def unload(self) -> None:
+        """Free the models' memory once those who are running have finished; the next use loads them again."""
+        _explained(self._scheduler.unload, "The memory could not be freed")
+
+    def switch(self, model: str | Path) -> None:
+        """Load a model (a folder or Hub name) and let it answer those who name none from now on.
+
+        Whoever has asked already is answered by the model before; if the new one cannot be loaded, that stays.
+        """
+        before = self.models
+        name = self._add(model)
+        try:
+            self._load(self._backends[name], f"{name} could not be loaded")
+        except EngineError:
+            if name not in before:
+                del self._backends[name]
+            raise
+        self.model = name
+
+    def status(self) -> Status:
+        """What is loaded, where, and what it takes; the sizes are those of all models together."""
+        backend, runner = self._backends[self.model], self.runner
+        sizes = [backend.memory() for backend in list(self._backends.values())]
+        allocated = sum(size for size, _ in sizes)
+        return Status(
+            model=backend.name,
+            device=runner.device if runner else "elsewhere",
+            dtype=runner.dtype if runner else "",
+            loaded=backend.loaded,
+            parameters=runner.parameters if runner else 0,
+            allocated_bytes=allocated,
+            reserved_bytes=max([allocated, *(size for _, size in sizes)]),
+            resident_bytes=memory.resident(),
+            running=self._scheduler.running,
+            waiting=self._scheduler.waiting,
+            position=self._scheduler.next_position(runner) if runner else None,
+        )
+
+    def close(self, grace: float = 2.0) -> None:
+        """Shut down within seconds: cancel those who wait, give those who run `grace` seconds, free the memory."""
+        self._scheduler.close(grace)
+
+    def _add(self, model: str | Path, runner: ModelRunner | None = None) -> str:
+        """Add a model unless it is there; returns the name by which requests call it."""
+        name = str(model)
+        if "=http" in name:  # a server, of which nobody but the owner shall see the address
+            from vlm_demo.backends.remote import open_remote
+
+            remote = open_remote(name)
+            self._backends.setdefault(remote.name, remote)
+            return remote.name
+        if name not in self._backends:
+            runner = runner or open_runner(name, self._device, self._dtype)
+            self._backends[name] = LocalBackend(runner, self._submit)
+        return name
+
+    def _load(self, backend: Backend, what: str) -> None:
+        runner = _runner(backend)
+        _explained(lambda: self._scheduler.load(runner) if runner else backend.load(), what)
+
+    def _backend(self, model: str | None) -> Backend:
+        try:
+            return self._backends[self.model if model is None else model]
+        except KeyError:
+            raise EngineError(f"There is no model {model!r} here; choose one of {', '.join(self.models)}.") from None
+
+    def _submit(
+        self, runner: ModelRunner, sequence: TokenSequence, request: Request, draft: Result, session: Hashable | None
+    ) -> LocalGeneration:
+        queued = QueuedRequest(runner, sequence, session, request.sampling.stop)
+        self._scheduler.submit(queued)
+        first = next(image for message in request.messages for image in message.images)
+        return LocalGeneration(self._scheduler, queued, draft, first.size)
+
+
+def _runner(backend: Backend) -> ModelRunner | None:
+    """What writes in this process for a backend, if anything does."""
+    return backend.runner if isinstance(backend, LocalBackend) else None
+
+
+def _explained(function: Callable[[], Any], what: str) -> Any:
+    """The result of a function, or its error in words for people; `what` says what could not be done."""
+    try:
+        return function()
+    except Exception as error:
+        raise explain(error, what) from error
+
+
+_engine: Engine | None = None
+_engine_lock = threading.Lock()
+
+
+def get_engine(make: Callable[[], Engine] = Engine) -> Engine:
+    """The engine of this process; the first call makes it, with `make`."""
+    global _engine
+    with _engine_lock:
+        if _engine is None:
+            _engine = make()
+        return _engine

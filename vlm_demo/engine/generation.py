@@ -1,0 +1,107 @@
+"""An answer that is written in this process, on its way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from vlm_demo.detection import Parsed, parse
+from vlm_demo.engine.request import QueuedRequest
+from vlm_demo.engine.scheduler import Scheduler
+from vlm_demo.results import Position, Result
+
+
+class LocalGeneration:
+    """A `vlm_demo.backends.base.Generation` of the scheduler. Dropping the object cancels it, too."""
+
+    def __init__(self, scheduler: Scheduler, request: QueuedRequest, draft: Result, size: tuple[int, int]) -> None:
+        """`draft` holds what is known of the result before it is written; `size` is that of the first picture."""
+        self._scheduler, self._request, self._size = scheduler, request, size
+        self._draft = draft
+        self._final: Result | None = None
+
+    def __iter__(self) -> Iterator[Result]:
+        return self.partials()
+
+    def partials(self, interval: float = 0.05) -> Iterator[Result]:
+        """Yield a Result at once, then whenever it changed, at most every `interval` seconds; the last one is final."""
+        request = self._request
+        try:
+            if not request.done.is_set():  # the position; and a web server can only end what has begun to yield
+                yield self._snapshot()
+            while not request.done.is_set():
+                self._scheduler.ensure_alive()
+                changed = request.changed.wait(timeout=0.5)
+                request.changed.clear()
+                if request.done.is_set():
+                    break
+                if changed or not request.sequence.outputs:  # while waiting, the position in the queue is news
+                    yield self._snapshot()
+                    request.done.wait(timeout=interval)
+            yield self.result()
+        finally:
+            if not request.done.is_set():
+                self.cancel()
+
+    def result(self) -> Result:
+        """Wait for the end and return the final Result."""
+        while not self._request.done.wait(timeout=1.0):
+            self._scheduler.ensure_alive()
+        if self._request.error is not None:
+            raise self._request.error
+        return self._snapshot()
+
+    def cancel(self) -> None:
+        """End this answer at the next token; what is written so far stays."""
+        self._request.cancel()
+
+    @property
+    def done(self) -> bool:
+        return self._request.done.is_set()
+
+    @property
+    def position(self) -> Position | None:
+        """Where this request waits in the queue ("you are 7th, about 4 s"), or None when it does not wait."""
+        return self._scheduler.position(self._request)
+
+    def __del__(self) -> None:
+        request = getattr(self, "_request", None)
+        if request is not None and not request.done.is_set():
+            request.cancel()
+
+    def _snapshot(self) -> Result:
+        if self._final is not None:
+            return self._final
+        request, sequence = self._request, self._request.sequence
+        finished = request.done.is_set()  # asked once: what ends meanwhile is not half ended in this snapshot
+        outputs = request.outputs
+        request.detokenizer.feed(outputs)
+        tokens = request.detokenizer.tokens(finished)
+        timings = replace(request.timings)
+        if not finished and outputs:
+            timings.decode = time.perf_counter() - request.mark
+        result = replace(
+            self._draft,
+            text="".join(token.text for token in tokens),
+            tokens=tokens,
+            timings=timings,
+            new_tokens=len(outputs),
+            finish_reason=request.finish_reason if finished else "running",
+            outside=any(novelty.outside for novelty in sequence.novelty),
+            novelty=[novelty.score for novelty in sequence.novelty if novelty.score is not None],
+            position=None if finished or outputs else self.position,
+        )
+        if finished:
+            result.parsed = self._parse(result)
+            self._final = result
+        return result
+
+    def _parse(self, result: Result) -> Parsed | None:
+        boxes = result.task == "detect" or (result.task == "compare" and result.text.startswith("{"))
+        if not boxes:
+            return None
+        own = getattr(self._request.runner, "read_boxes", None)  # another family writes boxes in a form of its own
+        if own is not None:
+            return own(result.text, self._size, self._request.sequence.prompt) if result.task == "detect" else None
+        return parse(result.text, self._size, [(token.text, token.probability) for token in result.tokens])

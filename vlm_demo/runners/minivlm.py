@@ -1,0 +1,299 @@
+"""MiniVLM checkpoints behind the engine: loading, pictures, prompts, novelty. torch is imported on first use."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from vlm_demo import memory
+from vlm_demo.results import EngineError, Novelty
+from vlm_demo.runners.base import Prompt, TokenSequence
+from vlm_demo.runners.lru import ByteLRU
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PretrainedConfig
+
+    from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
+    from vlm_demo.runners.batched import BatchDecoder
+    from vlm_demo.runners.eager import EagerDecoder
+
+NOVELTY_FILE = "novelty.safetensors"
+MIN_ANSWER = 16  # an answer needs room for at least so many tokens
+ENCODE_AT_ONCE = 16  # pictures in one pass through the vision tower
+
+
+def pool_features(features: torch.Tensor) -> torch.Tensor:
+    """Vision features `[..., N, C]` as one float32 vector a picture `[..., 2C]`: mean and standard deviation over N."""
+    import torch
+
+    features = features.float()
+    return torch.cat([features.mean(-2), features.std(-2, correction=0)], dim=-1)
+
+
+def novelty_score(features: torch.Tensor, mean: torch.Tensor, whitening: torch.Tensor) -> torch.Tensor:
+    """Mahalanobis distance of pictures to the training pictures (Lee et al. 2018), in pooled feature space.
+
+    Args:
+        features: Vision features before the projector, `[..., N, C]`.
+        mean: Mean of the pooled training features, `[2C]`.
+        whitening: W `[2C, 2C]` with `W.T @ W` the inverse covariance of the pooled training features.
+
+    Returns:
+        One distance a picture, `[...]`.
+    """
+    return ((pool_features(features) - mean) @ whitening.T).norm(dim=-1)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A preprocessed picture `[3, H, W]` and the hash of its content."""
+
+    key: bytes
+    values: torch.Tensor
+
+
+class MiniVLMRunner:
+    """A MiniVLM checkpoint (a folder or a Hub name) as `vlm_demo.runners.base.ModelRunner`."""
+
+    def __init__(
+        self,
+        source: str | Path,
+        device: str = "auto",
+        dtype: str = "auto",
+        max_sequences: int = 32,
+        feature_bytes: int = 64_000_000,
+        prefix_bytes: int = 64_000_000,
+    ) -> None:
+        """`max_sequences` are written at once; at most `feature_bytes` of encoded pictures are kept, and at most
+        `prefix_bytes` of keys and values that the language model made of them."""
+        self.source = str(source)
+        self.name = Path(self.source).name if Path(self.source).is_dir() else self.source
+        self.device = device
+        self.dtype = dtype
+        self.max_sequences = max_sequences
+        self.parameters = 0
+        self.model: MiniVLMForConditionalGeneration | None = None
+        self._processor: MiniVLMProcessor | None = None
+        self._text_config: PretrainedConfig | None = None
+        self._lock = threading.RLock()
+        self._features = ByteLRU(feature_bytes)
+        self._prefix_bytes = prefix_bytes
+        self._decoder: BatchDecoder | EagerDecoder | None = None
+        self._novelty: dict[str, torch.Tensor] | None = None
+        self._pieces: dict[int, str] = {}
+
+    @property
+    def loaded(self) -> bool:
+        return self.model is not None
+
+    # Any thread.
+
+    @property
+    def processor(self) -> MiniVLMProcessor:
+        """Tokenizer and image processor, which stay when the weights are unloaded."""
+        if self._processor is not None:
+            return self._processor
+        with self._lock:
+            if self._processor is None:
+                try:
+                    from vlm_demo.model import MiniVLMConfig, MiniVLMProcessor
+
+                    self._text_config = MiniVLMConfig.from_pretrained(self.source).text_config
+                    self._processor = MiniVLMProcessor.from_pretrained(self.source)
+                except (OSError, ValueError, TypeError, KeyError) as error:
+                    raise EngineError(f"There is no MiniVLM checkpoint at {self.source}: {error}") from error
+            return self._processor
+
+    def prepare(self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int) -> Prompt:
+        processor = self.processor
+        context = getattr(self._text_config, "max_position_embeddings", 2048)
+        reserve = min(new_tokens, context // 4)
+        dropped = 0
+        while True:
+            ids = processor.encode_chat(turns[2 * dropped :], len(images))
+            room = context - len(ids)
+            if room >= reserve or 2 * dropped + 1 >= len(turns):
+                break
+            dropped += 1
+        if room < min(reserve, MIN_ANSWER):
+            raise EngineError(
+                f"The question and its pictures take {len(ids)} tokens, but the model reads at most {context}, "
+                "the answer included. Please ask a shorter question."
+            )
+        values = processor.image_processor(images, return_tensors="pt")["pixel_values"] if images else []
+        pictures = [Pixels(hashlib.blake2b(one.numpy().tobytes()).digest(), one) for one in values]
+        prefix = len(ids) - ids[::-1].index(processor.image_token_id) if images else 0
+        key = (tuple(ids), tuple(picture.key for picture in pictures))
+        return Prompt(ids, pictures, min(new_tokens, room), dropped, prefix, key)
+
+    def text(self, ids: list[int]) -> str:
+        return self.processor.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    def token_text(self, id: int) -> str:
+        if id not in self._pieces:
+            self._pieces[id] = self.processor.tokenizer.decode([id])
+        return self._pieces[id]
+
+    def memory(self) -> tuple[int, int]:
+        model, decoder = self.model, self._decoder  # another thread may unload them meanwhile
+        if model is None or decoder is None:
+            return 0, 0
+        import torch
+
+        taken = model.get_memory_footprint() + self._features.bytes + decoder.bytes
+        if self.device.startswith("cuda"):
+            return taken, torch.cuda.memory_reserved(self.device)
+        return taken, torch.mps.driver_allocated_memory() if self.device == "mps" else taken
+
+    # The engine's worker thread.
+
+    def load(self) -> None:
+        if self.model is not None:
+            return
+        processor = self.processor
+        with self._lock:  # transformers imports its parts when they are asked for, and not safely from two threads
+            import torch
+            from safetensors.torch import load_file
+            from transformers.utils import cached_file
+
+            from vlm_demo.model import MiniVLMForConditionalGeneration
+            from vlm_demo.runners.batched import BatchDecoder
+            from vlm_demo.runners.eager import EagerDecoder
+            from vlm_demo.runners.linear import Int8Linear, bf16_is_fast
+
+            self.device = _choose_device(self.device)
+            batched = BatchDecoder.supports(self._text_config)
+            self.dtype = _choose_dtype(self.dtype, self.device, batched)
+            int8 = self.dtype == "int8"
+            if int8 and not (batched and Int8Linear.available(self.device)):
+                raise EngineError("int8 is for Llama-shaped models on a CPU; choose another dtype.")
+            try:
+                model = MiniVLMForConditionalGeneration.from_pretrained(
+                    self.source, dtype=torch.float32 if int8 else getattr(torch, self.dtype), use_safetensors=True
+                )
+            except (OSError, ValueError) as error:
+                raise EngineError(f"The weights at {self.source} could not be read: {error}") from error
+        model = model.to(self.device).eval()
+        if int8 and bf16_is_fast(self.device):  # integers are for the language model
+            model.model.vision_tower.to(torch.bfloat16)
+        if self.device == "cpu":
+            model.model.vision_tower.to(memory_format=torch.channels_last)  # convolutions take a fifth less time
+        file = cached_file(self.source, NOVELTY_FILE, _raise_exceptions_for_missing_entries=False)
+        self._novelty = load_file(file, device=self.device) if file else None
+        ends = model.generation_config.eos_token_id
+        end_ids = {processor.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
+        self.parameters = sum(parameter.numel() for parameter in model.parameters())
+        suppressed = model.generation_config.suppress_tokens or []
+        if batched:
+            self._decoder = BatchDecoder(model, end_ids, suppressed, self._prefix_bytes, Int8Linear if int8 else None)
+            if self._decoder.llama.linear.copies:  # then the model's own layers have done their work
+                for parameter in model.model.language_model.layers.parameters():
+                    parameter.data = parameter.new_empty(0)
+        else:
+            self._decoder = EagerDecoder(model, end_ids, suppressed)
+        self.model = model
+        try:
+            self._warm_up()
+        except BaseException:
+            self.unload()
+            raise
+
+    def unload(self) -> None:
+        self.model = self._decoder = self._novelty = None
+        self._features.clear()
+        gc.collect()
+        if "torch" in sys.modules and self.device.startswith("cuda"):
+            sys.modules["torch"].cuda.empty_cache()
+        memory.give_back()
+
+    def encode(self, sequences: list[TokenSequence]) -> None:
+        found = self._encode([picture for sequence in sequences for picture in sequence.prompt.pictures])
+        for sequence in sequences:
+            encoded = [found[picture.key] for picture in sequence.prompt.pictures]
+            sequence.features = [projected for projected, _ in encoded]
+            sequence.novelty = [novelty for _, novelty in encoded]
+
+    def prefill(self, sequences: list[TokenSequence]) -> None:
+        self._decoder.prefill(sequences)
+
+    def decode(self, sequences: list[TokenSequence]) -> None:
+        self._decoder.decode(sequences)
+
+    def release(self, sequence: TokenSequence) -> None:
+        sequence.features = None
+        if self._decoder is not None:
+            self._decoder.release(sequence)
+
+    def novelty(self, prompt: Prompt) -> list[Novelty]:
+        found = self._encode(prompt.pictures)
+        return [found[picture.key][1] for picture in prompt.pictures]
+
+    def _encode(self, pictures: list[Pixels]) -> dict[bytes, tuple[torch.Tensor, Novelty]]:
+        """Projected features `[N, D]` and novelty of each picture by its key, from the cache where possible."""
+        import torch
+
+        wanted = {picture.key: picture.values for picture in pictures}
+        found = {key: self._features.get(key) for key in wanted}
+        missing = [key for key, value in found.items() if value is None]
+        for start in range(0, len(missing), ENCODE_AT_ONCE):
+            keys = missing[start : start + ENCODE_AT_ONCE]
+            pixels = torch.stack([wanted[key] for key in keys]).to(self.device)  # [n, 3, H, W]
+            with torch.inference_mode():
+                features = self.model.get_vision_features(pixels)  # [n, N, C]
+                projected = self.model.model.projector(features.to(self.model.lm_head.weight.dtype))  # [n, N, D]
+            if not (pixels.isfinite().all() and projected.isfinite().all()):
+                raise EngineError("This picture holds invalid numbers, or the model fails on it. Try another one.")
+            novelties = self._measure(features)
+            for key, one, novelty in zip(keys, projected, novelties, strict=True):
+                found[key] = (one.clone(), novelty)
+                self._features.put(key, found[key], one.nbytes)
+        return found
+
+    def _measure(self, features: torch.Tensor) -> list[Novelty]:
+        if self._novelty is None:
+            return [Novelty(None, None, False)] * len(features)
+        threshold = self._novelty["threshold"].item()
+        scores = novelty_score(features, self._novelty["mean"], self._novelty["whitening"]).tolist()
+        return [Novelty(score, threshold, score > threshold) for score in scores]
+
+    def _warm_up(self) -> None:
+        """Run once through everything, so that the first person does not wait for allocations and kernel choices."""
+        turn = {"role": "user", "task": "caption", "text": "brief"}
+        sequence = TokenSequence(self.prepare([turn], [Image.new("RGB", (64, 64))], 2))
+        for work in (self.encode, self.prefill, self.decode):
+            work([sequence])
+        self.release(sequence)
+
+
+def _choose_device(wanted: str) -> str:
+    import torch
+
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _choose_dtype(wanted: str, device: str, batched: bool) -> str:
+    """What answers fastest at no measured cost in quality: half precision only where the device computes it well.
+
+    `batched`: whether the language model can be written out as our own decode step, which integers are for.
+    """
+    import torch
+
+    from vlm_demo.runners.linear import Int8Linear, bf16_is_fast
+
+    if wanted != "auto":
+        return wanted
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    return "int8" if batched and Int8Linear.available(device) and bf16_is_fast(device) else "float32"

@@ -1,0 +1,63 @@
+"""From logits to tokens."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from vlm_demo.results import EngineError
+from vlm_demo.runners.base import TokenOutput, TokenSequence
+
+TOP = 5  # alternatives reported for each token
+NUCLEUS = 1024  # most probable tokens among which the nucleus is sought before all of them are sorted
+
+
+def sample(logits: torch.Tensor, sequences: list[TokenSequence], end_ids: set[int], suppressed: list[int]) -> None:
+    """Append a TokenOutput to each sequence, or set its `error` when its logits are not numbers.
+
+    Greedy sequences take the most probable token; the others draw one number from their own source and look it up in
+    the cumulative distribution of the nucleus (Holtzman et al. 2020), so that company cannot change what they draw.
+
+    Args:
+        logits: `[B, V]`, the raw logits of the next token.
+        end_ids: Tokens that end an answer.
+        suppressed: Tokens that are never written.
+    """
+    logits = logits.float()  # [B, V]
+    if suppressed:
+        logits = logits.index_fill(-1, torch.tensor(suppressed, device=logits.device), -torch.inf)
+    whole = logits.logsumexp(-1, keepdim=True)  # [B, 1], finite only where all logits are numbers
+    chosen = logits.argmax(-1, keepdim=True)  # [B, 1]
+    if any(sequence.temperature > 0 for sequence in sequences):
+        for index, finite in enumerate(whole.isfinite().flatten().tolist()):
+            if finite and sequences[index].temperature > 0:
+                chosen[index] = _draw(logits[index], sequences[index])
+    own = (logits.gather(-1, chosen) - whole).exp()  # [B, 1]
+    top = logits.topk(min(TOP, logits.shape[-1]))
+    # One transfer from the device for all that is needed; double holds the ids exactly.
+    columns = [whole, chosen, own, top.indices, (top.values - whole).exp()]
+    table = torch.cat([column.double() for column in columns], dim=-1).tolist()
+    for sequence, (total, chosen_id, probability, *rest) in zip(sequences, table, strict=True):
+        if not math.isfinite(total):
+            sequence.error = EngineError("The model gave no valid numbers for this request.")
+            continue
+        half = len(rest) // 2
+        best = [(int(id), p) for id, p in zip(rest[:half], rest[half:], strict=True)]
+        id = int(chosen_id)
+        if all(id != other for other, _ in best):
+            best[-1] = (id, probability)
+        sequence.outputs.append(TokenOutput(id, probability, best, id in end_ids))
+
+
+def _draw(logits: torch.Tensor, sequence: TokenSequence) -> torch.Tensor:
+    """One token id for `logits` `[V]` with the sequence's temperature, top-p and source of chance."""
+    probabilities = (logits / max(sequence.temperature, 1e-3)).softmax(-1)
+    best, ids = probabilities.topk(min(NUCLEUS, len(probabilities)))
+    if best.sum() < sequence.top_p:
+        best, ids = probabilities.sort(descending=True)
+    cumulative = best.cumsum(-1)
+    kept = cumulative - best < sequence.top_p  # the smallest set that holds top_p, at least one token
+    cumulative = cumulative[kept]
+    index = torch.searchsorted(cumulative, sequence.random.random() * cumulative[-1], right=True)
+    return ids[index.clamp(max=len(cumulative) - 1)]

@@ -1,0 +1,154 @@
+"""The Auto tab: one box for anything. A router picks the tasks and says how sure it is; a person can overrule it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from vlm_demo.results import EngineError, Result
+from vlm_demo.router import record_correction
+from vlm_demo.tasks import TASKS
+
+from .. import draws, jobs, words
+from ..common import QUICK, Page, Run, Updates, boxes_gallery, handler, run_row, settings_panel
+from ..pictures import draw_boxes, load_pictures, picture_set
+
+MOST_PICTURES = 4
+LENGTH = 160  # tokens
+NAMES = {name: "Answer" if name == "vqa" else task.title for name, task in TASKS.items()}
+CHOOSE = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) trigger("click", { task: button.dataset.task });
+});
+"""
+OVERRULE = "Not what you meant? Press the right one."
+CORRECTIONS = Path(__file__).parents[3] / "runs" / "corrections.jsonl"
+INVITATION = '<p class="empty">Ask, command, or just name what you want. The chosen task is shown here.</p>'
+
+
+def card(tasks: Sequence[str], probabilities: Mapping[str, float], lead: str, note: str | None, hint: str) -> str:
+    """What was understood, and each task with its probability as a button to press."""
+    buttons = ""
+    for name in TASKS:
+        chosen = name in tasks
+        buttons += (
+            f'<button type="button" data-task="{name}" aria-pressed="{str(chosen).lower()}"'
+            f"{' class=chosen' if chosen else ''}>{NAMES[name]} {words.meter(probabilities[name])}</button>"
+        )
+    more = "".join(f"<p>{escape(text)}</p>" for text in (note, hint) if text)
+    return f'<div class="card"><b role="status">{escape(lead)}</b><div class="chips">{buttons}</div>{more}</div>'
+
+
+def section(title: str, result: Result) -> str:
+    """One task's answer."""
+    body = f'<p class="answer">{escape(result.text)}</p>'
+    if result.parsed is not None:
+        body = words.boxes(result.parsed.objects) if result.parsed.objects else ""
+        body += words.report(result.parsed)
+    elif result.task == "detect":
+        body = f'<p class="plain-text">{escape(result.text)}</p>'
+    return f'<div class="section"><h3>{escape(title)}</h3>{body}{words.quiet(result)}</div>'
+
+
+def _names(tasks: Sequence[str]) -> str:
+    names = [NAMES[name] for name in tasks]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def build(page: Page) -> None:
+    """Components and wiring of the tab."""
+    with gr.Row():
+        with gr.Column(scale=5, min_width=300):
+            pictures = picture_set("auto", {"New scene": draws.scene, "New pair": draws.pair}, limit=MOST_PICTURES)
+        with gr.Column(scale=6, min_width=300):
+            box = gr.Textbox(
+                label="What do you want?",
+                placeholder="How many cats, and where?   Describe it.   Box everything.   What changed?",
+                max_lines=4,
+                elem_id="auto-box",
+            )
+            row = run_row(page, "auto", "Go")
+            shown = gr.HTML(INVITATION, js_on_load=CHOOSE, elem_id="auto-card")
+            with gr.Row(elem_classes="row-of-buttons", visible=False) as choices:
+                wrong = gr.Button("Wrong task", size="sm", elem_id="auto-wrong")
+            with gr.Group(visible=False) as correction:
+                right = gr.CheckboxGroup(
+                    [(NAMES[name], name) for name in TASKS], label="It should have been", elem_id="auto-right"
+                )
+                save = gr.Button("Remember this, on this machine", size="sm", elem_id="auto-save")
+            answers = gr.HTML(elem_classes="optional", elem_id="auto-answers")
+            drawn = boxes_gallery("Boxes", "auto-boxes")
+            with gr.Accordion("Settings", open=False):
+                panel = settings_panel("auto", LENGTH)
+    asked = gr.State(None)  # (text, number of pictures) of the last request
+    count = len(pictures.slots)
+
+    def work(run: Run, text: str, *rest: Any, forced: str | None = None) -> Iterator[Updates]:
+        if not text.strip():
+            raise EngineError("Type what you want first, for example: describe it, or: how many cats?")
+        opened = load_pictures(rest[:count])
+        settings = panel.read(*rest[count:])
+        route = page.router.route(text, len(opened))
+        unsure = route.unsure and not forced
+        tasks = [] if unsure else [forced] if forced else route.tasks
+        if unsure:
+            understood = card([], route.probabilities, route.note or "", None, "")
+        elif forced:
+            understood = card(tasks, route.probabilities, f"As you said: {_names(tasks)}.", None, OVERRULE)
+        else:
+            lead = f"I take this as: {_names(tasks)}." + (" One after the other." if len(tasks) > 1 else "")
+            understood = card(tasks, route.probabilities, lead, route.note, OVERRULE)
+        yield {
+            shown: understood,
+            choices: gr.update(visible=True),
+            correction: gr.update(visible=False),
+            right: [forced] if forced else [],
+            asked: (text, len(opened)),
+            answers: "",
+            drawn: gr.update(visible=False, value=None),
+        }
+        if unsure:
+            return
+        parts = {forced: route.text} if forced else route.parts
+        done: list[str] = []
+        results: list[Result] = []
+        boxes: list[tuple[Any, str]] = []
+        for job in jobs.plan(page.engine, parts, opened):
+            for _, result in run.follow(job.start(settings, run.session)):
+                latest = section(job.title, result)
+                yield {answers: "".join([*done, latest])}
+            done.append(latest)
+            results.append(result)
+            if result.parsed is not None and result.parsed.objects:
+                for number in [job.picture] if job.picture else range(1, len(opened) + 1):
+                    boxes.append((draw_boxes(opened[number - 1], result.parsed, number), f"Picture {number}"))
+                yield {drawn: gr.update(value=boxes, visible=True)}
+            if result.finish_reason == "cancelled":
+                break
+        yield {row.notice: words.outside(results)}
+
+    inputs = [box, *pictures.slots, *panel.inputs]
+    outputs = [*row.outputs, shown, choices, correction, right, asked, answers, drawn]
+    page.on([row.run.click, box.submit], handler(page, row, work), inputs, outputs)
+    overruling = handler(page, row, lambda run, task, *values: work(run, *values, forced=task))
+
+    def overrule(event: gr.EventData, request: gr.Request, *values: Any) -> Iterator[Updates]:
+        yield from overruling(request, str(event.task), *values)
+
+    page.on([shown.click], overrule, inputs, outputs)
+
+    def remember(asked: tuple[str, int] | None, tasks: list[str]) -> Any:
+        if asked is None or not tasks:
+            gr.Warning("Choose what it should have been.")
+            return gr.skip()
+        record_correction(CORRECTIONS, *asked, tasks)
+        gr.Info("Remembered on this machine. The next training of the router learns from it.")
+        return gr.update(visible=False)
+
+    wrong.click(lambda: gr.update(visible=True), None, correction, queue=False, **QUICK)
+    save.click(remember, [asked, right], correction, **QUICK)
