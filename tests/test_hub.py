@@ -14,7 +14,7 @@ from huggingface_hub import errors
 from PIL import Image
 from tiny import tiny_config, tiny_model, tiny_processor
 
-from vlm_demo.engine import Engine, EngineError, SamplingParameters
+from vlm_demo.engine import Engine, EngineError, Message, Request, SamplingParameters
 from vlm_demo.runners import sampling
 from vlm_demo.runners.base import TokenOutput
 from vlm_demo.runners.hub import HubRunner
@@ -204,6 +204,17 @@ def test_many_threads_may_prepare_at_once(open_engine):
     with ThreadPoolExecutor(8) as pool:
         texts = list(pool.map(prepare, turns))
     assert [text.count("cat") for text in texts] == [*range(1, 9)] * 6
+
+
+def test_images_go_where_the_chat_mentions_them(open_engine):
+    engine = open_engine("idefics3")
+    message = Message("user", ("the cat", image(1), "or the dog", image(2), "there?"))
+    engine.load()
+    generation = engine.stream(Request("vqa", (message,), SamplingParameters(max_new_tokens=2)))
+    generation.result()
+    text = engine.runner.family.processor.tokenizer.decode(generation._request.sequence.prompt.ids)
+    places = [text.index(part) for part in ("the cat", "<image>", "or the dog", "there?")]
+    assert places == sorted(places) and text.count("<image>") == 2
 
 
 def test_memory_is_given_back_and_the_model_can_be_used_again(open_engine):

@@ -14,8 +14,10 @@ from huggingface_hub.utils._http import default_client_factory
 from PIL import Image
 from standin_server import ANSWER, StandIn
 
+from tests.scripted import Bytes
 from vlm_demo.backends.remote import RemoteBackend, open_remote
 from vlm_demo.dialects import dialect_of
+from vlm_demo.engine import Engine
 from vlm_demo.results import EngineError, Message, Request, SamplingParameters
 
 IMAGE = Image.new("RGB", (64, 48), "navy")
@@ -335,3 +337,41 @@ def test_the_hubs_offline_switch_is_named_where_it_stops_us(serve, monkeypatch):
 def test_a_family_that_does_not_chat_is_refused():
     with pytest.raises(EngineError, match="PaliGemma does not chat"):
         RemoteBackend("the lab", ["http://127.0.0.1:9"], dialect=dialect_of("paligemma"))
+
+
+def test_the_engine_asks_a_server_and_shows_nobody_where_it_is(serve):
+    _, server = serve()
+    server.pause = 0.1
+    engine = Engine(f"qwen3_vl={server.url}")
+    engine.load()
+    texts = [partial.text for partial in engine.answer_stream(IMAGE, "how many?")]
+    assert texts[0] == "" and texts[-1] == TEXT and len(texts) > 3
+    result = engine.caption(IMAGE)
+    assert (result.text, result.model, engine.models) == (TEXT, "qwen3_vl", ["qwen3_vl"])
+    assert engine.novelty(IMAGE).score is None
+    status = str(engine.status())
+    assert "qwen3_vl · on another machine" in status and str(server.port) not in status
+    engine.unload()
+    assert engine.caption(IMAGE, model="qwen3_vl").text == TEXT
+    engine.close()
+
+
+def test_an_engine_keeps_its_model_when_no_server_answers(serve):
+    engine = Engine(runner=Bytes())
+    with pytest.raises(EngineError, match="qwen3_vl cannot be reached"):
+        engine.switch("qwen3_vl=http://127.0.0.1:9")
+    assert engine.answer(IMAGE, "hello").text == "hello" and engine.models == ["bytes"]
+    _, server = serve()
+    engine.switch(f"qwen3_vl={server.url}")
+    assert engine.answer(IMAGE, "hello").text == TEXT and engine.model == "qwen3_vl"
+    engine.close()
+
+
+def test_images_go_where_the_chat_mentions_them(serve):
+    backend, server = serve()
+    message = Message("user", ("before", IMAGE, "between", IMAGE, "after"))
+    backend.stream(Request("vqa", (message,))).result()
+    (sent,) = server.bodies[0]["messages"]
+    assert [part.get("text", part["type"]) for part in sent["content"]] == [
+        "before", "image_url", "between", "image_url", "after",
+    ]  # fmt: skip
