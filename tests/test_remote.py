@@ -321,7 +321,10 @@ def test_servers_are_named_by_family_and_address(serve):
     remote = open_remote(f"qwen3_vl={server.url}, {server.url}/v1/")
     assert remote.name == "qwen3_vl" and remote.dialect is dialect_of("qwen3_vl")
     assert [replica.url for replica in remote.servers.replicas.all] == [f"{server.url}/v1"] * 2
-    assert ask(remote).result().text == TEXT
+    assert ask(remote).result().text == TEXT and server.bodies[-1]["model"] == "small-vlm"
+    other = open_remote(f"qwen3_vl:other={server.url}")
+    assert other.name == "other" and other.dialect is dialect_of("qwen3_vl")
+    assert ask(other).result().model == "other" and server.bodies[-1]["model"] == "other"
     for address in ("http://gpu-1:8000", "qwen3_vl=", "=http://gpu-1", "qwen3_vl=gpu-1:8000", "qwen3_vl=http://a,b"):
         with pytest.raises(EngineError, match="named FAMILY=URL"):
             open_remote(address)

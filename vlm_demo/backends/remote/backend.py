@@ -124,13 +124,17 @@ class RemoteBackend:
 
 
 def open_remote(address: str) -> RemoteBackend:
-    """The servers that an owner names: `qwen3_vl=http://gpu-1:8000,http://gpu-2:8000`, the model's family and where it
-    runs. Raises EngineError when the address has another form."""
-    family, _, urls = address.partition("=")
+    """The servers that an owner names: FAMILY=URL,URL or FAMILY:MODEL=URL,URL, as in `qwen3_vl=http://gpu-1:8000`.
+
+    The family says how the model is asked, and the model's name, else the family, is what people see. Raises
+    EngineError when the address has another form.
+    """
+    known, _, urls = address.partition("=")
+    family, _, model = (part.strip() for part in known.partition(":"))
     found = [url.strip() for url in urls.split(",")]
-    if not family.strip() or not all(url.startswith(("http://", "https://")) for url in found):
-        raise EngineError("A remote model is named FAMILY=URL or FAMILY=URL,URL: qwen3_vl=http://gpu-1:8000")
-    return RemoteBackend(family.strip(), found, dialect=dialect_of(family.strip()))
+    if not family or not all(url.startswith(("http://", "https://")) for url in found):
+        raise EngineError("A server is named FAMILY=URL or FAMILY:MODEL=URL,URL, as in qwen3_vl=http://gpu-1:8000")
+    return RemoteBackend(model or family, found, model or None, dialect_of(family))
 
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:
