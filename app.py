@@ -28,7 +28,7 @@ def read_flags() -> argparse.Namespace:
         nargs="+",
         default=[None],
         help="folder or Hub name of a model, ours or of another family, or FAMILY=URL of a server (default: the "
-        "bundled one); of several, the page lets people choose",
+        "bundled ones); of several, each visitor chooses",
     )
     parser.add_argument("--device", default="auto", help="cuda, mps, cpu or auto (default: auto)")
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16, int8 (on a CPU) or auto")
@@ -60,7 +60,7 @@ def main() -> None:
     first, *others = flags.model
     budget = round(flags.memory * 1e9)
     engine = get_engine(lambda: Engine(first, flags.device, flags.dtype, models=others, memory_budget=budget))
-    demo = build_app(engine, models=engine.models)
+    demo = build_app(engine)
     where = {"server_name": flags.host, "server_port": flags.port, "share": flags.share}
     demo.launch(**where, prevent_thread_lock=True, **launch_options())
     if not flags.no_preload:  # only now: the page answers while torch is still being imported

@@ -28,7 +28,7 @@ from train.evaluation.scenes import measure_questions, measure_scenes
 from train.icons import drawings, features
 from train.icons.packing import Steps
 from vlm_demo import scenes
-from vlm_demo.engine import BUNDLED, Engine
+from vlm_demo.engine import ICONS, Engine
 from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration, MiniVLMProcessor
 
 FOLDER = Path("runs/projectors")
@@ -70,7 +70,7 @@ class Contender:
 
     def __init__(self, choice: Choice, bundled: MiniVLMForConditionalGeneration, maps: dict[str, list]) -> None:
         self.choice = choice
-        base = MiniVLMProcessor.from_pretrained(BUNDLED)
+        base = MiniVLMProcessor.from_pretrained(ICONS)
         self.processor = MiniVLMProcessor(base.image_processor, base.tokenizer, choice.tokens, base.task_tags)
         torch.manual_seed(0)
         self.model = MiniVLMForConditionalGeneration(
@@ -176,7 +176,7 @@ def main() -> None:
         args.steps, args.drawn, args.scenes, args.rounds = 3, 1000, 2, 1
     counts = ["--scenes", str(args.drawn), "--pairs", "0", "--stories", "0"]
     subprocess.run([sys.executable, "-m", "train.icons.drawings", *counts], check=True)
-    bundled = MiniVLMForConditionalGeneration.from_pretrained(BUNDLED, dtype=torch.float32).eval()
+    bundled = MiniVLMForConditionalGeneration.from_pretrained(ICONS, dtype=torch.float32).eval()
     maps = {"scenes": features.compute(bundled.model.vision_tower, "scenes", args.drawn)}
     found = choices(bundled.config.vision_seq_length, args.queries)
     rows = measure([Contender(choice, bundled, maps) for choice in found], args.steps, args.scenes, args.rounds)

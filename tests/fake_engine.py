@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from vlm_demo.description import Description
 from vlm_demo.engine import Engine
 from vlm_demo.results import Novelty
 from vlm_demo.runners.base import Prompt, TokenOutput, TokenSequence
@@ -22,6 +23,7 @@ class FakeRunner:
 
     name, device, dtype = "fake", "cpu", "float32"
     parameters, max_sequences = 1_000_000, 8
+    description = Description(samples="scenes")
 
     def __init__(self, reply: Reply, delay: float = 0.0, outside: bool = False) -> None:
         self.reply, self.delay, self.outside = reply, delay, outside
@@ -39,7 +41,7 @@ class FakeRunner:
     def memory(self) -> tuple[int, int]:
         return (4_000_000, 8_000_000) if self.loaded else (0, 0)
 
-    def prepare(self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int) -> Prompt:
+    def prepare(self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int, choices=()) -> Prompt:
         self.asked.append(turns)
         pieces = re.findall(r"\s*[\w.]+|\s*\S", self.reply(turns, images))
         ids = []

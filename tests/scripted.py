@@ -5,6 +5,7 @@ import time
 
 from PIL import Image
 
+from vlm_demo.description import Description
 from vlm_demo.engine import Engine, Generation, SamplingParameters
 from vlm_demo.results import Novelty
 from vlm_demo.runners.base import Prompt, TokenOutput, TokenSequence
@@ -20,6 +21,7 @@ class Bytes:
     """
 
     name, device, dtype, parameters = "bytes", "cpu", "float32", 3_000_000
+    description = Description(samples="scenes")
 
     def __init__(self, max_sequences: int = 8) -> None:
         self.max_sequences = max_sequences
@@ -44,7 +46,7 @@ class Bytes:
     def memory(self) -> tuple[int, int]:
         return (12_000_000, 16_000_000) if self.loaded else (0, 0)
 
-    def prepare(self, turns, images, new_tokens) -> Prompt:
+    def prepare(self, turns, images, new_tokens, choices=()) -> Prompt:
         text = turns[-1]["text"]
         return Prompt(list(text.encode()), images, new_tokens, key=text if text.startswith("same") else None)
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,11 +18,12 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from tests import rectangles
 from tests.fake_engine import LONG, fake_engine, oracle
 from vlm_demo.results import Result, SamplingParameters, Token
 from vlm_demo.scenes import make_scene
 from vlm_demo.ui import build_app, jobs, launch_options, words
-from vlm_demo.ui.common import Run, Sessions
+from vlm_demo.ui.runs import Run, Sessions
 
 SCENE = make_scene(11)
 ENDPOINTS = {"/caption", "/detect", "/answer", "/compare", "/auto", "/route"}
@@ -54,6 +56,17 @@ def client(url: str) -> Client:
 
 
 @pytest.fixture(scope="module")
+def boxed() -> Iterator[Client]:
+    """A client of a page whose model knows the rectangles."""
+    demo = build_app(fake_engine(rectangles.reply))
+    _, address, _ = demo.launch(
+        server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_options()
+    )
+    yield Client(address, verbose=False)
+    demo.close()
+
+
+@pytest.fixture(scope="module")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pictures") / "scene.png"
     SCENE.image(256).save(path)
@@ -63,7 +76,9 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_only_the_six_endpoints_are_public_and_each_says_what_it_does(client: Client) -> None:
     described = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert set(described) == ENDPOINTS
-    assert all(endpoint["description"] for endpoint in described.values())
+    for endpoint in described.values():
+        assert endpoint["description"]
+        assert all(parameter["python_type"]["description"] for parameter in endpoint["parameters"])
 
 
 @pytest.mark.parametrize("style", ["brief", "detailed", "alt"])
@@ -82,8 +97,17 @@ def test_detect_endpoint_gives_the_true_boxes(client: Client, picture: Path) -> 
     assert [(item["label"], item["bbox"]) for item in result["objects"]] == [
         (item["label"], pytest.approx(item["bbox"])) for item in truth
     ]
-    assert result["report"] == f"{len(truth)} read"
+    assert result["report"] == f"{len(truth)} read" and result["size"] == [256, 256]
+    x, y, w, h = (256 * value for value in truth[0]["bbox"])
+    assert result["objects"][0]["pixels"] == pytest.approx([x, y, w, h], abs=0.01)
     assert result["failed"] is False
+
+
+@pytest.mark.parametrize("case", rectangles.CASES, ids=lambda case: case.name)
+def test_detect_endpoint_finds_the_place_in_the_original(boxed: Client, case: rectangles.Case, tmp_path: Path) -> None:
+    result = boxed.predict(handle_file(case.save(tmp_path)), api_name="/detect")
+    assert result["size"] == list(case.size)
+    assert [item["pixels"] for item in result["objects"]] == [pytest.approx(box, abs=1) for box in case.boxes.values()]
 
 
 def test_answer_endpoint_passes_the_history_on(client: Client, picture: Path, engine) -> None:
@@ -251,6 +275,27 @@ def test_the_server_opens_neither_web_addresses_nor_its_own_files(url: str, pict
     assert "event: error" in local and SCENE.caption() not in local
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_a_path_is_no_upload(url: str, picture: Path, several: bool) -> None:
+    """A path alone, without the mark that gradio checks, must not open a file of the server."""
+    name, rest = ("answer", ["How many?", [], 0, 1, 0, -1, []]) if several else ("caption", ["brief", 0, 1, 0, -1, []])
+    file = {"path": str(picture)}
+    told = call(url, name, [[file] if several else file, *rest])
+    assert "handle_file" in told and SCENE.caption() not in told
+
+
+def test_one_file_is_as_good_as_a_list_of_one(client: Client, picture: Path) -> None:
+    qa = SCENE.questions()[0]
+    assert client.predict(handle_file(picture), qa.question, api_name="/answer")["text"] == qa.answer
+    assert client.predict([handle_file(picture)], api_name="/caption")["text"] == SCENE.caption()
+
+
+@pytest.mark.parametrize("sent", ["cat.png", 7, ["cat.png"], [[]]])
+def test_what_is_no_file_is_refused_in_words(url: str, sent: object) -> None:
+    assert "uploaded and sent with handle_file" in call(url, "answer", [sent, "How many?", [], 0, 1, 0, -1, []])
+    assert "uploaded and sent with handle_file" in call(url, "caption", [sent, "brief", 0, 1, 0, -1, []])
+
+
 def test_data_urls_are_read_within_bounds(url: str) -> None:
     from base64 import b64encode
 
@@ -377,6 +422,16 @@ def test_short_answers_show_their_alternatives() -> None:
     assert "red" in shown and "90 %" in shown and "blue" in shown and "7 %" in shown
     long = Result("vqa", "", text="a b c d", tokens=tokens(*[(" a", 0.9)] * 4), finish_reason="stop")
     assert words.alternatives(long) == ""
+
+
+def test_alternatives_of_a_longer_answer_are_shares_of_one_whole() -> None:
+    """The first token's text comes without the space that its alternatives still have."""
+    first = Token(1, "dark", 0.6, [(" dark", 0.6), (" light", 0.39), (" bright", 0.01)])
+    second = Token(2, " blue", 0.7, [(" blue", 0.7), (" green", 0.295), (" red", 0.005)])
+    shown = words.alternatives(Result("vqa", "", text="dark blue", tokens=[first, second], finish_reason="stop"))
+    shares = [int(share) for share in re.findall(r"(\d+) %", shown)]
+    assert shares[0] == 42 and 95 <= sum(shares) <= 100
+    assert "light …" in shown and "dark green" in shown and "dark …" not in shown
 
 
 def test_what_a_model_writes_never_becomes_html() -> None:

@@ -7,13 +7,12 @@ import time
 import pytest
 import torch
 from gradio_client import Client
-from test_decoding import checkpoint  # noqa: F401
-from tiny import tiny_config, tiny_model, tiny_processor
 
 from benchmarks import decode, load, page, soak
 from benchmarks.measure import alternate, fairness, memory, quantile, ratio, report, table, threads
 from tests.fake_engine import FakeRunner, fake_engine
 from tests.scripted import PICTURE
+from tests.tiny import tiny_config, tiny_model, tiny_processor
 from vlm_demo.engine import Engine
 from vlm_demo.engine import engine as engine_module
 from vlm_demo.ui import build_app, launch_options
@@ -99,7 +98,7 @@ def test_jobs_are_mixed_and_pictures_shared_or_not(tmp_path):
     assert len(set(files)) == len(files) and all(file.exists() for file in files)
 
 
-def test_the_reference_does_the_same_work(checkpoint, tmp_path):  # noqa: F811
+def test_the_reference_does_the_same_work(checkpoint, tmp_path):
     engine = Engine(checkpoint, device="cpu", dtype="float32")
     reference, ours = load.one_at_a_time(checkpoint), load.straight(engine, "me")
     for job in page.make_jobs(tmp_path, users=1, each=4, shared=True, seed=3)[0]:

@@ -142,7 +142,10 @@ def _good(source, epoch) -> bool:
 
 
 def test_conversations_place_pictures_and_mask_the_user(tmp_path):
-    (tmp_path / "a.png").write_bytes(png()["bytes"])
+    outside, folder = tmp_path / "outside.png", tmp_path / "chats"
+    folder.mkdir()
+    for path in (outside, folder / "a.png"):
+        path.write_bytes(png()["bytes"])
     llava = {
         "image": "a.png",
         "conversations": [
@@ -160,12 +163,14 @@ def test_conversations_place_pictures_and_mask_the_user(tmp_path):
         ],
         "images": ["a.png", "a.png"],
     }
-    bad = [{**llava, "image": "gone.png"}, {**sharegpt, "images": ["a.png"]}, {"conversations": []}, 7]
-    file = tmp_path / "chats.json"
+    bad = [{**llava, "image": "gone.png"}, {**llava, "image": "../outside.png"}, {**llava, "image": str(outside)}]
+    bad += [{**sharegpt, "images": ["a.png"]}, {"conversations": []}, 7]
+    file = folder / "chats.json"
     file.write_text(json.dumps([llava, sharegpt, *bad]))
     source = open_source(str(file))
     one, two = source.examples()
-    assert len(source.bad) == 4 and any("gone.png" in why for why in source.bad.values())
+    assert len(source.bad) == 6 and any("gone.png" in why for why in source.bad.values())
+    assert sum("lies outside" in why for why in source.bad.values()) == 2
     processor = tiny_processor()
     ids, labels = processor.encode_chat_with_labels(one.turns, len(one.images))
     learned = processor.tokenizer.decode([label for label in labels if label != -100])

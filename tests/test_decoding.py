@@ -7,27 +7,17 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from tiny import tiny_config, tiny_model, tiny_processor
 
+from tests.tiny import picture
 from vlm_demo.engine import Engine, EngineError, SamplingParameters
 from vlm_demo.model import MiniVLMForConditionalGeneration
 from vlm_demo.runners.batched import BatchDecoder
 from vlm_demo.runners.lru import ByteLRU
 from vlm_demo.runners.minivlm import MiniVLMRunner, novelty_score, pool_features
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tiny")
-    processor = tiny_processor()
-    tiny_model(tiny_config(processor)).save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(params=["batched", "plain"])
@@ -37,10 +27,6 @@ def engine(checkpoint, request, monkeypatch):
     engine = Engine(checkpoint, device="cpu", dtype="float32")  # as exact as `generate()`
     yield engine
     engine.close()
-
-
-def picture(seed: int) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=np.uint8))
 
 
 def generate(engine: Engine, images: list[Image.Image], turns: list[dict], limit: int) -> list[int]:
@@ -154,8 +140,9 @@ def test_unload_frees_and_the_next_use_loads_again(engine):
 def test_a_picture_is_encoded_once(engine, monkeypatch):
     engine.load()
     encoded = []
-    tower = engine.runner.model.get_vision_features
-    monkeypatch.setattr(engine.runner.model, "get_vision_features", lambda p: encoded.append(len(p)) or tower(p))
+    model = engine.runner.model.model
+    tower = model.get_vision_outputs
+    monkeypatch.setattr(model, "get_vision_outputs", lambda p: encoded.append(len(p)) or tower(p))
     engine.answer([picture(7), picture(7)], "yes")
     engine.answer([picture(8), picture(7)], "no")
     engine.caption(picture(8).convert("RGBA"))

@@ -405,7 +405,8 @@ def test_random_damage_never_raises():
         tokens = [(text[i : i + 3], rng.random()) for i in range(0, len(text), 3)]
         parsed = parse(text, (rng.randrange(1, 5000), rng.randrange(1, 5000)), rng.choice((None, tokens)))
         assert_sound(parsed)
-        json.loads(to_json(parsed)), to_coco(parsed), to_yolo(parsed), to_csv(parsed)
+        json.loads(to_json(parsed)), to_coco(parsed, "a.png", parsed.labels)
+        to_yolo(parsed, parsed.labels), to_csv(parsed)
         read += len(parsed.objects)
     assert read > 3000  # most of the objects survive: damage in one place does not spoil the rest
 
@@ -483,7 +484,7 @@ def test_json_is_read_back_as_it_was(parsed):
 
 
 def test_coco_holds_together(parsed):
-    coco = json.loads(json.dumps(to_coco(parsed, "scene.png")))
+    coco = json.loads(json.dumps(to_coco(parsed, "scene.png", parsed.labels)))
     assert coco["images"] == [{"id": 1, "file_name": "scene.png", "width": 640, "height": 480}]
     names = {category["id"]: category["name"] for category in coco["categories"]}
     assert names == {1: "dog", 2: "cat", 3: 'a "b", c'}
@@ -495,9 +496,8 @@ def test_coco_holds_together(parsed):
 
 
 def test_yolo_counts_along_its_classes(parsed):
-    lines, classes = to_yolo(parsed)
-    assert classes.splitlines() == ["dog", "cat", 'a "b", c']
-    assert [line.split()[0] for line in lines.splitlines()] == ["0", "1", "2", "0"]
+    lines = to_yolo(parsed, ["bird", "cat", 'a "b", c', "dog"])
+    assert [line.split()[0] for line in lines.splitlines()] == ["3", "1", "2", "3"]
     assert [float(number) for number in lines.splitlines()[0].split()[1:]] == pytest.approx([0.25, 0.4, 0.3, 0.4])
 
 
@@ -511,6 +511,6 @@ def test_csv_survives_commas_and_quotes(parsed):
 
 def test_exports_of_nothing():
     nothing = parse('{"objects": []}', SIZE)
-    assert json.loads(to_json(nothing)) == {"objects": []}
-    assert to_coco(nothing)["annotations"] == [] and to_yolo(nothing) == ("", "")
+    assert json.loads(to_json(nothing))["objects"] == []
+    assert to_coco(nothing, "a.png", ["dog"])["annotations"] == [] and to_yolo(nothing, ["dog"]) == ""
     assert len(to_csv(nothing).splitlines()) == 1

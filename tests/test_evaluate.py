@@ -8,11 +8,11 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
-from fake_engine import fake_engine
 from huggingface_hub import ModelCard
 from PIL import Image
-from tiny import tiny_config, tiny_model, tiny_processor, tiny_vit_config
 
+from tests.fake_engine import fake_engine
+from tests.tiny import tiny_config, tiny_model, tiny_processor, tiny_vit_config
 from train import plots
 from train.data import BadRow, Draft, Picture, Source, SourceError
 from train.data.base import chat

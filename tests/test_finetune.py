@@ -287,10 +287,50 @@ def test_the_command_leaves_a_model_that_the_app_opens(tmp_path, capsys, monkeyp
     assert [entry["step"] for entry in log] == [1, 2, 3, 4] and all(entry["vqa"] > 0 for entry in log)
     assert (tmp_path / "run" / "losses.png").stat().st_size > 1000
     assert checkpoints.fault(tmp_path / "run" / "untrained") is None
+    for folder in (tmp_path / "run", tmp_path / "run" / "untrained", ROOT / "checkpoints" / "minivlm-icons"):
+        assert not any("auto_map" in config.read_text() for config in folder.glob("*.json")), "code that is not there"
     finetune.run(parse(*words))
     assert "is finished" in capsys.readouterr().out
     with pytest.raises(ValueError, match="--lr None"):
         finetune.run(parse(*words, "--lr", "1"))
+
+
+def test_the_other_processes_do_not_wait_for_a_first_one_that_failed(tmp_path, monkeypatch):
+    args = parse("vqa", "--data", "icons", "--tiny", "--samples", "8", "--out", str(tmp_path / "run"))
+
+    def build(*_):
+        raise ValueError("There are no such backbones.")
+
+    monkeypatch.setattr(finetune, "build", build)
+    with pytest.raises(ValueError, match="no such backbones"):
+        finetune.run(args)
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(ValueError, match="first process could not"):
+        finetune.run(args)
+
+
+def test_the_other_processes_load_no_model_that_is_being_replaced(tmp_path, monkeypatch):
+    folder = tmp_path / "run" / "untrained"
+    for part in (tiny_model(tiny_config(tiny_processor())), tiny_processor()):
+        part.save_pretrained(folder)
+    checkpoints.seal(folder)
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[:-1])
+    waited = []
+
+    def replaced(seconds):
+        waited.append(seconds)
+        (folder / "model.safetensors").write_bytes(weights)
+
+    def load(start):
+        raise KeyboardInterrupt if checkpoints.fault(folder) is None else AssertionError("it is damaged")
+
+    monkeypatch.setattr(finetune.time, "sleep", replaced)
+    monkeypatch.setattr(finetune, "from_checkpoint", load)
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(KeyboardInterrupt):
+        finetune.run(parse("vqa", "--data", "icons", "--tiny", "--samples", "8", "--out", str(tmp_path / "run")))
+    assert waited
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageChops, ImageStat
 
 from vlm_demo import images
 from vlm_demo.images import ImageError, load
@@ -352,3 +352,54 @@ def test_turned_photographs_look_alike_once_upright():
     small = [np.asarray(load(HARD / f"exif_Landscape_{i}.jpg").resize((30, 20))).astype(float) for i in (3, 6, 8)]
     for other in small[1:]:
         assert abs(small[0] - other).mean() < 12
+
+
+def photo(path: Path, size: tuple[int, int] = (300, 200), orientation: int = 1, **options) -> Image.Image:
+    """Save what a phone would send: a picture with its place, its maker and how the phone was held."""
+    picture = Image.new("RGB", size, "navy")
+    picture.paste("gold", (0, 0, size[0] // 4, size[1] // 4))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "SECRETPHONE"
+    exif[ExifTags.Base.Orientation] = orientation
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSMapDatum] = "SECRETPLACE"
+    picture.save(path, exif=exif, **options)
+    return picture
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.jpeg", "a.png", "a.webp", "a.tiff"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_cleaned_file_says_nothing_about_its_maker(tmp_path: Path, name: str, orientation: int) -> None:
+    path = tmp_path / name
+    before = photo(path, orientation=orientation)
+    cleaned = images.clean(path)
+    assert [cleaned] == list(tmp_path.iterdir())
+    assert b"SECRET" not in cleaned.read_bytes()
+    with Image.open(cleaned) as image:
+        assert not image.getexif() and image.format in images.KEPT
+        upright = before if orientation == 1 else before.transpose(Image.Transpose.ROTATE_270)
+        assert images.measure(cleaned) == image.size == upright.size
+        assert max(ImageStat.Stat(ImageChops.difference(image.convert("RGB"), upright)).mean) < 2
+
+
+def test_a_file_without_secrets_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "plain.png"
+    Image.new("RGB", (9, 7), "red").save(path)
+    before = path.read_bytes()
+    assert images.clean(path) == path and path.read_bytes() == before
+
+
+def test_a_second_picture_behind_the_first_is_cut_off(tmp_path: Path) -> None:
+    path, second = tmp_path / "motion.jpg", tmp_path / "second.jpg"
+    photo(path), photo(second)
+    path.write_bytes(path.read_bytes() + second.read_bytes())
+    assert b"SECRET" not in images.clean(path).read_bytes()
+    assert images.load(path).size == (300, 200)
+
+
+def test_of_an_unreadable_file_only_the_head_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "photo.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 900 + b"SECRETPLACE")
+    kept = images.clean(path)
+    assert b"SECRET" not in kept.read_bytes()
+    with pytest.raises(ImageError, match="HEIC"):
+        images.load(kept)

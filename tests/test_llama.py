@@ -4,7 +4,6 @@ import random
 
 import pytest
 import torch
-from test_decoding import checkpoint, picture  # noqa: F401
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
     LlamaConfig,
@@ -16,6 +15,7 @@ from transformers import (
     Qwen3Config,
 )
 
+from tests.tiny import picture
 from vlm_demo.engine import Engine, EngineError, Generation, SamplingParameters
 from vlm_demo.runners import linear as linear_layers
 from vlm_demo.runners import llama
@@ -114,7 +114,7 @@ def test_int8_is_close_and_a_row_does_not_depend_on_its_company(rows):
     assert linear(x)[0].isnan().all() and linear(x)[1:].isfinite().all()
 
 
-def test_int8_serves_in_less_memory(checkpoint, engine):  # noqa: F811
+def test_int8_serves_in_less_memory(checkpoint, engine):
     small = Engine(runner=MiniVLMRunner(checkpoint, "cpu", "int8"))
     exact = engine.answer(picture(1), "where is this?", settings=SamplingParameters(max_new_tokens=1))
     rounded = small.answer(picture(1), "where is this?", settings=SamplingParameters(max_new_tokens=1))
@@ -125,7 +125,7 @@ def test_int8_serves_in_less_memory(checkpoint, engine):  # noqa: F811
 
 
 @pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
-def test_company_changes_no_digit_where_rounding_is_coarse(checkpoint, dtype):  # noqa: F811
+def test_company_changes_no_digit_where_rounding_is_coarse(checkpoint, dtype):
     if not bf16_is_fast("cpu"):
         pytest.skip("this CPU multiplies bfloat16 in other ways")
     engine = Engine(runner=MiniVLMRunner(checkpoint, "cpu", dtype), waiting_per_session=100)
@@ -156,7 +156,7 @@ def test_company_changes_no_digit_where_rounding_is_coarse(checkpoint, dtype):  
 @pytest.mark.parametrize(
     ("llama_shaped", "fast", "wanted"), [(True, True, "int8"), (True, False, "float32"), (False, True, "float32")]
 )
-def test_integers_are_used_unasked_only_where_they_are_fast(checkpoint, monkeypatch, llama_shaped, fast, wanted):  # noqa: F811
+def test_integers_are_used_unasked_only_where_they_are_fast(checkpoint, monkeypatch, llama_shaped, fast, wanted):
     monkeypatch.setattr(BatchedLlama, "supports", staticmethod(lambda config: llama_shaped))
     monkeypatch.setattr(linear_layers, "bf16_is_fast", lambda device: fast)
     engine = Engine(checkpoint, device="cpu")
@@ -164,7 +164,7 @@ def test_integers_are_used_unasked_only_where_they_are_fast(checkpoint, monkeypa
     engine.close()
 
 
-def test_int8_elsewhere_is_refused_in_words(checkpoint, monkeypatch):  # noqa: F811
+def test_int8_elsewhere_is_refused_in_words(checkpoint, monkeypatch):
     monkeypatch.setattr(BatchedLlama, "supports", staticmethod(lambda config: False))
     small = Engine(runner=MiniVLMRunner(checkpoint, "cpu", "int8"))
     with pytest.raises(EngineError, match="another dtype"):
@@ -202,7 +202,7 @@ def record(function):
     return replay
 
 
-def test_a_recorded_step_writes_what_generate_writes(engine, monkeypatch):  # noqa: F811
+def test_a_recorded_step_writes_what_generate_writes(engine, monkeypatch):
     def answers():
         lengths = (3, 30, 9, 140, 21, 2, 17)
         running = [
@@ -222,7 +222,7 @@ def test_a_recorded_step_writes_what_generate_writes(engine, monkeypatch):  # no
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_on_a_gpu_the_recorded_step_is_used(checkpoint):  # noqa: F811
+def test_on_a_gpu_the_recorded_step_is_used(checkpoint):
     engine = Engine(runner=MiniVLMRunner(checkpoint, "cuda", "float32"))
     recorded = [engine.caption(picture(number)).text for number in range(3)]
     assert engine.runner._decoder.graphed.recordings
@@ -232,7 +232,7 @@ def test_on_a_gpu_the_recorded_step_is_used(checkpoint):  # noqa: F811
 
 
 @pytest.fixture
-def engine(checkpoint):  # noqa: F811
+def engine(checkpoint):
     engine = Engine(runner=MiniVLMRunner(checkpoint, "cpu", "float32"))
     engine.load()
     yield engine
@@ -279,7 +279,7 @@ def test_unloading_forgets_what_was_read(engine, read):
     assert engine.runner._decoder.prefixes is not kept
 
 
-def test_what_was_read_is_bounded_in_bytes(checkpoint):  # noqa: F811
+def test_what_was_read_is_bounded_in_bytes(checkpoint):
     engine = Engine(runner=MiniVLMRunner(checkpoint, "cpu", prefix_bytes=5000))
     before = [engine.answer(picture(seed), "yes").text for seed in range(5)]
     assert 0 < engine.runner._decoder.prefixes.bytes <= 5000

@@ -7,16 +7,6 @@ import sys
 
 import pytest
 import torch
-from tiny import (
-    IMAGE_SEQ_LENGTH,
-    IMAGE_SIZE,
-    tiny_config,
-    tiny_model,
-    tiny_processor,
-    tiny_resnet_config,
-    tiny_text_config,
-    tiny_vit_config,
-)
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -29,9 +19,21 @@ from transformers import (
 )
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
+from tests.tiny import (
+    GREEDY,
+    IMAGE_SEQ_LENGTH,
+    IMAGE_SIZE,
+    padded,
+    pictures,
+    prompt,
+    tiny_config,
+    tiny_model,
+    tiny_processor,
+    tiny_resnet_config,
+    tiny_text_config,
+    tiny_vit_config,
+)
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMModel, MiniVLMProcessor
-
-GREEDY = {"max_new_tokens": 12, "do_sample": False}
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +44,6 @@ def processor():
 @pytest.fixture(scope="module")
 def model(processor):
     return tiny_model(tiny_config(processor))
-
-
-def pictures(count: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(count, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(seed))
-
-
-def prompt(processor, text: str, n_images: int = 1) -> torch.Tensor:
-    chat = [{"role": "user", "task": "vqa", "text": text}]
-    return torch.tensor([processor.encode_chat(chat, n_images)])  # [1, T]
-
-
-def padded(processor, rows: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-    return processor.tokenizer.pad({"input_ids": [row[0].tolist() for row in rows]}, return_tensors="pt")
 
 
 def vision_configs() -> dict:

@@ -14,7 +14,7 @@ class Shouting(Bytes):
 
     name = "shouting"
 
-    def prepare(self, turns, images, new_tokens):
+    def prepare(self, turns, images, new_tokens, choices=()):
         if turns[-1]["text"] == "too long":
             raise EngineError("The question is too long for this model.")
         return super().prepare([{"text": turns[-1]["text"].upper()}], images, new_tokens)
@@ -160,7 +160,7 @@ def test_a_model_that_cannot_be_loaded_changes_nothing(make, runners):
 def test_pictures_stand_where_they_are_mentioned(make, runners):
     asked = []
     prepare = runners["quiet"].prepare
-    runners["quiet"].prepare = lambda turns, images, length: (
+    runners["quiet"].prepare = lambda turns, images, length, choices: (
         asked.append((turns, images)) or prepare([{"text": "hello"}], images, length)
     )
     engine = make()

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import CORPUS, IMAGE_SEQ_LENGTH, tiny_processor, tiny_tokenizer, tiny_vit_config
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoProcessor, PreTrainedTokenizerFast
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
+from tests.tiny import CORPUS, IMAGE_SEQ_LENGTH, tiny_processor, tiny_tokenizer, tiny_vit_config
 from vlm_demo.model import MiniVLMProcessor, special_tokens
 
 PICTURE = ["<image>"] * IMAGE_SEQ_LENGTH

@@ -3,10 +3,9 @@
 import pytest
 import torch
 from PIL import Image
-from test_model import GREEDY, padded, pictures, prompt
-from tiny import IMAGE_SEQ_LENGTH, tiny_config, tiny_model, tiny_processor
 from transformers import AutoModelForImageTextToText
 
+from tests.tiny import GREEDY, IMAGE_SEQ_LENGTH, padded, pictures, prompt, tiny_config, tiny_model, tiny_processor
 from vlm_demo.engine import Engine
 from vlm_demo.model.projectors import pixel_shuffle
 

@@ -13,8 +13,9 @@ import pytest
 
 from train.router.phrases import FOLDER, Grammar, Phrase, read_corrections, read_phrases
 from train.router.report import measure
+from train.router.review import review
 from vlm_demo.checkpoints import bundled
-from vlm_demo.router import Router, record_correction
+from vlm_demo.router import CorrectionsFull, Router, corrections, record_correction
 from vlm_demo.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -198,6 +199,37 @@ def test_spoilt_lines_of_corrections_are_named_and_left_out(tmp_path: Path, caps
     said = capsys.readouterr().out
     assert all(f"line {number}" in said for number in (2, 3, 4))
     assert read_corrections(tmp_path / "none.jsonl") == []
+
+
+def test_corrections_are_bounded_in_all_and_for_each_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "corrections.jsonl"
+    monkeypatch.setattr(corrections, "MOST", 5)
+    monkeypatch.setattr(corrections, "MOST_OF_ONE", 2)
+    for number in range(2):
+        record_correction(path, f"{number}", 1, ["detect"], session="mine")
+    with pytest.raises(CorrectionsFull, match="enough for now"):
+        record_correction(path, "one more", 1, ["detect"], session="mine")
+    for number in range(3):
+        record_correction(path, f"{number}", 1, ["detect"], session=f"other {number}")
+    with pytest.raises(CorrectionsFull, match="looked through"):
+        record_correction(path, "one more", 1, ["detect"], session="new")
+    assert len(read_corrections(path)) == 5 and "mine" not in path.read_text()
+
+
+def test_only_what_the_owner_accepts_is_trained_on(tmp_path: Path) -> None:
+    waiting, accepted = tmp_path / "corrections.jsonl", tmp_path / "accepted.jsonl"
+    for text in ("good", "bad", "late", "later"):
+        record_correction(waiting, text, 1, ["detect"], session="mine")
+
+    def ask(phrase: Phrase) -> str:
+        if phrase.text == "late":
+            record_correction(waiting, "newest", 1, ["vqa"])  # the app goes on meanwhile
+        return {"good": "y", "bad": "n"}.get(phrase.text, "q")
+
+    assert review(waiting, accepted, ask) == 4
+    assert [phrase.text for phrase in read_corrections(accepted)] == ["good"]
+    assert sorted(phrase.text for phrase in read_corrections(waiting)) == ["late", "later", "newest"]
+    assert review(tmp_path / "none.jsonl", accepted, ask) == 0
 
 
 def test_corrections_change_what_the_router_learns(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """A tiny random MiniVLM, its tokenizer and processor, made in memory for tests."""
 
+import numpy as np
 import torch
+from PIL import Image
 from transformers import LlamaConfig, PreTrainedConfig, PreTrainedTokenizerFast, ResNetConfig, ViTConfig
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
@@ -9,6 +11,7 @@ from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration, MiniV
 
 IMAGE_SIZE = 32
 IMAGE_SEQ_LENGTH = 4
+GREEDY = {"max_new_tokens": 12, "do_sample": False}
 CORPUS = [
     "how many cats are there? what colour is the red dog? where is this? grass sea beach night snow room",
     'a red cat on the left of a blue dog and 2 green trees {"objects": [{"label": "dog", "bbox": [0.120, 0.340]}]}',
@@ -84,3 +87,24 @@ def tiny_model(config: MiniVLMConfig, seed: int = 0) -> MiniVLMForConditionalGen
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return MiniVLMForConditionalGeneration(config).eval()
+
+
+def pictures(count: int, seed: int = 0) -> torch.Tensor:
+    """Preprocessed pictures `[count, 3, H, W]`."""
+    return torch.randn(count, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(seed))
+
+
+def prompt(processor, text: str, n_images: int = 1) -> torch.Tensor:
+    """A question about pictures, `[1, T]`."""
+    chat = [{"role": "user", "task": "vqa", "text": text}]
+    return torch.tensor([processor.encode_chat(chat, n_images)])  # [1, T]
+
+
+def padded(processor, rows: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Prompts `[1, T]` as the rows of one batch."""
+    return processor.tokenizer.pad({"input_ids": [row[0].tolist() for row in rows]}, return_tensors="pt")
+
+
+def picture(seed: int) -> Image.Image:
+    """Noise."""
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=np.uint8))

@@ -6,18 +6,28 @@ What comes out is an upright RGB picture of a sane size that belongs to the call
 
 import base64
 import binascii
+import logging
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
+
+log = logging.getLogger(__name__)
 
 MAX_BYTES = 20 * 1024 * 1024  # of one file as it arrives
 MAX_PIXELS = 64_000_000  # of one picture as it says it is; a 48-megapixel phone fits
 MAX_SIDE = 2048  # longest side of what `load` returns
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # JPEG covers MPO, which some phones write
+KEPT = ("PNG", "JPEG", "WEBP", "BMP")  # formats that browsers show and other tools open
+HEAD = 512  # bytes of a file that say what it is
+# What a picture file may say of itself and still be kept as it arrived: how its pixels are to be read.
+PLAIN = frozenset(
+    "jfif jfif_version jfif_unit jfif_density dpi gamma chromaticity srgb transparency aspect interlace progressive "
+    "progression adobe adobe_transform compression background loop duration timestamp version".split()
+)
 _READABLE = "Please use PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF."
 
 _UPRIGHT = {
@@ -63,7 +73,7 @@ def load(source: Source) -> Image.Image:
             return _to_rgb(_check_size(source))
         if isinstance(source, np.ndarray):
             return _to_rgb(_from_array(source))
-        data = _read(source)
+        data = read(source)
         with _open(data) as image:
             image.draft(None, (MAX_SIDE, MAX_SIDE))  # lets JPEG decode at a fraction of its size
             return _to_rgb(image)
@@ -75,7 +85,71 @@ def load(source: Source) -> Image.Image:
         raise ImageError("The picture is damaged or cut off. Please save or download it once more.") from error
 
 
-def _read(source: str | Path | bytes | BinaryIO) -> bytes:
+def clean(path: Path) -> Path:
+    """Rewrite an uploaded file without what it tells about its maker, and return where it lies now.
+
+    A picture keeps its size and stands upright; one in a format that few programs open becomes a PNG or JPEG.
+    Of what cannot be read only the first bytes stay, from which `load` says what is wrong.
+    """
+    data = path.read_bytes()
+    try:
+        with _open(data) as image:
+            jpeg = image.format in ("JPEG", "MPO")
+            if image.format in KEPT and not _tells_more(image):
+                return path
+            if jpeg and _orientation(image) == 1:
+                data = _bare_jpeg(data)
+            else:
+                data = _encode(_to_rgb(image, side=None), lossless=not jpeg)
+    except Exception as error:
+        log.info("%s cannot be read: %s", path.name, error)
+        data = data[:HEAD]
+    suffix = {b"\xff\xd8": ".jpg", b"\x89P": ".png"}.get(data[:2], path.suffix)
+    kept = path if (path.suffix.lower(), suffix) == (".jpeg", ".jpg") else path.with_suffix(suffix)
+    fresh = path.with_name("cleaning")  # the same upload of somebody else may be in use
+    fresh.write_bytes(data)
+    path.unlink()
+    return fresh.rename(kept)
+
+
+def _bare_jpeg(data: bytes) -> bytes:
+    """A JPEG file without the segments that say anything but how to read its pixels, and without what follows it."""
+    kept, at = [data[:2]], 2
+    while data[at + 1] != 0xDA:  # until the first scan
+        marker, end = data[at + 1], at + 2 + int.from_bytes(data[at + 2 : at + 4])
+        told = marker in range(0xE1, 0xF0) or marker == 0xFE  # application segments and comments
+        if not told or marker == 0xEE or data[at + 4 : at + 15] == b"ICC_PROFILE":  # Adobe's tells how colours are kept
+            kept.append(data[at:end])
+        at = end
+    return b"".join([*kept, data[at : data.index(b"\xff\xd9", at) + 2]])
+
+
+def _encode(picture: Image.Image, lossless: bool) -> bytes:
+    """A picture as a file that is not refused for its size when it comes back."""
+    attempts: list[dict[str, Any]] = [{"format": "JPEG", "quality": quality} for quality in (95, 85, 60)]
+    if lossless:
+        attempts.insert(0, {"format": "PNG", "compress_level": 1})
+    for options in attempts:
+        file = BytesIO()
+        picture.save(file, **options)
+        if file.tell() <= MAX_BYTES:
+            break
+    return file.getvalue()
+
+
+def _tells_more(image: Image.Image) -> bool:
+    """Whether a file holds anything beside its pixels: where, when and by whom it was made, a smaller copy, words."""
+    return bool(image.getexif()) or not PLAIN.issuperset(image.info) or bool(getattr(image, "text", None))
+
+
+def measure(source: str | Path) -> tuple[int, int]:
+    """Width and height of a picture file or data URL as it arrived, upright, without decoding it."""
+    with _open(read(source)) as image:
+        width, height = image.size
+        return (height, width) if _orientation(image) >= 5 else (width, height)
+
+
+def read(source: str | Path | bytes | BinaryIO) -> bytes:
     """The bytes of a picture file, never more than `MAX_BYTES` of them."""
     if isinstance(source, str) and source[:5].lower() == "data:":
         data = _decode_data_url(source)
@@ -126,7 +200,7 @@ def _decode_data_url(url: str) -> bytes:
 
 def _open(data: bytes) -> Image.Image:
     """Open a picture without decoding its pixels, and check what it says of itself."""
-    head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    head = data[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for start, message in _NOT_PICTURES:
         if head.startswith(start):
             raise ImageError(message)
@@ -186,8 +260,8 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
     return ((values - low) * (255.0 / max(top - low, 1e-12))).round().astype(np.uint8)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Decode, and turn any colour mode into a new RGB picture, downscaled and upright."""
+def _to_rgb(image: Image.Image, side: int | None = MAX_SIDE) -> Image.Image:
+    """Decode, and turn any colour mode into a new upright RGB picture, its longest side at most `side` pixels."""
     image.load()
     orientation = _orientation(image)
     if image.mode.startswith("I") or image.mode == "F":  # 16 and 32 bits
@@ -200,7 +274,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         rgb.paste(image, mask=image.getchannel("A"))
     else:
         rgb = image.convert("RGB")
-    rgb.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    if side is not None:
+        rgb.thumbnail((side, side), Image.Resampling.LANCZOS)
     if orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[orientation])
     rgb.info.clear()  # no place, owner or camera travels on with the picture

@@ -38,8 +38,8 @@ class SamplingParameters:
     """How an answer is written.
 
     `temperature` 0 is greedy; `max_new_tokens` None is the task's own limit; `seed` None draws a fresh seed (the result
-    tells which). Each of the texts in `stop` ends the answer, which keeps what came before it. Raises EngineError where
-    a value makes no sense.
+    tells which). Each of the texts in `stop` ends the answer, which keeps what came before it. Where there are
+    `choices`, the answer is one of these texts. Raises EngineError where a value makes no sense.
     """
 
     temperature: float = 0.0
@@ -47,6 +47,7 @@ class SamplingParameters:
     max_new_tokens: int | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.temperature <= 10.0:  # also refuses NaN

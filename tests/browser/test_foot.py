@@ -7,7 +7,8 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import serve
 from tests.browser.test_tabs import choose_example, finished
-from tests.fake_engine import FakeRunner, fake_engine
+from tests.fake_engine import FakeRunner
+from vlm_demo.engine import Engine
 from vlm_demo.engine import engine as engine_module
 from vlm_demo.results import EngineError
 
@@ -22,7 +23,7 @@ def test_the_status_line_tells_and_frees(visit: Callable, address: str) -> None:
     expect(page.locator("#status")).to_contain_text("not loaded")
 
 
-def test_another_model_is_chosen_for_everybody(visit: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_visitor_chooses_a_model(visit: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     def open_runner(model: str, *args: str) -> FakeRunner:
         runner = FakeRunner(lambda turns, images: f"I am {model}.")
         runner.name = model
@@ -31,20 +32,17 @@ def test_another_model_is_chosen_for_everybody(visit: Callable, monkeypatch: pyt
         return runner
 
     monkeypatch.setattr(engine_module, "open_runner", open_runner)
-    engine = fake_engine("I am fake.")
-    demo, address = serve(engine, ["fake", "other", "gone"])
+    engine = Engine("fake", models=["other", "gone"])
+    demo, address = serve(engine)
     page, neighbour = visit(address), visit(address)
-    choose_example(page, "caption")
-    choice = page.get_by_label("Model, for everybody")
-    choice.click()
-    page.get_by_role("option", name="other").click()
-    expect(page.locator("#status")).to_contain_text("other")
+    for one in (page, neighbour):
+        choose_example(one, "caption")
+    page.get_by_label("other", exact=True).check()
+    for one, name in ((page, "other"), (neighbour, "fake")):
+        one.locator("#caption-run").click()
+        expect(one.locator("#caption-text-1 textarea")).to_have_value(f"I am {name}.")
+    page.get_by_label("gone", exact=True).check()
     page.locator("#caption-run").click()
-    expect(page.locator("#caption-text-1 textarea")).to_have_value("I am other.")
-    choice.click()
-    page.get_by_role("option", name="gone").click()
     expect(page.get_by_text("The weights could not be read.")).to_be_visible()
-    expect(choice).to_have_value("other")
-    expect(neighbour.get_by_label("Model, for everybody")).to_have_value("other")
     demo.close()
     engine.close()

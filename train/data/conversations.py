@@ -6,6 +6,7 @@ What is this?"}, {"from": "gpt", "value": "A cat."}]}. ShareGPT, as LLaMA-Factor
 """
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ class Conversations(Source):
         for cell in given if isinstance(given, list) else [given]:
             if isinstance(cell, str):
                 path = self.folder / cell
+                if not _within(path, self.folder):
+                    raise BadRow(name, f"the picture {cell} lies outside {self.folder}")
                 if not path.is_file():
                     raise BadRow(name, f"there is no picture {path}")
                 cell = {"bytes": path.read_bytes()}
@@ -68,6 +71,11 @@ def read_conversations(path: Path) -> list[Any]:
         except json.JSONDecodeError:
             rows.append(None)
     return rows
+
+
+def _within(path: Path, folder: Path) -> bool:
+    """Whether a path as it is written stays in a folder; what a link in the folder leads to is its owner's choice."""
+    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
 
 
 def _turns(given: Any, name: str) -> list[dict[str, Any]]:

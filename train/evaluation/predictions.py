@@ -10,7 +10,8 @@ from PIL import Image
 
 from train.data import Example, Source
 from vlm_demo.detection import Parsed, Report, parse
-from vlm_demo.engine import Engine, EngineError, Result
+from vlm_demo.engine import Engine, EngineError, Message, Request, Result
+from vlm_demo.tasks import TASKS
 
 AT_ONCE = 64  # examples whose pictures are in memory, and that the engine may batch
 SHOWN_SIDE = 320  # pixels of the pictures that are kept to be shown
@@ -51,15 +52,13 @@ class Answered:
 
 def ask(engine: Engine, example: Example) -> Result:
     """What the app would answer to the last question of an example; earlier turns are given as they were in truth."""
-    turns = [(question, answer) for question, answer in zip(example.turns[::2], example.turns[1::2], strict=True)]
-    *earlier, (last, _) = [(_text(question), answer["text"]) for question, answer in turns]
-    if example.task == "caption":
-        return engine.caption(example.images[0])
-    if example.task == "detect":
-        return engine.detect(example.images[0])
-    if example.task == "compare":
-        return engine.compare(list(example.images), last)
-    return engine.answer(list(example.images), last, earlier)
+    fixed = {"caption": TASKS["caption"].prompts["brief"], "detect": ""}  # as the page asks
+    *texts, _ = [_text(turn) for turn in example.turns]
+    if example.task in fixed:
+        texts = [fixed[example.task]]
+    messages = [Message(("user", "assistant")[number % 2], (text,)) for number, text in enumerate(texts)]
+    messages[0] = Message("user", (*example.images, texts[0]))
+    return engine.stream(Request(example.task, tuple(messages))).result()
 
 
 def answer_source(engine: Engine, source: Source, limit: int | None, shown: int = 0) -> Iterator[Answered]:

@@ -5,6 +5,7 @@ import os
 import shutil
 import zlib
 from pathlib import Path
+from typing import Any
 
 LIST = "complete.json"  # every file of a finished checkpoint: name to [size, checksum]
 
@@ -46,6 +47,23 @@ def move_into_place(partial: Path, target: Path) -> None:
     if target.exists():
         shutil.rmtree(target)
     os.replace(partial, target)
+
+
+def leave_out_code(folder: Path) -> None:
+    """Remove the copies of the model's code and what points to them: the code lives in vlm_demo/model, and `push` adds
+    it for the Hub."""
+    for copy in folder.glob("*.py"):
+        copy.unlink()
+    for path in folder.glob("*config.json"):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(_without(config, "auto_map"), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _without(config: Any, key: str) -> Any:
+    """A config without a key, at any depth."""
+    if not isinstance(config, dict):
+        return config
+    return {name: _without(value, key) for name, value in config.items() if name != key}
 
 
 def _sum(path: Path) -> list[int]:

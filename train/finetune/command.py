@@ -170,6 +170,39 @@ def settle(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     return settings, report.get("finished", False)
 
 
+def make_start(args: argparse.Namespace, sources: list[Source], start: Path) -> None:
+    """The model before training, in `start`, unless it is there; the other processes are told where that fails."""
+    failed = start.with_suffix(".failed")
+    failed.unlink(missing_ok=True)
+    if checkpoints.fault(start) is None:
+        return
+    partial = start.with_suffix(".partial")
+    partial.mkdir(exist_ok=True)
+    try:
+        for part in build(args, sources):
+            part.save_pretrained(partial)
+        checkpoints.leave_out_code(partial)
+        checkpoints.seal(partial)
+        checkpoints.move_into_place(partial, start)
+    except BaseException:
+        failed.write_text(launch())
+        raise
+
+
+def await_start(start: Path) -> None:
+    """Wait until the first process has made `start` as a whole. Raises ValueError where it could not."""
+    failed = start.with_suffix(".failed")
+    while checkpoints.fault(start) is not None:
+        if failed.exists() and failed.read_text() == launch():
+            raise ValueError("The first process could not make the model to start from; its own message says why.")
+        time.sleep(1)
+
+
+def launch() -> str:
+    """What the processes of one start by torchrun have in common, and no others."""
+    return " ".join(os.environ.get(name, "") for name in ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT"))
+
+
 def run(args: argparse.Namespace) -> None:
     """Every stage that is not done yet."""
     main = int(os.environ.get("RANK", 0)) == 0
@@ -182,18 +215,9 @@ def run(args: argparse.Namespace) -> None:
     sources = open_sources(args)
     start = args.out / UNTRAINED
     if main:
-        if checkpoints.fault(start) is not None:
-            partial = args.out / f"{UNTRAINED}.partial"
-            partial.mkdir(exist_ok=True)
-            for part in build(args, sources):
-                part.save_pretrained(partial)
-            for code in partial.glob("*.py"):  # the code lives in vlm_demo/model; `push` adds it for the Hub
-                code.unlink()
-            checkpoints.seal(partial)
-            checkpoints.move_into_place(partial, start)
+        make_start(args, sources, start)
         write_run(args.out, {"settings": settings})
-    while not (start / checkpoints.LIST).exists():  # the first process is still making it
-        time.sleep(1)
+    await_start(start)
     model, processor = from_checkpoint(str(start))
 
     scratch = not args.start and args.size in SCRATCH and not (args.vision or args.text)

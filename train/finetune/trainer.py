@@ -87,8 +87,8 @@ class VLMTrainer(Trainer):
         """Model and processor, without the code of the model and without a pickle of the arguments."""
         super()._save(output_dir, state_dict)
         if self.args.should_save:
-            for extra in [*Path(output_dir).glob("*.py"), Path(output_dir, "training_args.bin")]:
-                extra.unlink(missing_ok=True)
+            checkpoints.leave_out_code(Path(output_dir))
+            Path(output_dir, "training_args.bin").unlink(missing_ok=True)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """Write to `partial`, seal, move in place; then drop the oldest."""

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from train.evaluation.scenes import measure
+from train.finetune import checkpoints
 from train.icons import drawings, features
 from vlm_demo.engine import Engine
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
@@ -122,8 +123,7 @@ def main() -> None:
     args.target.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(args.target)
     processor.save_pretrained(args.target)
-    for copy in args.target.glob("*.py"):  # the code lives in vlm_demo/model; train.finetune.push adds it for the Hub
-        copy.unlink()
+    checkpoints.leave_out_code(args.target)
     maps = features.compute(model.model.vision_tower.eval(), "scenes", 12 * drawings.CHUNK)
     save_file(fit_novelty(maps), args.target / NOVELTY_FILE)
     shutil.copy(args.run / "losses.png", args.target / "losses.png")

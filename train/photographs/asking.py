@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from train.photographs import words
-from train.photographs.grounded import colour_questions, doing_questions
 from train.photographs.data import Box, Photo, Question, alt_text, bare_caption
+from train.photographs.grounded import colour_questions, doing_questions
+from vlm_demo.runners.minivlm import STEP
 from vlm_demo.tasks import TASKS
 
-STEP = 0.005  # coordinates are written in steps of so much
 MAX_BOXES = 20  # objects of one answer
 SAME_BOX = 0.5  # IoU from which a proposal is an object
 QUESTIONS = 5

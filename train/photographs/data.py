@@ -16,9 +16,11 @@ SIDES = re.compile(r"\b(left|right)(s|most|ward|wards|side|hand|handed)?\b", re.
 SWAPPED = {"left": "right", "right": "left", "Left": "Right", "Right": "Left", "LEFT": "RIGHT", "RIGHT": "LEFT"}
 FRAMING = re.compile(
     r"^(this is |there is |here is )?(an?|the|this|one)?\s*(close[- ]?up |black and white |color |old |blurry )*"
-    r"(image|picture|photo|photograph|view|shot|close[- ]?up)( is| shows| showing| depicts)? (of|that|with|showing)?\s*",
+    r"(image|picture|photo|photograph|view|shot|close[- ]?up)( is| shows| showing| depicts)? "
+    r"(of|that|with|showing)?\s*",
     re.IGNORECASE,
 )
+SMALL_WORDS = set("a an the two three four five several some many people there this".split())
 Box = tuple[float, float, float, float]  # left, top, width, height as shares of the image
 
 
@@ -53,9 +55,9 @@ class Photo:
 
 def read(folder: Path, split: str) -> list[Photo]:
     """All photographs of a split, from `folder/SPLIT-*.parquet`."""
-    paths = sorted(folder.glob(f"{split}-*.parquet"))
+    paths = sorted(folder.glob(f"{split}*.parquet"))
     if not paths:
-        raise SystemExit(f"There are no files {folder}/{split}-*.parquet.")
+        raise SystemExit(f"There are no files {folder}/{split}*.parquet.")
     return [_photo(row) for path in paths for row in parquet.read_table(path).to_pylist()]
 
 

@@ -19,7 +19,7 @@ Shown = tuple[int, int]
 
 
 class Images(Dataset):
-    """Pixels `[3, SIDE, SIDE]` as bytes of what is shown; mosaics are of the photographs whose objects are all known."""
+    """Pixels `[3, SIDE, SIDE]` of what is shown, as bytes; mosaics are of photographs whose objects are all known."""
 
     def __init__(self, photos: list[Photo], shown: list[Shown]) -> None:
         self.photos, self.shown = photos, shown

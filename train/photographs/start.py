@@ -8,7 +8,6 @@ from tokenizers import AddedToken
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from train.photographs.asking import STEP
 from train.photographs.words import LABELS
 from vlm_demo.model import (
     MiniVLMConfig,
@@ -17,6 +16,7 @@ from vlm_demo.model import (
     PhotoVisionModel,
     special_tokens,
 )
+from vlm_demo.runners.minivlm import STEP
 
 # Twelve of SmolLM2's thirty layers: the first three and the last, between them every second or third.
 LAYERS = (0, 1, 2, 4, 7, 10, 13, 16, 19, 22, 26, 29)

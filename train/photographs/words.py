@@ -28,21 +28,27 @@ SYNONYMS = {
     "cat": "kitten kitty", "dog": "puppy puppies dogs", "horse": "pony horses", "cow": "cattle bull calf ox",
     "sheep": "lamb lambs", "backpack": "bag bags pack", "handbag": "bag bags purse", "tie": "necktie bowtie",
     "suitcase": "luggage bag bags", "skis": "ski skiing skier skiers", "snowboard": "snowboarding snowboarder",
-    "sports ball": "ball balls soccer baseball basketball football", "baseball bat": "bat", "baseball glove": "glove mitt",
-    "skateboard": "skateboarding skateboarder board", "surfboard": "board surfing surfer", "tennis racket": "racket racquet",
-    "wine glass": "glass glasses wine", "cup": "mug cups glass coffee", "hot dog": "hotdog hotdogs", "donut": "doughnut doughnuts",
+    "sports ball": "ball balls soccer baseball basketball football", "baseball bat": "bat",
+    "baseball glove": "glove mitt",
+    "skateboard": "skateboarding skateboarder board", "surfboard": "board surfing surfer",
+    "tennis racket": "racket racquet",
+    "wine glass": "glass glasses wine", "cup": "mug cups glass coffee", "hot dog": "hotdog hotdogs",
+    "donut": "doughnut doughnuts",
     "couch": "sofa", "potted plant": "plant plants flowers", "bed": "beds bedroom", "dining table": "table tables",
     "tv": "television televisions screen monitor", "laptop": "computer laptops", "cell phone": "phone phones cellphone",
     "remote": "controller wii wiimote", "oven": "stove", "refrigerator": "fridge", "book": "books bookshelf",
     "teddy bear": "teddy stuffed bear", "bear": "bears teddy", "orange": "oranges fruit", "apple": "apples fruit",
-    "banana": "bananas fruit", "hair drier": "dryer hairdryer blowdryer", "kite": "kites parasail", "chair": "chairs seat stool",
+    "banana": "bananas fruit", "hair drier": "dryer hairdryer blowdryer", "kite": "kites parasail",
+    "chair": "chairs seat stool",
     "bottle": "bottles", "bowl": "bowls dish", "knife": "knives", "mouse": "mice", "toilet": "toilets bathroom urinal",
-    "sink": "sinks bathroom", "clock": "clocks watch tower", "vase": "vases", "cake": "cakes cupcake", "frisbee": "disc",
+    "sink": "sinks bathroom", "clock": "clocks watch tower", "vase": "vases", "cake": "cakes cupcake",
+    "frisbee": "disc",
 }  # fmt: skip
 
 DESCRIBE = (
     "What do you see?", "Describe the picture.", "Describe this image.", "What is in the picture?",
-    "What is happening here?", "What's going on in this photo?", "What does the image show?", "Tell me about this picture.",
+    "What is happening here?", "What's going on in this photo?", "What does the image show?",
+    "Tell me about this picture.",
     "Can you describe what is shown?", "What is this a picture of?", "Caption this.", "Explain the image.",
 )  # fmt: skip
 LIST = (
@@ -51,7 +57,8 @@ LIST = (
 )  # fmt: skip
 PRESENT = (
     "Is there {a} in the image?", "Is there {a} in the picture?", "Is there {a}?", "Can you see {a}?",
-    "Do you see {a} here?", "Does the picture show {a}?", "Are there any {many}?", "Are there any {many} in this photo?",
+    "Do you see {a} here?", "Does the picture show {a}?", "Are there any {many}?",
+    "Are there any {many} in this photo?",
     "Is {a} visible?",
 )  # fmt: skip
 COUNT = (

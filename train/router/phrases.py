@@ -17,6 +17,7 @@ from pathlib import Path
 from vlm_demo.tasks import TASKS
 
 FOLDER = Path(__file__).parent  # of the grammar, the vocabulary and the phrases written by hand
+ACCEPTED = Path("runs/corrections.accepted.jsonl")  # what `train.router.review` leaves for training
 HELD_OUT = 10  # one template and one word in this many is kept for validation
 
 _CHOICE = re.compile(r"\(([^()]*)\)")
@@ -66,18 +67,27 @@ def read_phrases(path: Path) -> list[Phrase]:
 
 
 def read_corrections(path: Path) -> list[Phrase]:
-    """What `vlm_demo.router.record_correction` wrote; lines that cannot be read are named and left out."""
+    """What `vlm_demo.router.record_correction` wrote and `train.router.review` accepted; lines that cannot be read are
+    named and left out."""
     phrases = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.exists() else [], 1):
         try:
-            entry = json.loads(line)
-            phrase = Phrase(str(entry["text"]), int(entry["n_images"]), frozenset(entry["tasks"]))
-            if not phrase.tasks <= set(TASKS):
-                raise ValueError(f"unknown task in {entry['tasks']}")
-            phrases.append(phrase)
-        except (ValueError, KeyError, TypeError) as error:
+            phrases.append(parse_correction(line))
+        except ValueError as error:
             print(f"{path}, line {number}: left out ({error})")
     return phrases
+
+
+def parse_correction(line: str) -> Phrase:
+    """One line of corrections. Raises ValueError where it is none."""
+    try:
+        entry = json.loads(line)
+        phrase = Phrase(str(entry["text"]), int(entry["n_images"]), frozenset(entry["tasks"]))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"this is no correction: {error}") from error
+    if not phrase.tasks <= set(TASKS):
+        raise ValueError(f"unknown task in {entry['tasks']}")
+    return phrase
 
 
 def plural(noun: str) -> str:

@@ -1,10 +1,10 @@
-"""Trains the router from nothing: python -m train.router [--steps 3000] [--corrections runs/corrections.jsonl]
+"""Trains the router from nothing: python -m train.router [--steps 3000] [--corrections FILE]
 
-Requests are drawn from the grammar of `train/router/phrases.py`; local corrections ("wrong task" in the app) are mixed
-in when there are any. The temperature and the threshold are set on hand-written calibration phrasings, and everything
-is measured on other ones (`tests/data/router_test.tsv`) that training never sees. Writes the weights, the figures, a
-reliability plot and the model card to `checkpoints/router`; what a stopped run needs to go on stands in `runs/router`.
-A few minutes on one core.
+Requests are drawn from the grammar of `train/router/phrases.py`; corrections ("wrong task" in the app) are mixed in,
+where the owner has accepted any (`train.router.review`). The temperature and the threshold are set on hand-written
+calibration phrasings, and everything is measured on other ones (`tests/data/router_test.tsv`) that training never sees.
+Writes the weights, the figures, a reliability plot and the model card to `checkpoints/router`; what a stopped run needs
+to go on stands in `runs/router`. A few minutes on one core.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from torch import nn
 
 from train import loop
 from train.router import report
-from train.router.phrases import FOLDER, Grammar, Phrase, read_corrections, read_phrases
+from train.router.phrases import ACCEPTED, FOLDER, Grammar, Phrase, read_corrections, read_phrases
 from vlm_demo.checkpoints import bundled
 from vlm_demo.router import Router
 from vlm_demo.router.words import split_words, word_rows
@@ -121,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=3000, help=f"batches of {BATCH} requests (default 3000)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--corrections", type=Path, default=Path("runs/corrections.jsonl"), help="JSONL from the app")
+    parser.add_argument("--corrections", type=Path, default=ACCEPTED, help="JSONL that `train.router.review` wrote")
     parser.add_argument(
         "--hold-out", action="store_true", help="leave a part of the templates and nouns out, and measure on them"
     )

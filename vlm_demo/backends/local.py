@@ -9,6 +9,8 @@ from typing import Any
 from PIL.Image import Image
 
 from vlm_demo.backends.base import Capabilities, Generation
+from vlm_demo.backends.selection import Selection, described
+from vlm_demo.description import Description
 from vlm_demo.results import Request, Result
 from vlm_demo.runners.base import ModelRunner, TokenSequence
 from vlm_demo.tasks import TASKS, task_prompt
@@ -39,6 +41,10 @@ class LocalBackend:
         return self.runner.name
 
     @property
+    def description(self) -> Description:
+        return getattr(self.runner, "description", Description())
+
+    @property
     def loaded(self) -> bool:
         return self.runner.loaded
 
@@ -52,9 +58,13 @@ class LocalBackend:
         return self.runner.memory()
 
     def stream(self, request: Request, session: Hashable | None = None) -> Generation:
+        words = described(request)
+        if words is not None and self.description.select_by_likelihood:
+            return Selection(self, request, words, session)
         sampling = request.sampling
         turns, images, dropped = as_turns(request)
-        prompt = self.runner.prepare(turns, images, sampling.max_new_tokens or TASKS[request.task].max_new_tokens)
+        new_tokens = sampling.max_new_tokens or TASKS[request.task].max_new_tokens
+        prompt = self.runner.prepare(turns, images, new_tokens, sampling.choices)
         seed = random.randrange(2**32) if sampling.seed is None else sampling.seed
         sequence = TokenSequence(prompt, sampling.temperature, sampling.top_p, random.Random(seed))
         draft = Result(

@@ -82,6 +82,16 @@ class Parsed:
         """The objects that carry one of `labels`."""
         return replace(self, objects=[item for item in self.objects if item["label"] in labels])
 
+    def above(self, threshold: float) -> Parsed:
+        """The objects of which the model is so sure, or says nothing of that."""
+        return replace(
+            self, objects=[o for o in self.objects if o["confidence"] is None or o["confidence"] >= threshold]
+        )
+
+    def of_size(self, size: tuple[int, int]) -> Parsed:
+        """The same objects on the same picture in another size."""
+        return replace(self, size=size)
+
     def of_image(self, number: int, size: tuple[int, int]) -> Parsed:
         """The objects of picture `number` (from 1) of several, which has `size`; an object that names no picture
         belongs to every one."""
@@ -109,6 +119,11 @@ def parse(text: str, size: tuple[int, int], token_probs: Sequence[tuple[str, flo
             (report.repaired if objects or _says_empty(reading) else report.dropped).append("cut off")
     report.read = len(objects)
     return Parsed(objects, list(dict.fromkeys(item["label"] for item in objects)), size, report)
+
+
+def parse_written(text: str, size: tuple[int, int]) -> Parsed:
+    """The objects that are complete in an answer which is still being written."""
+    return parse(text[: text.rfind("}") + 1], size)
 
 
 def _is_object(record: Record) -> bool:

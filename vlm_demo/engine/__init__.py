@@ -4,7 +4,7 @@ Importing this package loads neither torch nor a model.
 """
 
 from vlm_demo.backends.base import Generation
-from vlm_demo.engine.engine import BUNDLED, Engine, get_engine
+from vlm_demo.engine.engine import ICONS, PHOTOGRAPHS, Engine, get_engine
 from vlm_demo.results import (
     EngineError,
     Message,
@@ -20,7 +20,8 @@ from vlm_demo.results import (
 )
 
 __all__ = [
-    "BUNDLED",
+    "ICONS",
+    "PHOTOGRAPHS",
     "Engine",
     "EngineError",
     "Generation",

@@ -20,7 +20,9 @@ from typing import Any
 from vlm_demo import memory
 from vlm_demo.backends.base import Backend, Generation
 from vlm_demo.backends.local import LocalBackend
+from vlm_demo.backends.selection import choose
 from vlm_demo.checkpoints import bundled
+from vlm_demo.description import Description
 from vlm_demo.engine.generation import LocalGeneration
 from vlm_demo.engine.intake import History, Picture, check, new_request, open_picture, opened
 from vlm_demo.engine.request import QueuedRequest
@@ -30,7 +32,7 @@ from vlm_demo.runners.base import ModelRunner, TokenSequence
 from vlm_demo.runners.choose import open_runner
 from vlm_demo.tasks import TASKS
 
-BUNDLED = bundled("minivlm-icons")
+PHOTOGRAPHS, ICONS = bundled("minivlm-photographs"), bundled("minivlm-icons")
 MEMORY_BUDGET = 8_000_000_000  # bytes for all models together; one model alone may take more
 
 
@@ -38,11 +40,11 @@ class Engine:
     """The models of this process, loaded on first use, shared by all threads and sessions.
 
     `model`: folder or Hub name of a MiniVLM checkpoint, or of an image-text-to-text model of another family, or a
-    server's FAMILY=URL; default is $VLM_DEMO_MODEL, else the bundled one. `models`: others that a request may name.
-    Those used lately stay loaded, as far as `memory_budget` bytes reach. `device`: cuda, mps, cpu or auto. `dtype`:
-    float32, bfloat16, float16, int8 (MiniVLM on a CPU) or auto, which is half precision on a GPU, and on a CPU int8 for
-    Llama-shaped models where bfloat16 is multiplied in hardware, else float32. Methods take `session`, any hashable
-    standing for one user: sessions take turns, and each runs one request at a time. All methods
+    server's FAMILY=URL; default is $VLM_DEMO_MODEL, else the bundled ones, photographs first. `models`: others that a
+    request may name. Those used lately stay loaded, as far as `memory_budget` bytes reach. `device`: cuda, mps, cpu or
+    auto. `dtype`: float32, bfloat16, float16, int8 (MiniVLM on a CPU) or auto, which is half precision on a GPU, and on
+    a CPU int8 for Llama-shaped models where bfloat16 is multiplied in hardware, else float32. Methods take `session`,
+    any hashable standing for one user: sessions take turns, and each runs one request at a time. All methods
     raise EngineError with words for people, bad arguments before anything is queued.
 
     What was computed for a picture is shared by all sessions. No result says so, but time does: an answer about a
@@ -60,10 +62,13 @@ class Engine:
         **limits: int,
     ) -> None:
         """`runner` stands in for the model's own one; `limits` are those of Scheduler (max_waiting and so on)."""
+        model = model or os.environ.get("VLM_DEMO_MODEL")
+        if model is None and runner is None and not models:
+            models = [ICONS]
         self._device, self._dtype = device, dtype
         self._scheduler = Scheduler(memory_budget, **limits)
         self._backends: dict[str, Backend] = {}
-        self.model = self._add(runner.name if runner else model or os.environ.get("VLM_DEMO_MODEL") or BUNDLED, runner)
+        self.model = self._add(runner.name if runner else model or PHOTOGRAPHS, runner)
         for other in models:
             self._add(other)
 
@@ -101,9 +106,11 @@ class Engine:
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
         model: str | None = None,
+        what: str = "",
     ) -> Result:
-        """Find the objects in a picture; see `Result.parsed`."""
-        return self.detect_stream(image, settings, session, model).result()
+        """Find the objects in a picture, or those that `what` names ("dogs", "the cat on the left"); see
+        `Result.parsed`."""
+        return self.detect_stream(image, settings, session, model, what).result()
 
     def answer(
         self,
@@ -148,9 +155,10 @@ class Engine:
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
         model: str | None = None,
+        what: str = "",
     ) -> Generation:
         """Like `detect`, as a Generation."""
-        return self.stream(new_request("detect", [image], "", (), settings, model), session)
+        return self.stream(new_request("detect", [image], what, (), settings, model), session)
 
     def answer_stream(
         self,
@@ -177,6 +185,21 @@ class Engine:
         words = TASKS["compare"].prompts.get(question, question)
         return self.stream(new_request("compare", list(images), words, (), settings, model), session)
 
+    def choose(
+        self,
+        images: Picture | list[Picture],
+        question: str,
+        choices: Sequence[str],
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> dict[str, float]:
+        """How probable each of several answers to a question is beside the others: text -> share."""
+        pictures = list(images) if isinstance(images, list | tuple) else [images]
+        requests = [
+            new_request("vqa", pictures, question, (), SamplingParameters(choices=(text,)), model) for text in choices
+        ]
+        return dict(zip(choices, choose([self.stream(request, session) for request in requests]), strict=True))
+
     def novelty(self, image: Picture, model: str | None = None) -> Novelty:
         """How far a picture lies from the model's training pictures."""
         runner = _runner(self._backend(model))
@@ -189,6 +212,14 @@ class Engine:
             return self._scheduler.call(lambda: runner.novelty(prompt)[0])
 
         return _explained(measure, "The picture could not be measured")
+
+    def name(self, model: str | None = None) -> str:
+        """What a model is called in results."""
+        return self._backend(model).name
+
+    def description(self, model: str | None = None) -> Description:
+        """What a model says of itself."""
+        return self._backend(model).description
 
     def load(self, model: str | None = None) -> None:
         """Load a model now instead of on first use; waits until it is there."""

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, Cache, GenerationMixin, PreTrainedModel
 from transformers import initialization as init
-from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPooling
 from transformers.modeling_utils import slice_logits_to_keep
 from transformers.models.idefics.perceiver import IdeficsPerceiverResampler
 from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast
@@ -62,7 +62,12 @@ class MiniVLMModel(MiniVLMPreTrainedModel):
         Raises:
             ValueError: The backbone gives another number of patches than `config.vision_seq_length`.
         """
-        features = self.vision_tower(pixel_values.to(self.vision_tower.dtype)).last_hidden_state
+        return self.get_vision_outputs(pixel_values)[0]
+
+    def get_vision_outputs(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, BaseModelOutput]:
+        """The features of `get_vision_features`, and all that the vision backbone gives, such as regions."""
+        outputs = self.vision_tower(pixel_values.to(self.vision_tower.dtype))
+        features = outputs.last_hidden_state
         expected, prefix_limit = self.config.vision_seq_length, 0
         if features.ndim == 4:  # [num_images, C, H, W]
             features = features.flatten(2).transpose(1, 2)
@@ -74,7 +79,7 @@ class MiniVLMModel(MiniVLMPreTrainedModel):
                 f"{pixel_values.shape[-2]}x{pixel_values.shape[-1]} pixels, but vision_seq_length is {expected}: "
                 "let the image processor resize to the size that the model was built for."
             )
-        return features[:, -expected:]
+        return features[:, -expected:], outputs
 
     @can_return_tuple
     def get_image_features(self, pixel_values: torch.Tensor, **kwargs) -> BaseModelOutputWithPooling:

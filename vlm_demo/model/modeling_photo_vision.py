@@ -159,7 +159,8 @@ def anchors(level: int, size: tuple[int, int], device: torch.device) -> torch.Te
 
 
 def decode_boxes(offsets: torch.Tensor, anchors: torch.Tensor) -> torch.Tensor:
-    """SSD's offsets `[B, A, 4]` (y, x, height, width) from anchors `[A, 4]`, as left, top, right, bottom within 0 to 1."""
+    """Boxes (left, top, right, bottom, within 0 and 1) of SSD's offsets `[B, A, 4]` (y, x, height, width) from anchors
+    `[A, 4]`."""
     y, x, height, width = offsets.unbind(-1)
     centre_x, centre_y = x / 10 * anchors[:, 2] + anchors[:, 0], y / 10 * anchors[:, 3] + anchors[:, 1]
     half_w, half_h = (width / 5).exp() * anchors[:, 2] / 2, (height / 5).exp() * anchors[:, 3] / 2

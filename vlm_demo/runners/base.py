@@ -18,7 +18,8 @@ class Prompt:
 
     `max_new_tokens` is how many may be written, and fit into the context; `dropped_turns` counts old turns left out to
     make room. The first `prefix` tokens reach up to the last picture. Prompts of the same `key` are the same in every
-    respect; None is like no other.
+    respect; None is like no other. `grammar` is the form that the answer must have: "boxes" for detections, a tuple of
+    texts for one of these, None for any.
     """
 
     ids: list[int]
@@ -27,6 +28,7 @@ class Prompt:
     dropped_turns: int = 0
     prefix: int = 0
     key: Hashable | None = None
+    grammar: str | tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ class TokenSequence:
     """One sequence in a running batch, written for one request or for several that ask the same.
 
     `random` is its own source of chance, so that company cannot change its sample. The runner appends to `outputs` as
-    its last act in `prefill` and `decode`, or sets `error` when this sequence alone is broken; `features` and `state`
-    belong to the runner.
+    its last act in `prefill` and `decode`, or sets `error` when this sequence alone is broken; `features`, `regions`,
+    `constraint` and `state` belong to the runner.
     """
 
     prompt: Prompt
@@ -57,6 +59,8 @@ class TokenSequence:
     novelty: list[Novelty] = field(default_factory=list)
     error: Exception | None = None
     features: Any = None
+    regions: Any = None
+    constraint: Any = None
     state: Any = None
 
 
@@ -83,10 +87,13 @@ class ModelRunner(Protocol):
     def memory(self) -> tuple[int, int]:
         """Bytes that the model takes on its device, and that this process has reserved there."""
 
-    def prepare(self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int) -> Prompt:
+    def prepare(
+        self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int, choices: tuple[str, ...] = ()
+    ) -> Prompt:
         """Tokenize a chat and preprocess its pictures; raises EngineError when the last question alone does not fit.
 
         `turns`: dicts with `role` ("user" or "assistant"), `task` (None on assistant turns) and `text`, oldest first.
+        `choices`: where there are any, the answer is one of these texts.
         """
 
     def encode(self, sequences: list[TokenSequence]) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from vlm_demo import memory
-from vlm_demo.results import EngineError, Novelty
+from vlm_demo.results import EngineError, Novelty, Result
 from vlm_demo.runners.base import Prompt, TokenSequence
 from vlm_demo.runners.hub_family import Family
 from vlm_demo.runners.trouble import explain_source
@@ -70,8 +70,12 @@ class HubRunner:
                 self._family = self._family or Family(self.source)
         return self._family
 
-    def prepare(self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int) -> HubPrompt:
+    def prepare(
+        self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int, choices: tuple[str, ...] = ()
+    ) -> HubPrompt:
         family = self.family
+        if choices:
+            raise EngineError(f"{self.name} cannot choose among given answers. Ask it in words.")
         reserve = min(new_tokens, family.context // 4)
         dropped = 0 if family.dialect.chat else len(turns) // 2
         fixed = any("content" in turn for turn in turns)  # images stand in the turns, which then all have to stay
@@ -93,9 +97,9 @@ class HubRunner:
         seen = family.seen(inputs, images[0])
         return HubPrompt(ids, images, min(new_tokens, room), dropped, key=key.digest(), inputs=inputs, seen=seen)
 
-    def read_boxes(self, text: str, size: tuple[int, int], prompt: Prompt) -> Parsed:
-        """The boxes of a detect answer to `prompt`, about an image of `size` (width, height)."""
-        return self.family.dialect.read(text, size, prompt.seen)
+    def read_boxes(self, result: Result, size: tuple[int, int], sequence: TokenSequence) -> Parsed | None:
+        """The boxes of a detect answer about an image of `size` (width, height); other answers have none."""
+        return self.family.dialect.read(result.text, size, sequence.prompt.seen) if result.task == "detect" else None
 
     def text(self, ids: list[int]) -> str:
         return self.family.text(ids)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import itertools
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from vlm_demo import memory
-from vlm_demo.results import EngineError, Novelty
+from vlm_demo.description import read_description
+from vlm_demo.detection import Parsed, parse
+from vlm_demo.results import EngineError, Novelty, Result
 from vlm_demo.runners.base import Prompt, TokenSequence
+from vlm_demo.runners.grammar import Box, Boxes, Constraint, OneOf, Region, Vocabulary
 from vlm_demo.runners.lru import ByteLRU
 
 if TYPE_CHECKING:
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
 
 NOVELTY_FILE = "novelty.safetensors"
 MIN_ANSWER = 16  # an answer needs room for at least so many tokens
+STEP = 0.005  # in which boxes are written, where the vision tower proposes them
 ENCODE_AT_ONCE = 16  # pictures in one pass through the vision tower
 
 
@@ -60,6 +66,16 @@ class Pixels:
     values: torch.Tensor
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """What the vision side makes of a picture: projected features `[N, D]`, how far it lies from the training pictures,
+    and the regions that the tower proposes, if it does, with their scores."""
+
+    projected: torch.Tensor
+    novelty: Novelty
+    regions: tuple[tuple[Region, float], ...] | None
+
+
 class MiniVLMRunner:
     """A MiniVLM checkpoint (a folder or a Hub name) as `vlm_demo.runners.base.ModelRunner`."""
 
@@ -89,6 +105,8 @@ class MiniVLMRunner:
         self._decoder: BatchDecoder | EagerDecoder | None = None
         self._novelty: dict[str, torch.Tensor] | None = None
         self._pieces: dict[int, str] = {}
+        self._vocabulary: Vocabulary | None = None
+        self.description = read_description(self.source if Path(self.source).is_dir() else None)
 
     @property
     def loaded(self) -> bool:
@@ -112,7 +130,9 @@ class MiniVLMRunner:
                     raise EngineError(f"There is no MiniVLM checkpoint at {self.source}: {error}") from error
             return self._processor
 
-    def prepare(self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int) -> Prompt:
+    def prepare(
+        self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int, choices: tuple[str, ...] = ()
+    ) -> Prompt:
         processor = self.processor
         context = getattr(self._text_config, "max_position_embeddings", 2048)
         reserve = min(new_tokens, context // 4)
@@ -131,8 +151,9 @@ class MiniVLMRunner:
         values = processor.image_processor(images, return_tensors="pt")["pixel_values"] if images else []
         pictures = [Pixels(hashlib.blake2b(one.numpy().tobytes()).digest(), one) for one in values]
         prefix = len(ids) - ids[::-1].index(processor.image_token_id) if images else 0
-        key = (tuple(ids), tuple(picture.key for picture in pictures))
-        return Prompt(ids, pictures, min(new_tokens, room), dropped, prefix, key)
+        grammar = choices or ("boxes" if turns[-1].get("task") == "detect" else None)
+        key = (tuple(ids), tuple(picture.key for picture in pictures), grammar)
+        return Prompt(ids, pictures, min(new_tokens, room), dropped, prefix, key, grammar)
 
     def text(self, ids: list[int]) -> str:
         return self.processor.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -218,10 +239,13 @@ class MiniVLMRunner:
         found = self._encode([picture for sequence in sequences for picture in sequence.prompt.pictures])
         for sequence in sequences:
             encoded = [found[picture.key] for picture in sequence.prompt.pictures]
-            sequence.features = [projected for projected, _ in encoded]
-            sequence.novelty = [novelty for _, novelty in encoded]
+            sequence.features = [image.projected for image in encoded]
+            sequence.novelty = [image.novelty for image in encoded]
+            sequence.regions = encoded[0].regions if encoded else None
 
     def prefill(self, sequences: list[TokenSequence]) -> None:
+        for sequence in sequences:
+            sequence.constraint = self._constraint(sequence)
         self._decoder.prefill(sequences)
 
     def decode(self, sequences: list[TokenSequence]) -> None:
@@ -234,10 +258,34 @@ class MiniVLMRunner:
 
     def novelty(self, prompt: Prompt) -> list[Novelty]:
         found = self._encode(prompt.pictures)
-        return [found[picture.key][1] for picture in prompt.pictures]
+        return [found[picture.key].novelty for picture in prompt.pictures]
 
-    def _encode(self, pictures: list[Pixels]) -> dict[bytes, tuple[torch.Tensor, Novelty]]:
-        """Projected features `[N, D]` and novelty of each picture by its key, from the cache where possible."""
+    def read_boxes(self, result: Result, size: tuple[int, int], sequence: TokenSequence) -> Parsed:
+        """The boxes of a finished answer, with a confidence that has been calibrated where the checkpoint can."""
+        parsed = parse(result.text, size, [(token.text, token.probability) for token in result.tokens])
+        scores = dict(sequence.regions or ())
+        for item in parsed.objects:
+            score = scores.get((item["label"], _written(item["bbox"])))
+            if score is not None and item["confidence"] is not None:
+                item["confidence"] = self.description.calibrated("boxes", item["confidence"], score) or score
+        return parsed
+
+    def _constraint(self, sequence: TokenSequence) -> Constraint | None:
+        """What binds a sequence to the form that its prompt asks for."""
+        grammar = sequence.prompt.grammar
+        if grammar is None:
+            return None
+        if self._vocabulary is None:
+            texts = ((id, self.token_text(id)) for id in range(len(self.processor.tokenizer)))
+            special = set(self.processor.tokenizer.all_special_ids)
+            self._vocabulary = Vocabulary((id, text) for id, text in texts if id not in special)
+        if grammar == "boxes":
+            regions = None if sequence.regions is None else [region for region, _ in sequence.regions]
+            return Constraint(Boxes(regions, self.description.labels), self._vocabulary)
+        return Constraint(OneOf(grammar), self._vocabulary)
+
+    def _encode(self, pictures: list[Pixels]) -> dict[bytes, Encoded]:
+        """What the vision side makes of each picture by its key, from the cache where possible."""
         import torch
 
         wanted = {picture.key: picture.values for picture in pictures}
@@ -247,13 +295,13 @@ class MiniVLMRunner:
             keys = missing[start : start + ENCODE_AT_ONCE]
             pixels = torch.stack([wanted[key] for key in keys]).to(self.device)  # [n, 3, H, W]
             with torch.inference_mode():
-                features = self.model.get_vision_features(pixels)  # [n, N, C]
+                features, outputs = self.model.model.get_vision_outputs(pixels)  # [n, N, C]
                 projected = self.model.model.projector(features.to(self.model.lm_head.weight.dtype))  # [n, N, D]
             if not (pixels.isfinite().all() and projected.isfinite().all()):
                 raise EngineError("This picture holds invalid numbers, or the model fails on it. Try another one.")
-            novelties = self._measure(features)
-            for key, one, novelty in zip(keys, projected, novelties, strict=True):
-                found[key] = (one.clone(), novelty)
+            novelties, regions = self._measure(features), _regions(outputs, self.description.labels)
+            for key, one, novelty, boxes in zip(keys, projected, novelties, regions, strict=True):
+                found[key] = Encoded(one.clone(), novelty, boxes)
                 self._features.put(key, found[key], one.nbytes)
         return found
 
@@ -271,6 +319,24 @@ class MiniVLMRunner:
         for work in (self.encode, self.prefill, self.decode):
             work([sequence])
         self.release(sequence)
+
+
+def _regions(outputs: Any, labels: tuple[str, ...] | None) -> Iterator[tuple[tuple[Region, float], ...] | None]:
+    """The regions of picture after picture in what a vision tower gave, named by `labels`; None where it has none."""
+    if getattr(outputs, "boxes", None) is None or labels is None:
+        yield from itertools.repeat(None, len(outputs.last_hidden_state))
+        return
+    columns = (column.float().tolist() for column in (outputs.boxes, outputs.labels, outputs.scores))
+    for boxes, classes, scores in zip(*columns, strict=True):
+        yield tuple(
+            ((labels[int(number)], _written([left, top, right - left, bottom - top])), score)
+            for (left, top, right, bottom), number, score in zip(boxes, classes, scores, strict=True)
+        )
+
+
+def _written(box: list[float]) -> Box:
+    """A box [left, top, width, height] as the model writes it."""
+    return tuple(f"{round(value / STEP) * STEP:.3f}" for value in box)
 
 
 def _choose_device(wanted: str) -> str:

@@ -16,6 +16,8 @@ NUCLEUS = 1024  # most probable tokens among which the nucleus is sought before 
 def sample(logits: torch.Tensor, sequences: list[TokenSequence], end_ids: set[int], suppressed: list[int]) -> None:
     """Append a TokenOutput to each sequence, or set its `error` when its logits are not numbers.
 
+    What is bound to a form takes the most probable of the tokens that it allows.
+
     Greedy sequences take the most probable token; the others draw one number from their own source and look it up in
     the cumulative distribution of the nucleus (Holtzman et al. 2020), so that company cannot change what they draw.
 
@@ -29,10 +31,10 @@ def sample(logits: torch.Tensor, sequences: list[TokenSequence], end_ids: set[in
         logits = logits.index_fill(-1, torch.tensor(suppressed, device=logits.device), -torch.inf)
     whole = logits.logsumexp(-1, keepdim=True)  # [B, 1], finite only where all logits are numbers
     chosen = logits.argmax(-1, keepdim=True)  # [B, 1]
-    if any(sequence.temperature > 0 for sequence in sequences):
+    if any(sequence.temperature > 0 or sequence.constraint for sequence in sequences):
         for index, finite in enumerate(whole.isfinite().flatten().tolist()):
-            if finite and sequences[index].temperature > 0:
-                chosen[index] = _draw(logits[index], sequences[index])
+            if finite:
+                chosen[index] = _choose(logits[index], sequences[index], chosen[index], end_ids)
     own = (logits.gather(-1, chosen) - whole).exp()  # [B, 1]
     top = logits.topk(min(TOP, logits.shape[-1]))
     # One transfer from the device for all that is needed; double holds the ids exactly.
@@ -47,7 +49,18 @@ def sample(logits: torch.Tensor, sequences: list[TokenSequence], end_ids: set[in
         id = int(chosen_id)
         if all(id != other for other, _ in best):
             best[-1] = (id, probability)
+        if sequence.constraint:
+            sequence.constraint.advance(id)
         sequence.outputs.append(TokenOutput(id, probability, best, id in end_ids))
+
+
+def _choose(logits: torch.Tensor, sequence: TokenSequence, best: torch.Tensor, end_ids: set[int]) -> torch.Tensor:
+    """One token id `[1]` for `logits` `[V]`, of which `best` is the most probable."""
+    if sequence.constraint:
+        allowed = torch.tensor(sequence.constraint.allowed(end_ids), device=logits.device)
+        logits = torch.full_like(logits, -torch.inf).index_copy_(0, allowed, logits[allowed])
+        best = logits.argmax(keepdim=True)
+    return best if sequence.temperature <= 0 else _draw(logits, sequence)[None]
 
 
 def _draw(logits: torch.Tensor, sequence: TokenSequence) -> torch.Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: nothing is reported to anyone
@@ -11,11 +10,12 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: n
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 
 import gradio as gr  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
 
 from vlm_demo import images  # noqa: E402
 from vlm_demo.router import Router  # noqa: E402
 
-from . import api, status, theme  # noqa: E402
+from . import api, privacy, status, theme, worlds  # noqa: E402
 from .common import MODEL_CALLS, Page  # noqa: E402
 from .tabs import auto, caption, chat, compare, detect  # noqa: E402
 
@@ -40,18 +40,20 @@ WAITING = 256  # events that may wait in gradio's own queue; more are told that 
 DAY = 24 * 60 * 60
 
 
-def build_app(engine: Engine, router: Router | None = None, models: Sequence[str] = ()) -> gr.Blocks:
+def build_app(engine: Engine, router: Router | None = None) -> gr.Blocks:
     """The whole page on an engine, which nothing here loads: the first question does.
 
-    With several `models` (folders or Hub names, the engine's own among them) people can switch between them.
+    Where the engine has several models, each visitor chooses one.
     """
-    page = Page(engine, router or Router.load(), models)
-    with gr.Blocks(title="vlm-demo", analytics_enabled=False, delete_cache=(DAY // 24, DAY)) as demo:
+    page = Page(engine, router or Router.load())
+    with privacy.ForgetfulBlocks(title="vlm-demo", analytics_enabled=False, delete_cache=(DAY // 24, DAY)) as demo:
         gr.HTML(HEADER)
+        chosen = worlds.choice(page)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
             for name, module in TABS.items():
                 with gr.Tab(name, id=name.lower()):
                     module.build(page)
+        worlds.wire(page, chosen)
         status.build(page, demo)
         api.build(page)
 
@@ -70,6 +72,7 @@ def launch_options() -> dict[str, Any]:
         "css_paths": [theme.CSS],
         "js": theme.SCRIPT.read_text(encoding="utf-8"),
         "max_file_size": images.MAX_BYTES,
+        "app_kwargs": {"middleware": [Middleware(privacy.CleanUploads)]},
         "max_threads": MODEL_CALLS + 64,  # the rest is for what is quick
         "footer_links": ["api"],
         "run_history": False,

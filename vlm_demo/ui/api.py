@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from vlm_demo import images
+from vlm_demo.detection import pixels
 from vlm_demo.images import ImageError
 from vlm_demo.results import EngineError, Result, SamplingParameters
 from vlm_demo.router import Route
@@ -33,6 +35,20 @@ log = logging.getLogger(__name__)
 
 JSON = dict[str, Any]
 CALL = MODEL_CALL | {"api_visibility": "public"}
+ARGUMENTS = {
+    "image": "A picture, sent with handle_file.",
+    "images": "A list of pictures, each sent with handle_file: one to four, for /compare two to four.",
+    "style": "How the caption is written: brief, detailed or alt.",
+    "question": 'A question in plain words; for /compare also "change", "boxes" or "story", the usual questions.',
+    "text": "What you want, in plain words or with a tag such as [OD].",
+    "history": "Earlier [question, answer] pairs of the same conversation, oldest first.",
+    "n_images": "How many pictures come with the text.",
+    "temperature": "0 always takes the likeliest token, higher is bolder, at most 10.",
+    "top_p": "Share of the likely tokens to draw from, above 0 and at most 1.",
+    "max_new_tokens": "The longest answer in tokens; 0 is the task's own limit.",
+    "seed": "The same seed gives the same sampled answer; -1 draws one, which the result tells.",
+    "stop": 'A list of texts, such as ["."], each of which ends the answer before it.',
+}
 
 
 def result_json(result: Result) -> JSON:
@@ -59,6 +75,13 @@ def result_json(result: Result) -> JSON:
     if result.parsed is not None:
         found |= {"objects": result.parsed.objects, "report": str(result.parsed.report), "failed": result.parsed.failed}
     return found
+
+
+def _described(component: gr.components.Component) -> gr.components.Component:
+    """Let the API page and the clients say what the argument is that this component stands for."""
+    info = component.api_info() | {"additional_description": ARGUMENTS[component.label]}
+    component.api_info = lambda: info
+    return component
 
 
 def _settings(
@@ -113,19 +136,19 @@ def build(page: Page) -> None:
             page.sessions.finish(session, name, run)
 
     with gr.Row(visible=False):
-        image = Picture(type="filepath", label="image")
-        pictures = PictureFiles(file_count="multiple", label="images")
-        style = gr.Textbox("brief", label="style")
-        question = gr.Textbox(label="question")
-        text = gr.Textbox(label="text")
-        history = gr.JSON([], label="history")
-        count = gr.Number(1, label="n_images")
+        image = _described(Picture(type="filepath", label="image"))
+        pictures = _described(PictureFiles(file_count="multiple", label="images"))
+        style = _described(gr.Textbox("brief", label="style"))
+        question = _described(gr.Textbox(label="question"))
+        text = _described(gr.Textbox(label="text"))
+        history = _described(gr.JSON([], label="history"))
+        count = _described(gr.Number(1, label="n_images"))
         settings = [
-            gr.Number(0.0, label="temperature"),
-            gr.Number(1.0, label="top_p"),
-            gr.Number(0, label="max_new_tokens"),
-            gr.Number(-1, label="seed"),
-            gr.JSON([], label="stop"),
+            _described(gr.Number(0.0, label="temperature")),
+            _described(gr.Number(1.0, label="top_p")),
+            _described(gr.Number(0, label="max_new_tokens")),
+            _described(gr.Number(-1, label="seed")),
+            _described(gr.JSON([], label="stop")),
         ]
         output = gr.JSON(label="result")
 
@@ -139,17 +162,7 @@ def build(page: Page) -> None:
         seed: float,
         stop: list[str] | None,
     ) -> Iterator[JSON]:
-        """Describe a picture.
-
-        Args:
-            image: the picture, sent with handle_file.
-            style: "brief", "detailed" or "alt".
-            temperature: 0 is greedy.
-            top_p: share of the likely words to sample from.
-            max_new_tokens: 0 for the usual limit.
-            seed: -1 for a fresh one.
-            stop: a list of texts, each of which ends the answer before it.
-        """
+        """Describe a picture."""
         opened = load_pictures([image])[0]
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
         for _, result in stream(request, lambda session: engine.caption_stream(opened, style, settings, session)):
@@ -166,12 +179,18 @@ def build(page: Page) -> None:
     ) -> Iterator[JSON]:
         """Find the objects in a picture: `objects` holds label, bbox [x, y, w, h] from 0 to 1, and confidence.
 
-        Args: as for /caption.
+        When it is whole, `size` is [width, height] of the picture as it was sent, and each object has `pixels`, the box
+        in them.
         """
         opened = load_pictures([image])[0]
+        size = images.measure(image)
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
         for _, result in stream(request, lambda session: engine.detect_stream(opened, settings, session)):
-            yield result_json(result)
+            found = result_json(result)
+            if result.parsed is not None:
+                objects = [item | {"pixels": pixels(item, size)} for item in result.parsed.objects]
+                found |= {"size": list(size), "objects": objects}
+            yield found
 
     def answer(
         request: gr.Request,
@@ -184,14 +203,7 @@ def build(page: Page) -> None:
         seed: float,
         stop: list[str] | None,
     ) -> Iterator[JSON]:
-        """Answer a question about one or several pictures.
-
-        Args:
-            images: a list of pictures, each sent with handle_file.
-            question: the question.
-            history: earlier [question, answer] pairs of the same conversation, oldest first.
-            temperature, top_p, max_new_tokens, seed, stop: as for /caption.
-        """
+        """Answer a question about one or several pictures."""
         opened = load_pictures(images or [])
         turns = _turns(history)
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
@@ -210,13 +222,7 @@ def build(page: Page) -> None:
         seed: float,
         stop: list[str] | None,
     ) -> Iterator[JSON]:
-        """Compare two to four pictures.
-
-        Args:
-            images: a list of pictures, each sent with handle_file.
-            question: free text, or "change", "boxes" or "story" for the usual questions.
-            temperature, top_p, max_new_tokens, seed, stop: as for /caption.
-        """
+        """Compare two to four pictures."""
         opened = load_pictures(images or [])
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
         for _, result in stream(request, lambda session: engine.compare_stream(opened, question, settings, session)):
@@ -224,10 +230,6 @@ def build(page: Page) -> None:
 
     def auto(request: gr.Request, images: list[str] | None, text: str) -> Iterator[JSON]:
         """Do what a text asks for: route it, then run each task that it asks for.
-
-        Args:
-            images: one to four pictures, each sent with handle_file.
-            text: what you want, in plain words or with a tag such as [OD].
 
         Returns `route` (see /route) and `results`, one for each call of the model; empty when the router is unsure.
         """
@@ -243,10 +245,6 @@ def build(page: Page) -> None:
 
     def route(text: str, n_images: float) -> Iterator[JSON]:
         """Say which tasks a text asks for, without running them.
-
-        Args:
-            text: what a person typed.
-            n_images: how many pictures came with it.
 
         Returns the chosen `tasks`, the probability of each task, and `unsure` with a `note` that says why.
         """

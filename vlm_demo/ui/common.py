@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import threading
-from collections.abc import Callable, Iterator, Sequence, Sized
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,17 @@ from vlm_demo.images import ImageError
 from vlm_demo.results import EngineError, Result, SamplingParameters
 
 from . import words
+from .runs import Replaced, Sessions
 
 if TYPE_CHECKING:
-    from vlm_demo.engine import Engine, Generation
+    from vlm_demo.engine import Engine
     from vlm_demo.router import Router
 
 log = logging.getLogger(__name__)
 
 Updates = dict[Any, Any]
-UPDATE_SECONDS = 0.1  # at most ten updates of the page a second,
-UPDATES = 50  # and about so many of all pages together: in a crowd each update would take time from the model
+HIDDEN = "hidden"  # there, but not seen: what comes while a component is being added to the page would be lost
+PATIENCE = 3.0  # seconds that a run gets to end at its next token
 RETRY_TEMPERATURE = 0.8  # another wording is wanted, so a greedy setting would be of no use
 
 # Listeners that call the model share one queue, wide enough for a class: whoever waits shall wait in the engine's line,
@@ -38,138 +40,102 @@ MODEL_CALL: dict[str, Any] = {
 QUICK: dict[str, Any] = {"concurrency_limit": 64, "api_visibility": "private", "show_progress": "hidden"}
 
 
-class Replaced(Exception):
-    """A newer run of the same person on the same tab has taken over."""
-
-
-class Run:
-    """One press of a Run button: the generations behind it, and whether it was stopped."""
-
-    def __init__(self, session: str, everyone: Sized = ()) -> None:
-        """`everyone`: the runs in progress, which share the updates of all pages."""
-        self.session = session  # the engine lets sessions take turns
-        self.everyone = everyone
-        self.stopped = False
-        self.replaced = False
-        self._generations: list[Generation] = []
-
-    def follow(self, *generations: Generation) -> Iterator[tuple[int, Result]]:
-        """Yield (index, latest result) of generations that run at once, each in turn to its end.
-
-        Ten times a second, or less often in a crowd.
-
-        Raises Replaced when another run took over. Whatever ends this early cancels what is still being written.
-        """
-        self._generations = list(generations)
-        try:
-            if self.stopped:  # Stop was pressed before the model had started
-                self.stop()
-            for index, generation in enumerate(generations):
-                for result in generation.partials(max(UPDATE_SECONDS, len(self.everyone) / UPDATES)):
-                    if self.replaced:
-                        raise Replaced
-                    yield index, result
-        finally:
-            for generation in generations:
-                generation.cancel()
-
-    def stop(self) -> None:
-        self.stopped = True
-        for generation in self._generations:
-            generation.cancel()
-
-
-class Sessions:
-    """The runs in progress, by browser session and tab, so that Stop reaches this person's run and no other."""
-
-    def __init__(self) -> None:
-        self._runs: dict[tuple[str, str], Run] = {}
-        self._lock = threading.Lock()
-
-    def start(self, session: str, tab: str) -> Run:
-        """A new run; an older one of the same person on the same tab ends."""
-        run = Run(session, self._runs)
-        with self._lock:
-            old = self._runs.get((session, tab))
-            self._runs[session, tab] = run
-        if old is not None:
-            old.replaced = True
-            old.stop()
-        return run
-
-    def finish(self, session: str, tab: str, run: Run) -> None:
-        with self._lock:
-            if self._runs.get((session, tab)) is run:
-                del self._runs[session, tab]
-
-    def stop(self, session: str, tab: str) -> None:
-        with self._lock:
-            run = self._runs.get((session, tab))
-        if run is not None:
-            run.stop()
-
-    def close(self, session: str) -> None:
-        """Stop everything of a browser that has gone."""
-        with self._lock:
-            gone = [key for key in self._runs if key[0] == session]
-            runs = [self._runs.pop(key) for key in gone]
-        for run in runs:
-            run.stop()
-
-
 @dataclass
 class Page:
-    """What the tabs are built on: the engine, the router, the models to choose from, the runs and their listeners."""
+    """What the tabs are built on: the engine, the router, the runs and their listeners, and what follows the choice of
+    a model: components, each with what it shows for a model."""
 
     engine: Engine
     router: Router
-    models: Sequence[str] = ()
     sessions: Sessions = field(default_factory=Sessions)
     runs: list[gr.events.Dependency] = field(default_factory=list)  # after each of them the status line looks again
+    followers: list[tuple[gr.components.Component, Callable[[str], Any]]] = field(default_factory=list)
+
+    def follow(self, component: gr.components.Component, show: Callable[[str], Any]) -> None:
+        """Let a component show `show(model)` whenever a visitor chooses a model."""
+        self.followers.append((component, show))
+
+    def model(self, session: str | None) -> str:
+        """The model that a visitor has chosen."""
+        return self.sessions.model(session or "") or self.engine.model
+
+    def world(self, session: str | None) -> str:
+        """Where the images of a visitor's model come from."""
+        return self.engine.description(self.model(session)).samples
+
+    def outside(self, results: Sequence[Result], model: str | None) -> str:
+        """The notice for pictures outside a model's world, empty when all are inside."""
+        foreign = any(result.outside for result in results)
+        return words.notice(self.engine.description(model).notice or words.OUTSIDE) if foreign else ""
 
     def on(self, triggers: list[Any], listener: Callable[..., Iterator[Updates]], inputs: Any, outputs: Any) -> None:
-        """Let triggers run the model through a listener made by `handler`."""
-        self.runs.append(gr.on(triggers, listener, inputs, outputs, **MODEL_CALL))
+        """Let triggers run the model through a listener made by `handler`; a newer run takes over from an older one."""
+        self.runs.append(gr.on(triggers, listener, inputs, outputs, trigger_mode="multiple", **MODEL_CALL))
 
 
 @dataclass
 class RunRow:
-    """Run, Stop and the line in which a tab speaks to the person."""
+    """Run, Stop and the line in which a tab speaks to the person; and the image slots that a run is about."""
 
     tab: str
+    label: str
+    slots: Sequence[gr.components.Component]
     run: gr.Button
     stop: gr.Button
     notice: gr.HTML
 
     @property
     def outputs(self) -> list[gr.components.Component]:
-        return [self.stop, self.notice]
+        return [self.run, self.stop, self.notice]
+
+    def busy(self) -> Updates:
+        """Something runs: Run says so and Stop is there. Run can still be pressed, to start over."""
+        return {
+            self.run: gr.update(value="Working …", elem_classes=["run-button", "busy"]),
+            self.stop: gr.update(visible=True),
+            self.notice: "",
+        }
+
+    def idle(self, notice: str = "") -> Updates:
+        """Nothing runs; `notice` is a complaint in words."""
+        updates = {
+            self.run: gr.update(value=self.label, elem_classes=["run-button"]),
+            self.stop: gr.update(visible=HIDDEN),
+        }
+        return updates | ({self.notice: words.notice(notice, bad=True)} if notice else {})
 
 
-def run_row(page: Page, tab: str, label: str) -> RunRow:
-    """The two buttons, side by side, and an empty line for notices below them."""
+def run_row(page: Page, tab: str, label: str, slots: Sequence[gr.components.Component]) -> RunRow:
+    """The two buttons, side by side. The tab renders the notice where it pushes nothing away: below its answer."""
     with gr.Row(elem_classes="row-of-buttons"):
         run = gr.Button(label, variant="primary", elem_classes="run-button", elem_id=f"{tab}-run")
-        stop = gr.Button("Stop", elem_classes="stop-button", elem_id=f"{tab}-stop")
-    notice = gr.HTML(elem_id=f"{tab}-notice", elem_classes="optional")
+        stop = gr.Button("Stop", variant="stop", visible=HIDDEN, elem_classes="stop-button", elem_id=f"{tab}-stop")
+        gr.HTML('<span class="hint"><kbd>Ctrl</kbd> <kbd>Enter</kbd></span>')
+    notice = gr.HTML(elem_id=f"{tab}-notice", elem_classes="optional", render=False)
 
     async def press(request: gr.Request) -> None:  # async: needs no thread, so it works however busy the rest is
         page.sessions.stop(request.session_hash or "", tab)
 
     stop.click(press, queue=False, **QUICK)
-    return RunRow(tab, run, stop, notice)
+    return RunRow(tab, label, slots, run, stop, notice)
 
 
 def handler(page: Page, row: RunRow, work: Callable[..., Iterator[Updates]]) -> Callable[..., Iterator[Updates]]:
-    """Make `work(run, *inputs)`, which yields updates, into a listener that can be stopped and that fails in words."""
+    """Make `work(run, sources, *inputs)`, which yields updates, into a listener of the slots and these inputs.
 
-    def listen(request: gr.Request, *inputs: Any) -> Iterator[Updates]:
+    It can be stopped, fails in words, and shows no more once a newer run or a new image has taken over.
+    """
+
+    def listen(request: gr.Request, *values: Any, **more: Any) -> Iterator[Updates]:
         session = request.session_hash or ""
-        run = page.sessions.start(session, row.tab)
+        sources, inputs = values[: len(row.slots)], values[len(row.slots) :]
+        run = page.sessions.start(session, row.tab, sources)
         notice = ""
         try:
-            yield {row.stop: gr.update(variant="stop"), row.notice: ""}
-            for updates in work(run, *inputs):
+            yield row.busy()
+            for updates in work(run, sources, *inputs, **more):
+                if run.replaced:
+                    raise Replaced
                 if updates:  # gradio takes an empty dict for a missing answer
                     yield updates
         except Replaced:
@@ -181,13 +147,35 @@ def handler(page: Page, row: RunRow, work: Callable[..., Iterator[Updates]]) -> 
             notice = "Something went wrong here; the log of the server says what. Your input is still there: try again."
         finally:
             page.sessions.finish(session, row.tab, run)
-        if notice:
-            gr.Warning(notice)
-            yield {row.stop: gr.update(variant="secondary"), row.notice: words.notice(notice, bad=True)}
-        else:
-            yield {row.stop: gr.update(variant="secondary")}
+        yield row.idle(notice)
 
     return listen
+
+
+async def end_run(page: Page, row: RunRow, session: str) -> Updates:
+    """End a person's run on a tab for good, and give the updates of a row in which nothing runs."""
+    run = page.sessions.running(session, row.tab)
+    if run is not None:
+        run.replace()
+        patience = time.monotonic() + PATIENCE
+        while not run.ended and time.monotonic() < patience:  # what it has sent must come before what is sent now
+            await asyncio.sleep(0.02)
+    return row.idle() | {row.notice: ""}
+
+
+def clear_when_new(page: Page, row: RunRow, blank: Callable[[], Updates], adding: bool = False) -> None:
+    """Let new images take away what a tab shows about those before, and end the run that still writes about them.
+
+    `blank` gives the updates of an empty tab; with `adding`, images that come after the others change nothing.
+    """
+
+    async def look(request: gr.Request, *sources: str | None) -> Updates:
+        session = request.session_hash or ""
+        if not page.sessions.is_stale(session, row.tab, sources, adding):
+            return {row.notice: gr.skip()}
+        return blank() | await end_run(page, row, session)
+
+    gr.on([slot.change for slot in row.slots], look, list(row.slots), [*row.outputs, *blank()], queue=False, **QUICK)
 
 
 @dataclass

@@ -1,4 +1,7 @@
-"""Fresh pictures with their truth: what "New scene", "New pair" and the examples put on the page."""
+"""Fresh images with what is known of them: what "New scene", "New pair" and the examples put on the page.
+
+Each comes from a model's own world: drawn icon scenes with their exact truth, or photographs that come with the page.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,14 @@ from html import escape
 from PIL import Image
 
 from vlm_demo import scenes
+from vlm_demo.samples import Sample, samples
 
 from . import words
 
 SIZE = 512  # pixels a side of a drawn picture
 EXAMPLES = (12, 7, 4, 19, 23, 31)  # seeds
+SCENES, PHOTOGRAPHS = "scenes", "photographs"  # worlds, as a model's description names them
+QUESTIONS = ["What do you see?", "Is there a person in the picture?", "List everything in the picture."]
 
 
 @dataclass(frozen=True)
@@ -29,29 +35,68 @@ def fresh_seed() -> int:
     return random.SystemRandom().randrange(1_000_000, 1_000_000_000)
 
 
-def scene(seed: int) -> Drawn:
-    """One scene."""
+def scene(seed: int, world: str = SCENES) -> Drawn:
+    """One scene, or one photograph."""
+    if world == PHOTOGRAPHS:
+        return _photographs(_sampled(seed, 1), QUESTIONS)
     made = scenes.make_scene(seed)
     questions = [qa.question for qa in made.questions() if qa.kind != "cannot know"]
     return Drawn([made.image(SIZE)], _scene_truth(made), random.Random(seed).sample(questions, min(3, len(questions))))
 
 
-def pair(seed: int) -> Drawn:
-    """Two scenes that differ in one or two ways."""
+def pair(seed: int, world: str = SCENES) -> Drawn:
+    """Two scenes that differ in one or two ways, or two photographs."""
+    if world == PHOTOGRAPHS:
+        return _photographs(_sampled(seed, 2), ["What changed?"])
     made = scenes.make_pair(seed)
     return _several(made.scenes, made.change_text, "What changed?")
 
 
-def story(seed: int) -> Drawn:
-    """Three scenes in a row."""
+def story(seed: int, world: str = SCENES) -> Drawn:
+    """Three scenes in a row, or three photographs."""
+    if world == PHOTOGRAPHS:
+        return _photographs(_sampled(seed, 3), ["What happens across these images?"])
     made = scenes.make_story(seed)
     return _several(made.scenes, made.text, "What happens across these images?")
 
 
-def selection(seed: int) -> Drawn:
-    """Two to four scenes and a question about which of them."""
+def selection(seed: int, world: str = SCENES) -> Drawn:
+    """Two to four scenes or photographs and a question about which of them."""
+    if world == PHOTOGRAPHS:
+        chosen = _sampled(seed, 3)
+        wanted = random.Random(seed).choice(chosen).what
+        return _photographs(chosen, [f"Which image shows this: {wanted}"])
     made = scenes.make_selection(seed)
     return _several(made.scenes, f"{made.qa.question} {made.qa.answer}", made.qa.question)
+
+
+def example(number: int, world: str) -> Drawn:
+    """The example of this number, from 0."""
+    if world == PHOTOGRAPHS:
+        return _photographs([samples()[number]], QUESTIONS)
+    return scene(EXAMPLES[number])
+
+
+def examples(world: str, side: int) -> list[Image.Image]:
+    """The examples of a world, at most `side` pixels a side."""
+    if world == SCENES:
+        return [scenes.make_scene(seed).image(side) for seed in EXAMPLES]
+    small = [sample.open() for sample in samples()]
+    for image in small:
+        image.thumbnail((side, side))
+    return small
+
+
+def _sampled(seed: int, count: int) -> list[Sample]:
+    return random.Random(seed).sample(samples(), count)
+
+
+def _photographs(chosen: list[Sample], questions: list[str]) -> Drawn:
+    told = "".join(
+        f'<li><span class="answer">{escape(one.what)}</span> <span class="quiet">{escape(one.credit)}</span></li>'
+        for one in chosen
+    )
+    return Drawn([one.open() for one in chosen], f"<p>What a person wrote:</p><ol>{told}</ol>", list(questions))
 
 
 def _several(made: tuple[scenes.Scene, ...], truth: str, question: str) -> Drawn:

@@ -15,7 +15,7 @@ from vlm_demo.tasks import TASKS
 if TYPE_CHECKING:
     from vlm_demo.engine import Engine, Generation
 
-Start = Callable[[SamplingParameters, Hashable | None], "Generation"]
+Start = Callable[[SamplingParameters, Hashable | None, str | None], "Generation"]
 
 
 @dataclass
@@ -56,4 +56,4 @@ def plan(engine: Engine, parts: Mapping[str, str], pictures: Sequence[Image.Imag
 
 
 def _start(stream: Callable[..., Generation], *arguments: object) -> Start:
-    return lambda settings, session: stream(*arguments, settings, session)
+    return lambda settings, session, model=None: stream(*arguments, settings, session, model)

@@ -1,13 +1,61 @@
-// Ctrl+Enter (Cmd+Enter) runs the tab that is open, from anywhere on it.
+// Keys, what a phone brings into view, and names for those who do not see the page.
 () => {
+  const shown = (selector) => [...document.querySelectorAll(selector)].find((element) => element.offsetParent !== null);
+
+  // On a phone a run brings its answer into view.
+  const showAnswer = () => {
+    const place = window.innerWidth <= 640 && shown(".answer-place");
+    if (!place) return;
+    const { top, bottom } = place.getBoundingClientRect();
+    if (top >= 0 && bottom <= window.innerHeight) return;
+    place.scrollIntoView({ block: place.offsetHeight > 250 ? "start" : "end" }); // what is tall leaves room for the rest
+  };
+  const soon = () => setTimeout(showAnswer, 300); // the first signs of the answer are there then
+  document.addEventListener("click", (event) => event.target.closest(".run-button") && soon());
+
+  // Ctrl+Enter (Cmd+Enter) runs the tab that is open, from anywhere on it.
   const run = (event) => {
-    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-    const buttons = [...document.querySelectorAll("button.run-button")];
-    const shown = buttons.find((button) => button.offsetParent !== null && !button.disabled);
-    if (!shown) return;
+    if (event.key !== "Enter") return;
+    if (!(event.ctrlKey || event.metaKey)) {
+      if (event.target.matches("textarea") && !event.shiftKey) soon(); // which sends the question
+      return;
+    }
+    const button = shown("button.run-button");
+    if (!button) return;
     event.preventDefault();
     event.stopPropagation(); // a text box would submit a second time
-    shown.click();
+    button.click();
   };
   document.addEventListener("keydown", run, true);
+
+  // Arrow keys, Home and End move between tabs.
+  const move = (event) => {
+    const tab = event.target.closest('[role="tab"]');
+    const tabs = tab && [...tab.parentElement.querySelectorAll('[role="tab"]')];
+    const steps = tab && { ArrowRight: 1, ArrowLeft: -1, Home: -tabs.indexOf(tab), End: -1 - tabs.indexOf(tab) };
+    if (!steps || !(event.key in steps)) return;
+    event.preventDefault();
+    const next = tabs[(tabs.indexOf(tab) + steps[event.key] + tabs.length) % tabs.length];
+    next.focus();
+    next.click();
+  };
+  document.addEventListener("keydown", move);
+
+  // What gradio's components call themselves wrongly, or not at all.
+  const mend = () => {
+    const each = (selector, change) => document.querySelectorAll(selector).forEach(change);
+    each("button.upload-container[aria-label]", (button) => button.removeAttribute("aria-label")); // its text says it
+    each('div[aria-label="Empty value"]:not([role])', (place) => place.setAttribute("role", "img"));
+    each(".drawn-boxes button.thumbnail-item[aria-label]", (button) => {
+      button.removeAttribute("aria-label");
+      button.querySelector("img").alt = "The boxes that are found, drawn on it";
+    });
+    each(".toast-header[role]", (head) => head.removeAttribute("role")); // there is a button in it
+    each("#detect-drawn img", (image) => (image.alt = "The image with the boxes that the table lists"));
+    each(".run-button:not([aria-keyshortcuts])", (button) => button.setAttribute("aria-keyshortcuts", "Control+Enter"));
+  };
+  let mending = 0;
+  const watch = new MutationObserver(() => (mending = mending || requestAnimationFrame(() => (mend(), (mending = 0)))));
+  watch.observe(document.body, { childList: true, subtree: true });
+  mend();
 }

@@ -19,12 +19,12 @@ from vlm_demo import images
 from vlm_demo.detection import Parsed
 from vlm_demo.detection.drawing import annotate
 from vlm_demo.images import ImageError
+from vlm_demo.samples import samples
 
 from . import draws, words
-from .common import QUICK
+from .common import QUICK, Page
 
-SHOWN_BY_BROWSERS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif"}
-OWN_PICTURE = '<p class="empty">Nobody knows the truth about your own picture. Draw a new scene to compare.</p>'
+OWN_PICTURE = '<p class="empty">Nobody knows the truth about your own picture.</p>'
 THUMBNAIL = 128  # pixels a side of an example
 CHOOSE = """
 element.addEventListener("click", (event) => {
@@ -34,7 +34,7 @@ element.addEventListener("click", (event) => {
 """
 DISPLAY_SIDE = 1024  # pixels; results are drawn on pictures no larger than this
 
-Draw = Callable[[int], draws.Drawn]
+Draw = Callable[[int, str], draws.Drawn]
 
 
 def _only_uploads(base: type) -> Callable:
@@ -50,6 +50,36 @@ def _only_uploads(base: type) -> Callable:
     return take
 
 
+class OneFile(ImageData):
+    """What a client sends for a picture; a list of one is understood."""
+
+    @classmethod
+    def model_validate(cls, sent: Any, **options: Any) -> OneFile:
+        one = sent[0] if isinstance(sent, list) and len(sent) == 1 else sent
+        return super().model_validate(_file(one, "One picture is expected here"), **options)
+
+
+class SeveralFiles(ListFiles):
+    """What a client sends for several pictures; a single one is understood."""
+
+    @classmethod
+    def model_validate(cls, sent: Any, **options: Any) -> SeveralFiles:
+        several = sent if isinstance(sent, list) else [sent]
+        files = [_file(one, "A list of pictures is expected here, each") for one in several]
+        return super().model_validate(files, **options)
+
+
+def _file(sent: Any, expected: str) -> Any:
+    """`sent`, if it is a file as clients of gradio send it. A path without the mark of a file would not be checked."""
+    if isinstance(sent, FileData):
+        return sent
+    if isinstance(sent, dict):
+        marked = isinstance(sent.get("meta"), dict) and sent["meta"].get("_type") == "gradio.FileData"
+        if marked or not sent.get("path"):
+            return sent
+    raise gr.Error(f"{expected}, uploaded and sent with handle_file.", print_exception=False)
+
+
 class Picture(gr.Image):
     """A gr.Image that decodes nothing itself: a listener gets the path or data URL, for `vlm_demo.images` to open.
 
@@ -57,6 +87,7 @@ class Picture(gr.Image):
     """
 
     is_template = True  # the browser shows it as the gr.Image that it is
+    data_model = OneFile
     async_move_resource_to_block_cache = _only_uploads(gr.Image)
 
     def preprocess(self, payload: ImageData | None) -> str | None:
@@ -73,10 +104,12 @@ class PictureFiles(gr.File):
     is_template = True
     async_move_resource_to_block_cache = _only_uploads(gr.File)
 
-    def preprocess(self, payload: ListFiles | FileData | None) -> list[str] | None:
-        if payload is None:
-            return None
-        return [file.path for file in (payload.root if isinstance(payload, ListFiles) else [payload])]
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.data_model = SeveralFiles
+
+    def preprocess(self, payload: SeveralFiles | None) -> list[str] | None:
+        return None if payload is None else [file.path for file in payload.root]
 
 
 @dataclass
@@ -92,7 +125,7 @@ def load_pictures(sources: Sequence[str | None]) -> list[Image.Image]:
     """Open what the slots hold, in order; ImageError when there is none, or a gap that would shift the numbers."""
     filled = [source is not None for source in sources]
     if not any(filled):
-        raise ImageError("Choose a picture first: upload one, paste one, or draw a new scene.")
+        raise ImageError("Choose a picture first: upload one, paste one, or press a button below for one of ours.")
     count = sum(filled)
     if not all(filled[:count]):
         raise ImageError(f"Picture {filled.index(False) + 1} is empty. Fill it, or remove the pictures behind it.")
@@ -115,7 +148,7 @@ def for_display(picture: Image.Image) -> Image.Image:
 
 
 def picture_set(
-    tab: str, buttons: dict[str, Draw], limit: int = 1, start: int = 1, examples: bool = True
+    page: Page, tab: str, buttons: dict[str, Draw], limit: int = 1, start: int = 1, examples: bool = True
 ) -> PictureSet:
     """Build the slots (`start` of at most `limit` are shown), a button for each draw, examples and the truth."""
     many = limit > 1
@@ -132,6 +165,7 @@ def picture_set(
                     min_width=150,
                     visible=number <= start,
                     buttons=["fullscreen"],
+                    value=_first(page, number) if number <= start else None,
                     alt_text=f"Your picture {number}" if many else "Your picture",
                     elem_id=f"{tab}-picture-{number}",
                 )
@@ -146,7 +180,8 @@ def picture_set(
         less = gr.Button("Remove the last", size="sm", visible=False, elem_id=f"{tab}-less")
     strip = None
     if examples:
-        strip = gr.HTML(_strip(), js_on_load=CHOOSE, elem_id=f"{tab}-examples")
+        world = page.world(None)
+        strip = gr.HTML(_strip(world), js_on_load=CHOOSE, elem_id=f"{tab}-examples")
     with gr.Accordion("Reveal the truth", open=False, elem_id=f"{tab}-truth"):
         truth = gr.HTML('<p class="empty">Draw a new scene, and what it really holds is told here.</p>')
     outputs = [*slots, truth, questions, more, less]
@@ -160,11 +195,16 @@ def picture_set(
         return [*filled, *empty, drawn.truth, drawn.questions, *_more_less(count, start, limit), count]
 
     for button, draw in pressed.items():
-        button.click(lambda draw=draw: put(draw(draws.fresh_seed())), None, [*outputs, shown], **QUICK)
-    if strip is not None:
 
-        def choose(event: gr.EventData) -> list[Any]:
-            return put(draws.scene(draws.EXAMPLES[int(event.index)]))
+        def press(request: gr.Request, draw: Draw = draw) -> list[Any]:
+            return put(draw(draws.fresh_seed(), page.world(request.session_hash)))
+
+        button.click(press, None, [*outputs, shown], **QUICK)
+    if strip is not None:
+        page.follow(strip, lambda model: _strip(page.engine.description(model).samples))
+
+        def choose(event: gr.EventData, request: gr.Request) -> list[Any]:
+            return put(draws.example(int(event.index), page.world(request.session_hash)))
 
         strip.click(choose, None, [*outputs, shown], **QUICK)
     if many:
@@ -180,8 +220,13 @@ def picture_set(
         more.click(lambda count: change(count, 1), shown, resized, **QUICK)
         less.click(lambda count: change(count, -1), shown, resized, **QUICK)
     for slot in slots:
-        slot.input(_tidy, slot, [slot, truth, questions], **QUICK)
+        slot.input(_check, slot, [slot, truth, questions], **QUICK)
     return PictureSet(slots, truth, questions)
+
+
+def _first(page: Page, number: int) -> str | None:
+    """What a slot holds when the page opens, so that the first answer is one press away."""
+    return str(samples()[number - 1].path) if page.world(None) == draws.PHOTOGRAPHS else None
 
 
 def _height(count: int, limit: int) -> int:
@@ -193,26 +238,24 @@ def _more_less(count: int, start: int, limit: int) -> list[Any]:
     return [gr.update(visible=count < limit), gr.update(visible=count > start)]
 
 
-def _tidy(source: str | None) -> list[Any]:
-    """Right after an upload: say at once what cannot be read, and make an exotic file one that browsers show."""
-    if source is None:
-        return [gr.skip(), OWN_PICTURE, []]
-    try:
-        picture = images.load(source)
-    except ImageError as error:
-        gr.Warning(str(error))
-        return [None, words.notice(str(error), bad=True), []]
-    shown = not source.startswith("data:") and Path(source).suffix.lower() in SHOWN_BY_BROWSERS
-    return [gr.skip() if shown else picture, OWN_PICTURE, []]
+def _check(source: str | None) -> list[Any]:
+    """Right after an upload: say at once what cannot be read."""
+    if source is not None:
+        try:
+            images.load(source)
+        except ImageError as error:
+            gr.Warning(str(error))
+            return [None, words.notice(str(error), bad=True), []]
+    return [gr.skip(), OWN_PICTURE, []]
 
 
 @cache
-def _strip() -> str:
-    """The examples as small pictures to press."""
+def _strip(world: str) -> str:
+    """The examples of a world as small pictures to press."""
     buttons = []
-    for index, seed in enumerate(draws.EXAMPLES):
+    for index, image in enumerate(draws.examples(world, THUMBNAIL)):
         small = io.BytesIO()
-        draws.scenes.make_scene(seed).image(THUMBNAIL).save(small, "JPEG", quality=85)
+        image.save(small, "JPEG", quality=85)
         source = f"data:image/jpeg;base64,{base64.b64encode(small.getvalue()).decode()}"
         name = f"Example {index + 1}"
         buttons.append(

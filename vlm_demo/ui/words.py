@@ -6,15 +6,12 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from vlm_demo.detection import Parsed
+from vlm_demo.detection import Parsed, pixels
 from vlm_demo.results import Result
 
-OUTSIDE = (
-    "This picture looks unlike anything that this model was trained on. It knows drawn icon scenes only, "
-    "so take its answer as a guess."
-)
+OUTSIDE = "This picture looks unlike anything that this model was trained on, so take its answer as a guess."
 SPECIAL = re.compile(r"</?\w+>|<\|\w+\|>|\[[A-Z]+\]")  # tokens of the prompt layout, no words
-LIKELY = 0.005  # less would be shown as 0 %
+LIKELY = 0.01  # less would be shown as 0 %
 SHORT_ANSWER = 3  # tokens; longer answers have too many alternatives to list
 
 
@@ -23,23 +20,27 @@ def notice(text: str, bad: bool = False) -> str:
     return f'<div class="notice{" bad" if bad else ""}" role="status">{escape(text)}</div>' if text else ""
 
 
-def outside(results: Sequence[Result]) -> str:
-    """The notice for pictures outside the model's world, empty when all are inside."""
-    return notice(OUTSIDE) if any(result.outside for result in results) else ""
+def quiet(result: Result, spoken: bool = True) -> str:
+    """What happens now, or at the end time, tokens and how sure, such as `0.42 s · 18 tokens · 96 % sure`.
 
-
-def quiet(result: Result) -> str:
-    """Time, tokens and how sure, such as `0.42 s · 18 tokens · 96 % sure`."""
-    return f'<p class="quiet">{escape(" · ".join(facts(result)))}</p>'
+    A screen reader hears the end, the answer first unless something else announces that.
+    """
+    if result.finish_reason == "running":
+        return f'<p class="quiet">{escape(" · ".join(facts(result)))}</p>'
+    answer = str(result.parsed.report) if result.parsed else result.text
+    hidden = f'<span class="only-heard">{escape(answer)}</span> ' if spoken else ""
+    return f'<p class="quiet" role="status">{hidden}{escape(" · ".join(facts(result)))}</p>'
 
 
 def facts(result: Result) -> list[str]:
     """The parts of the quiet line."""
     if result.position is not None:
-        return [f"Waiting: {result.position}"]
+        return [f"In the queue: {result.position}"]
     if result.finish_reason == "running" and not result.tokens:
-        return ["Looking …"]
+        return ["Reading the image …"]
     found = [f"{result.timings.total:.2f} s", f"{result.new_tokens} token{'' if result.new_tokens == 1 else 's'}"]
+    if result.finish_reason == "running":
+        return ["Writing …", *found]
     if result.confidence is not None and result.parsed is None:  # boxes have a confidence each
         found.append(f"{round(100 * result.confidence)} % sure")
     if result.finish_reason == "cancelled":
@@ -66,16 +67,20 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     return f'<div class="scroll-x"><table class="facts">{inside}</table></div>'
 
 
-def boxes(objects: Sequence[dict], title: str = "") -> str:
-    """The detections as a table: label, box and confidence, in the model's order."""
+def boxes(objects: Sequence[dict], title: str = "", size: tuple[int, int] | None = None) -> str:
+    """The detections as a table: label, box and confidence, in the model's order.
+
+    Boxes are in pixels of an image of `size`, without one in fractions.
+    """
     several = any(item.get("image") for item in objects)
     rows = []
     for item in objects:
-        box = '<span class="number">' + ", ".join(f"{value:.2f}" for value in item["bbox"]) + "</span>"
+        numbers = [f"{value:.0f}" for value in pixels(item, size)] if size else [f"{n:.2f}" for n in item["bbox"]]
+        box = f'<span class="number">{", ".join(numbers)}</span>'
         sure = item.get("confidence")
         row = [escape(str(item["label"])), box, meter(sure) if sure is not None else "–"]
         rows.append([str(item.get("image") or "–"), *row] if several else row)
-    head = ["Label", "Box (x, y, w, h)", "Confidence"]
+    head = ["Label", "Box in pixels (x, y, w, h)" if size else "Box (x, y, w, h)", "Confidence"]
     return table(title, ["Picture", *head] if several else head, rows)
 
 
@@ -85,7 +90,10 @@ def report(parsed: Parsed, lead: str = "Reading the text") -> str:
 
 
 def alternatives(result: Result) -> str:
-    """What else a short answer could have been: the answer, and where another word was likely; empty for long ones."""
+    """What else a short answer could have been: the answer, and where another word was likely; empty for long ones.
+
+    The shares are of one whole: the answer as it is, or an answer that leaves it at one of its tokens.
+    """
     tokens = [token for token in result.tokens if token.text.strip()]
     if not 0 < len(tokens) <= SHORT_ANSWER or result.finish_reason == "cancelled":
         return ""
@@ -94,7 +102,8 @@ def alternatives(result: Result) -> str:
     for position, token in enumerate(result.tokens):
         last = position == len(result.tokens) - 1
         for text, probability in token.alternatives:
-            if text == token.text or not text.strip() or SPECIAL.fullmatch(text.strip()):
+            # The first token's text has lost its space, which the alternatives still have.
+            if text.strip() in ("", token.text.strip()) or SPECIAL.fullmatch(text.strip()):
                 continue
             # The answer would go on from here in some other way.
             words = (written + text).strip() + ("" if last else " …")
@@ -104,5 +113,6 @@ def alternatives(result: Result) -> str:
     found.pop(result.text.strip(), None)
     likely = sorted((pair for pair in found.items() if pair[1] >= LIKELY), key=lambda pair: -pair[1])[:4]
     rows = [[f"<b>{escape(result.text.strip())}</b>", meter(so_far)]]
-    rows += [[escape(text), meter(share)] for text, share in likely]
+    # Rounded down, so that what is shown does not come to more than the whole.
+    rows += [[escape(text), meter(int(100 * share) / 100)] for text, share in likely]
     return table("What it could have said", ["Answer", "Probability"], rows)

@@ -22,6 +22,7 @@ from vlm_demo.backends.base import Capabilities
 from vlm_demo.backends.local import as_turns
 from vlm_demo.backends.remote.answer import RemoteAnswer
 from vlm_demo.backends.remote.servers import Servers
+from vlm_demo.description import Description
 from vlm_demo.dialects import GENERAL, Dialect, dialect_of
 from vlm_demo.results import EngineError, Request, Result
 from vlm_demo.tasks import TASKS, task_prompt
@@ -74,6 +75,11 @@ class RemoteBackend:
             inspection=False,
         )
 
+    @property
+    def description(self) -> Description:
+        """Servers say nothing of their models."""
+        return Description()
+
     def load(self) -> None:
         """Make sure that a server answers; raises EngineError when none does."""
         self.models()
@@ -95,6 +101,8 @@ class RemoteBackend:
                 f"{self.dialect.name} counts boxes in pixels of an image that a server resizes without telling. "
                 "Choose another model for boxes, or run this one here."
             )
+        if sampling.choices:
+            raise EngineError(f"{self.name} cannot choose among given answers. Ask it in words.")
         turns, images, dropped = as_turns(request)
         messages = self.dialect.messages(turns, [_data_url(image) for image in images])
         seed = None

@@ -10,12 +10,13 @@ from typing import Any
 import gradio as gr
 
 from vlm_demo.results import EngineError, Result
-from vlm_demo.router import record_correction
+from vlm_demo.router import CorrectionsFull, record_correction
 from vlm_demo.tasks import TASKS
 
 from .. import draws, jobs, words
-from ..common import QUICK, Page, Run, Updates, boxes_gallery, handler, run_row, settings_panel
+from ..common import QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
 from ..pictures import draw_boxes, load_pictures, picture_set
+from ..runs import Run, Sources
 
 MOST_PICTURES = 4
 LENGTH = 160  # tokens
@@ -52,7 +53,7 @@ def section(title: str, result: Result) -> str:
         body += words.report(result.parsed)
     elif result.task == "detect":
         body = f'<p class="plain-text">{escape(result.text)}</p>'
-    return f'<div class="section"><h3>{escape(title)}</h3>{body}{words.quiet(result)}</div>'
+    return f'<div class="section"><h2>{escape(title)}</h2>{body}{words.quiet(result)}</div>'
 
 
 def _names(tasks: Sequence[str]) -> str:
@@ -62,9 +63,11 @@ def _names(tasks: Sequence[str]) -> str:
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row():
+    with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
-            pictures = picture_set("auto", {"New scene": draws.scene, "New pair": draws.pair}, limit=MOST_PICTURES)
+            pictures = picture_set(
+                page, "auto", {"New scene": draws.scene, "New pair": draws.pair}, limit=MOST_PICTURES
+            )
         with gr.Column(scale=6, min_width=300):
             box = gr.Textbox(
                 label="What do you want?",
@@ -72,8 +75,8 @@ def build(page: Page) -> None:
                 max_lines=4,
                 elem_id="auto-box",
             )
-            row = run_row(page, "auto", "Go")
-            shown = gr.HTML(INVITATION, js_on_load=CHOOSE, elem_id="auto-card")
+            row = run_row(page, "auto", "Go", pictures.slots)
+            shown = gr.HTML(INVITATION, js_on_load=CHOOSE, elem_classes="answer-place", elem_id="auto-card")
             with gr.Row(elem_classes="row-of-buttons", visible=False) as choices:
                 wrong = gr.Button("Wrong task", size="sm", elem_id="auto-wrong")
             with gr.Group(visible=False) as correction:
@@ -82,17 +85,28 @@ def build(page: Page) -> None:
                 )
                 save = gr.Button("Remember this, on this machine", size="sm", elem_id="auto-save")
             answers = gr.HTML(elem_classes="optional", elem_id="auto-answers")
+            row.notice.render()
             drawn = boxes_gallery("Boxes", "auto-boxes")
             with gr.Accordion("Settings", open=False):
                 panel = settings_panel("auto", LENGTH)
     asked = gr.State(None)  # (text, number of pictures) of the last request
-    count = len(pictures.slots)
 
-    def work(run: Run, text: str, *rest: Any, forced: str | None = None) -> Iterator[Updates]:
+    def blank() -> Updates:
+        return {
+            shown: INVITATION,
+            choices: gr.update(visible=False),
+            correction: gr.update(visible=False),
+            asked: None,
+            answers: "",
+            drawn: gr.update(visible=False, value=None),
+        }
+
+    def work(run: Run, sources: Sources, text: str, *values: Any, forced: str | None = None) -> Iterator[Updates]:
+        yield blank()
         if not text.strip():
             raise EngineError("Type what you want first, for example: describe it, or: how many cats?")
-        opened = load_pictures(rest[:count])
-        settings = panel.read(*rest[count:])
+        opened = load_pictures(sources)
+        settings = panel.read(*values)
         route = page.router.route(text, len(opened))
         unsure = route.unsure and not forced
         tasks = [] if unsure else [forced] if forced else route.tasks
@@ -106,11 +120,8 @@ def build(page: Page) -> None:
         yield {
             shown: understood,
             choices: gr.update(visible=True),
-            correction: gr.update(visible=False),
             right: [forced] if forced else [],
             asked: (text, len(opened)),
-            answers: "",
-            drawn: gr.update(visible=False, value=None),
         }
         if unsure:
             return
@@ -119,7 +130,7 @@ def build(page: Page) -> None:
         results: list[Result] = []
         boxes: list[tuple[Any, str]] = []
         for job in jobs.plan(page.engine, parts, opened):
-            for _, result in run.follow(job.start(settings, run.session)):
+            for _, result in run.follow(job.start(settings, run.session, run.model)):
                 latest = section(job.title, result)
                 yield {answers: "".join([*done, latest])}
             done.append(latest)
@@ -130,24 +141,29 @@ def build(page: Page) -> None:
                 yield {drawn: gr.update(value=boxes, visible=True)}
             if result.finish_reason == "cancelled":
                 break
-        yield {row.notice: words.outside(results)}
+        yield {row.notice: page.outside(results, run.model)}
 
-    inputs = [box, *pictures.slots, *panel.inputs]
+    inputs = [*pictures.slots, box, *panel.inputs]
     outputs = [*row.outputs, shown, choices, correction, right, asked, answers, drawn]
-    page.on([row.run.click, box.submit], handler(page, row, work), inputs, outputs)
-    overruling = handler(page, row, lambda run, task, *values: work(run, *values, forced=task))
+    running = handler(page, row, work)
+    page.on([row.run.click, box.submit], running, inputs, outputs)
 
     def overrule(event: gr.EventData, request: gr.Request, *values: Any) -> Iterator[Updates]:
-        yield from overruling(request, str(event.task), *values)
+        yield from running(request, *values, forced=str(event.task))
 
     page.on([shown.click], overrule, inputs, outputs)
+    clear_when_new(page, row, blank)
 
-    def remember(asked: tuple[str, int] | None, tasks: list[str]) -> Any:
+    def remember(request: gr.Request, asked: tuple[str, int] | None, tasks: list[str]) -> Any:
         if asked is None or not tasks:
             gr.Warning("Choose what it should have been.")
             return gr.skip()
-        record_correction(CORRECTIONS, *asked, tasks)
-        gr.Info("Remembered on this machine. The next training of the router learns from it.")
+        try:
+            record_correction(CORRECTIONS, *asked, tasks, session=request.session_hash)
+        except CorrectionsFull as why:
+            gr.Warning(str(why))
+        else:
+            gr.Info("Remembered on this machine. The router learns from it once the owner has accepted it.")
         return gr.update(visible=False)
 
     wrong.click(lambda: gr.update(visible=True), None, correction, queue=False, **QUICK)

@@ -10,22 +10,22 @@ from vlm_demo.results import SamplingParameters
 from vlm_demo.tasks import TASKS
 
 from .. import draws, words
-from ..common import Page, Run, Updates, handler, retry_settings, run_row, settings_panel
+from ..common import HIDDEN, Page, Updates, clear_when_new, handler, retry_settings, run_row, settings_panel
 from ..pictures import load_pictures, picture_set
+from ..runs import Run, Sources
 
 STYLES = [("Brief", "brief"), ("Detailed", "detailed"), ("Alt text", "alt")]
 MOST = 4
-HIDDEN = "hidden"  # there, but not seen: text that comes while a box is being added to the page would be lost
 
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row():
+    with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
-            pictures = picture_set("caption", {"New scene": draws.scene})
+            pictures = picture_set(page, "caption", {"New scene": draws.scene})
         with gr.Column(scale=6, min_width=300):
             style = gr.Radio(STYLES, value="brief", label="Style", elem_id="caption-style")
-            row = run_row(page, "caption", "Write a caption")
+            row = run_row(page, "caption", "Write a caption", pictures.slots)
             texts, lines = [], []
             for number in range(1, MOST + 1):
                 texts.append(
@@ -35,12 +35,13 @@ def build(page: Page) -> None:
                         interactive=False,
                         buttons=["copy"],
                         visible=number == 1 or HIDDEN,
-                        elem_classes="answer-box",
+                        elem_classes=["answer-box", "answer-place"] if number == 1 else "answer-box",
                         elem_id=f"caption-text-{number}",
                     )
                 )
                 name = "caption-line" if number == 1 else f"caption-line-{number}"
-                lines.append(gr.HTML(visible=number == 1 or HIDDEN, elem_classes=["optional", "line"], elem_id=name))
+                lines.append(gr.HTML(visible=number == 1 or HIDDEN, elem_classes="line", elem_id=name))
+            row.notice.render()
             with gr.Accordion("Settings", open=False):
                 count = gr.Slider(
                     1,
@@ -53,26 +54,30 @@ def build(page: Page) -> None:
                 )
                 panel = settings_panel("caption", TASKS["caption"].max_new_tokens)
 
-    def work(run: Run, source: str | None, style: str, count: int, *values: float) -> Iterator[Updates]:
-        count = int(count)
-        yield {
+    def blank(count: int = 1) -> Updates:
+        return {
             box: gr.update(value="", visible=number < count or HIDDEN)
             for boxes in (texts, lines)
             for number, box in enumerate(boxes)
         }
-        picture = load_pictures([source])[0]
+
+    def work(run: Run, sources: Sources, style: str, count: int, *values: float) -> Iterator[Updates]:
+        count = int(count)
+        yield blank(count)
+        picture = load_pictures(sources)[0]
         settings = panel.read(*values)
         wanted: list[SamplingParameters] = [settings] + [retry_settings(settings)] * (count - 1)
-        started = [page.engine.caption_stream(picture, style, one, run.session) for one in wanted]
+        started = [page.engine.caption_stream(picture, style, one, run.session, run.model) for one in wanted]
         for number, result in run.follow(*started):
             updates = {texts[number]: result.text, lines[number]: words.quiet(result)}
             if result.finish_reason != "running":
-                updates[row.notice] = words.outside([result])
+                updates[row.notice] = page.outside([result], run.model)
             yield updates
 
     page.on(
         [row.run.click],
         handler(page, row, work),
-        [pictures.slots[0], style, count, *panel.inputs],
+        [*pictures.slots, style, count, *panel.inputs],
         [*row.outputs, *texts, *lines],
     )
+    clear_when_new(page, row, blank)

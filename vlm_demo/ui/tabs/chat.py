@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -11,8 +11,9 @@ import gradio as gr
 from vlm_demo.tasks import TASKS
 
 from .. import draws, words
-from ..common import QUICK, Page, Run, Updates, handler, retry_settings, run_row, settings_panel
+from ..common import QUICK, Page, Updates, clear_when_new, end_run, handler, retry_settings, run_row, settings_panel
 from ..pictures import load_pictures, picture_set
+from ..runs import Run, Sources
 
 MOST_PICTURES = 4
 SUGGESTIONS = 3
@@ -38,9 +39,9 @@ def messages(turns: list[Turn]) -> list[dict[str, str]]:
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row():
+    with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
-            pictures = picture_set("chat", {"New scene": draws.scene}, limit=MOST_PICTURES)
+            pictures = picture_set(page, "chat", {"New scene": draws.scene}, limit=MOST_PICTURES)
         with gr.Column(scale=6, min_width=300):
             turns = gr.State([])  # the conversation, one per browser tab
             chatbot = gr.Chatbot(
@@ -52,6 +53,7 @@ def build(page: Page) -> None:
                 editable="user",
                 buttons=["copy"],
                 feedback_options=None,
+                elem_classes="answer-place",
                 elem_id="chat-log",
             )
             with gr.Row(elem_classes="row-of-buttons", visible=False) as chips:
@@ -59,59 +61,67 @@ def build(page: Page) -> None:
             box = gr.Textbox(
                 label="Your question", placeholder="How many cats are there?", lines=1, max_lines=4, elem_id="chat-box"
             )
-            row = run_row(page, "chat", "Ask")
-            line = gr.HTML(elem_classes=["optional", "line"], elem_id="chat-line")
+            row = run_row(page, "chat", "Ask", pictures.slots)
+            line = gr.HTML(elem_classes="line", elem_id="chat-line")
+            row.notice.render()
             likely = gr.HTML(elem_classes="optional", elem_id="chat-alternatives")
             with gr.Row(elem_classes="row-of-buttons"):
                 clear = gr.Button("New conversation", size="sm", elem_id="chat-clear")
             with gr.Accordion("Settings", open=False):
                 panel = settings_panel("chat", TASKS["vqa"].max_new_tokens)
 
-    def ask(run: Run, turns: list[Turn], question: str, sources: Any, values: Any, again: bool) -> Iterator[Updates]:
+    def ask(
+        run: Run, sources: Sources, turns: list[Turn], question: str, values: Sequence[float], again: bool = False
+    ) -> Iterator[Updates]:
         """Ask one more question after `turns`; `again` samples another wording."""
         opened = load_pictures(sources)
         settings = panel.read(*values)
         generation = page.engine.answer_stream(
-            opened, question, turns, retry_settings(settings) if again else settings, run.session
+            opened, question, turns, retry_settings(settings) if again else settings, run.session, run.model
         )
         yield {box: "", chatbot: messages([*turns, (question, "")]), line: "", likely: ""}
         for _, result in run.follow(generation):
             now = [*turns, (question, result.text)]
-            updates = {chatbot: messages(now), line: words.quiet(result)}
+            updates = {chatbot: messages(now), line: words.quiet(result, spoken=False)}
             if result.finish_reason != "running":
-                updates |= {outputs_turns: now, likely: words.alternatives(result), row.notice: words.outside([result])}
+                updates |= {
+                    outputs_turns: now,
+                    likely: words.alternatives(result),
+                    row.notice: page.outside([result], run.model),
+                }
             yield updates
 
     outputs_turns = turns
-    inputs = [turns, *pictures.slots, *panel.inputs]
+    inputs = [*pictures.slots, turns, *panel.inputs]
     outputs = [*row.outputs, turns, chatbot, box, line, likely]
-    count = len(pictures.slots)
 
-    def send(run: Run, question: str, turns: list[Turn], *rest: Any) -> Iterator[Updates]:
-        yield from ask(run, turns, question, rest[:count], rest[count:], again=False)
+    def send(run: Run, sources: Sources, turns: list[Turn], question: str, *values: float) -> Iterator[Updates]:
+        yield from ask(run, sources, turns, question, values)
 
     page.on(
         [row.run.click, box.submit],
         handler(page, row, send),
-        [box, *inputs],
+        [*pictures.slots, turns, box, *panel.inputs],
         outputs,
     )
 
-    def retry(run: Run, index: int, turns: list[Turn], *rest: Any) -> Iterator[Updates]:
+    def retry(run: Run, sources: Sources, turns: list[Turn], *values: float, index: int) -> Iterator[Updates]:
         earlier = turns[: index // 2]
-        yield from ask(run, earlier, turns[len(earlier)][0], rest[:count], rest[count:], again=True)
+        yield from ask(run, sources, earlier, turns[len(earlier)][0], values, again=True)
 
-    def edit(run: Run, event: tuple[int, str], turns: list[Turn], *rest: Any) -> Iterator[Updates]:
-        index, question = event
-        yield from ask(run, turns[: index // 2], question, rest[:count], rest[count:], again=False)
+    def edit(
+        run: Run, sources: Sources, turns: list[Turn], *values: float, index: int, question: str
+    ) -> Iterator[Updates]:
+        yield from ask(run, sources, turns[: index // 2], question, values)
 
     retrying, editing = handler(page, row, retry), handler(page, row, edit)
 
     def on_retry(event: gr.RetryData, request: gr.Request, *values: Any) -> Iterator[Updates]:
-        yield from retrying(request, _first(event.index), *values)
+        yield from retrying(request, *values, index=_first(event.index))
 
     def on_edit(event: gr.EditData, request: gr.Request, *values: Any) -> Iterator[Updates]:
-        yield from editing(request, (_first(event.index), str(event.value).replace(INVISIBLE, "")), *values)
+        question = str(event.value).replace(INVISIBLE, "")
+        yield from editing(request, *values, index=_first(event.index), question=question)
 
     page.on([chatbot.retry], on_retry, inputs, outputs)
     page.on([chatbot.edit], on_edit, inputs, outputs)
@@ -122,14 +132,14 @@ def build(page: Page) -> None:
 
     chatbot.undo(undo, turns, [turns, chatbot, box, line, likely], **QUICK)
 
-    def forget(request: gr.Request) -> list[Any]:
-        page.sessions.stop(request.session_hash or "", "chat")
-        return [[], [], "", "", ""]
+    def blank() -> Updates:
+        return {turns: [], chatbot: [], line: "", likely: ""}
 
-    fresh = [turns, chatbot, line, likely, row.notice]
-    gr.on([clear.click, chatbot.clear], forget, None, fresh, **QUICK)
-    # A conversation is about its pictures: other pictures, another conversation.
-    gr.on([slot.change for slot in pictures.slots], forget, None, fresh, **QUICK)
+    async def forget(request: gr.Request) -> Updates:
+        return blank() | await end_run(page, row, request.session_hash or "")
+
+    gr.on([clear.click, chatbot.clear], forget, None, [*row.outputs, *blank()], queue=False, **QUICK)
+    clear_when_new(page, row, blank, adding=True)  # a conversation goes on when images are added to it
 
     def suggest(questions: list[str]) -> list[Any]:
         shown = [gr.update(value=question, visible=True) for question in questions[:SUGGESTIONS]]

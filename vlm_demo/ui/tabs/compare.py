@@ -2,31 +2,65 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
+from vlm_demo.results import EngineError
 from vlm_demo.tasks import TASKS
 
 from .. import draws, words
-from ..common import QUICK, Page, Run, Updates, boxes_gallery, handler, run_row, settings_panel
+from ..common import QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
 from ..pictures import draw_boxes, for_display, load_pictures, picture_set
+from ..runs import Run, Sources
 
-QUESTIONS = [
+KINDS = [
     ("What changed?", "change"),
     ("Which image shows …", "which"),
     ("What happens across them?", "story"),
     ("My own question", "own"),
 ]
+CHANGE = TASKS["compare"].prompts["change"]
+# What each kind writes into the box, from where it is asked, changed or not.
+QUESTIONS = {
+    "change": CHANGE,
+    "which": "Which image shows a cat?",
+    "story": TASKS["compare"].prompts["story"],
+    "own": "",
+}
 BOXES = "Boxes of the change"
+SLIDE = """
+element.addEventListener("input", (event) => {
+  event.target.closest(".wipe").style.setProperty("--shown", `${event.target.value}%`);
+});
+"""
+
+
+def wipe(first: Image.Image, second: Image.Image) -> str:
+    """The second picture over the first, and a slider that says how much of it is seen."""
+    size = for_display(first).size
+    pictures = ""
+    for number, picture in enumerate((first, second), 1):
+        file = io.BytesIO()
+        picture.resize(size).save(file, "JPEG", quality=90)
+        source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+        pictures += f'<img src="{source}" alt="Picture {number}, to be compared">'
+    return (
+        f'<div class="wipe"><div>{pictures}</div>'
+        '<label>Slide from one to the other <input type="range" min="0" max="100" value="50"></label></div>'
+    )
 
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row():
+    with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
             pictures = picture_set(
+                page,
                 "compare",
                 {"New pair": draws.pair, "New story": draws.story, "New selection": draws.selection},
                 limit=TASKS["compare"].max_images,
@@ -34,56 +68,53 @@ def build(page: Page) -> None:
                 examples=False,
             )
         with gr.Column(scale=6, min_width=300):
-            kind = gr.Radio(QUESTIONS, value="change", label="Question", elem_id="compare-kind")
+            kind = gr.Radio(KINDS, value="change", label="Kind of question", elem_id="compare-kind")
             box = gr.Textbox(
-                value="",
-                label="Which image shows …",
-                placeholder="a red cat",
-                visible=False,
+                value=CHANGE,
+                label="Your question",
+                placeholder="Which image has the most objects?",
                 max_lines=3,
                 elem_id="compare-box",
             )
-            row = run_row(page, "compare", "Compare")
+            row = run_row(page, "compare", "Compare", pictures.slots)
             answer = gr.Textbox(
                 label="Answer",
                 lines=2,
                 interactive=False,
                 buttons=["copy"],
-                elem_classes="answer-box",
+                elem_classes=["answer-box", "answer-place"],
                 elem_id="compare-text",
             )
-            line = gr.HTML(elem_classes=["optional", "line"], elem_id="compare-line")
+            line = gr.HTML(elem_classes="line", elem_id="compare-line")
+            row.notice.render()
             drawn = boxes_gallery(BOXES, "compare-boxes")
             table = gr.HTML(elem_classes="optional", elem_id="compare-table")
-            slider = gr.ImageSlider(
-                label="Slide one over the other",
-                interactive=False,
-                visible=False,
-                max_height=420,
-                buttons=["fullscreen"],
-                elem_id="compare-slider",
-            )
+            slider = gr.HTML(js_on_load=SLIDE, elem_classes="optional", elem_id="compare-slider")
             with gr.Accordion("Settings", open=False):
                 panel = settings_panel("compare", TASKS["compare"].max_new_tokens)
 
-    count = len(pictures.slots)
-
-    def work(run: Run, kind: str, text: str, *rest: Any) -> Iterator[Updates]:
-        yield {
+    def blank() -> Updates:
+        return {
             answer: "",
             line: "",
             table: "",
             drawn: gr.update(visible=False, value=None),
-            slider: gr.update(visible=False, value=None),
+            slider: "",
         }
-        opened = load_pictures(rest[:count])
-        settings = panel.read(*rest[count:])
-        question = {"which": f"Which image shows {text.strip().rstrip('?')}?" if text.strip() else "", "own": text}.get(
-            kind, kind
-        )
-        started = [page.engine.compare_stream(opened, question, settings, run.session)]
-        if kind == "change" and len(opened) == 2:
-            started.append(page.engine.compare_stream(opened, "boxes", settings, run.session))
+
+    def work(run: Run, sources: Sources, question: str, *values: Any) -> Iterator[Updates]:
+        yield blank()
+        opened = load_pictures(sources)
+        settings = panel.read(*values)
+        about_change = question.strip().lower() == CHANGE.lower()
+        if about_change and len(opened) > 2:
+            raise EngineError(
+                f"What changed is told about two pictures, and here are {len(opened)}. "
+                "Remove some, or ask what happens across them."
+            )
+        started = [page.engine.compare_stream(opened, question, settings, run.session, run.model)]
+        if about_change and page.world(run.session) == draws.SCENES:  # only there a change has a place
+            started.append(page.engine.compare_stream(opened, "boxes", settings, run.session, run.model))
         finished = []
         for index, result in run.follow(*started):
             updates: Updates = {line: words.quiet(result)} if index == 0 else {}
@@ -91,34 +122,34 @@ def build(page: Page) -> None:
                 updates[answer] = result.text
             if result.finish_reason != "running":
                 finished.append(result)
-                updates[row.notice] = words.outside(finished)
+                updates[row.notice] = page.outside(finished, run.model)
             yield updates
         boxes = next((result.parsed for result in finished if result.parsed is not None), None)
+        shown: Updates = {}
         if boxes is not None and not boxes.objects:
-            yield {table: words.report(boxes, BOXES)}
+            shown[table] = words.report(boxes, BOXES)
         elif boxes is not None:
-            shown = [draw_boxes(picture, boxes, number) for number, picture in enumerate(opened, 1)]
-            labelled = [(picture, f"Picture {number}") for number, picture in enumerate(shown, 1)]
-            yield {drawn: gr.update(value=labelled, visible=True), table: words.boxes(boxes.objects, BOXES)}
+            drawings = [draw_boxes(picture, boxes, number) for number, picture in enumerate(opened, 1)]
+            labelled = [(picture, f"Picture {number}") for number, picture in enumerate(drawings, 1)]
+            shown |= {drawn: gr.update(value=labelled, visible=True), table: words.boxes(boxes.objects, BOXES)}
         if len(opened) == 2:
-            first, second = (for_display(picture) for picture in opened)
-            yield {slider: gr.update(value=(first, second.resize(first.size)), visible=True)}
+            shown[slider] = wipe(*opened)
+        yield shown
 
     page.on(
         [row.run.click, box.submit],
         handler(page, row, work),
-        [kind, box, *pictures.slots, *panel.inputs],
+        [*pictures.slots, box, *panel.inputs],
         [*row.outputs, answer, line, drawn, table, slider],
     )
+    clear_when_new(page, row, blank)
 
-    def choose(kind: str) -> Any:
-        labels = {
-            "which": ("Which image shows …", "a red cat"),
-            "own": ("Your question", "Which image has the most objects?"),
-        }
-        if kind not in labels:
-            return gr.update(visible=False)
-        label, placeholder = labels[kind]
-        return gr.update(visible=True, label=label, placeholder=placeholder)
+    def follow(questions: list[str]) -> list[Any]:
+        """Fresh pictures bring their question."""
+        if not questions:
+            return [gr.skip(), gr.skip()]
+        usual = (name for name, question in QUESTIONS.items() if question == questions[0])
+        return [next(usual, "which"), questions[0]]
 
-    kind.change(choose, kind, box, queue=False, **QUICK)
+    kind.input(lambda kind: QUESTIONS[kind], kind, box, queue=False, **QUICK)
+    pictures.questions.change(follow, pictures.questions, [kind, box], **QUICK)

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import gradio as gr
 import numpy as np
-from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
-from vlm_demo.detection import Parsed, to_coco, to_csv, to_json, to_yolo
+from vlm_demo import images
+from vlm_demo.detection import Parsed, parse_written
 from vlm_demo.detection.drawing import COLOURS, annotate
 from vlm_demo.tasks import TASKS
 
-from .. import draws, words
-from ..common import QUICK, Page, Run, Updates, handler, run_row, settings_panel
+from .. import downloads, draws, words
+from ..common import QUICK, Page, Updates, clear_when_new, handler, run_row, settings_panel
 from ..pictures import for_display, load_pictures, picture_set
+from ..runs import Run, Sources
 
 TINT = 0.16  # how strongly a box is filled where the pointer finds it
 MOST_TINTED = 40  # boxes that answer to the pointer; each costs a picture of its own
 WAITING = '<p class="empty">What was read from the text is shown here.</p>'
-
-
-@dataclass
-class Found:
-    """The last answer of one person: enough to draw, filter and export it again without the model."""
-
-    source: str  # path or data URL of the picture
-    parsed: Parsed
 
 
 def overlay(picture: Image.Image, parsed: Parsed) -> Any:
@@ -56,33 +45,18 @@ def report(parsed: Parsed) -> str:
     """The table and the report in words; a failed reading and an empty scene look different."""
     if parsed.failed:
         return words.notice(f"{parsed.report}. The model's own text stands beside this.", bad=True)
-    if not parsed.objects:
+    shown, read = len(parsed.objects), parsed.report.read
+    if not read:
         return f'<p class="answer">{escape(str(parsed.report))}.</p>'
-    return words.boxes(parsed.objects) + words.report(parsed)
+    lead = f"{shown} of {read} shown. Reading the text" if shown < read else "Reading the text"
+    return words.boxes(parsed.objects, size=parsed.size) + words.report(parsed, lead)
 
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row():
+    with gr.Row(elem_classes="sides"):
         with gr.Column(scale=5, min_width=300):
-            pictures = picture_set("detect", {"New scene": draws.scene})
-        with gr.Column(scale=6, min_width=300):
-            row = run_row(page, "detect", "Find the objects")
-            drawn = gr.AnnotatedImage(
-                label="Found", height=420, show_legend=True, buttons=["fullscreen"], elem_id="detect-drawn"
-            )
-            line = gr.HTML(elem_classes=["optional", "line"], elem_id="detect-line")
-            labels = gr.CheckboxGroup([], label="Show only", visible=False, elem_id="detect-labels")
-            with gr.Row(elem_classes="row-of-buttons", visible=False) as downloads:
-                gr.HTML('<span class="lead">Download</span>')
-                buttons = [
-                    gr.DownloadButton(name, size="sm", elem_id=f"detect-{name.lower().replace(' ', '-')}")
-                    for name in ("PNG", "JSON", "COCO", "YOLO", "CSV")
-                ]
-            with gr.Accordion("Settings", open=False):
-                panel = settings_panel("detect", TASKS["detect"].max_new_tokens)
-    with gr.Row():  # what the model wrote, beside what was read from it
-        with gr.Column(scale=5, min_width=300):
+            pictures = picture_set(page, "detect", {"New scene": draws.scene})
             raw = gr.Textbox(
                 label="The model's own text",
                 lines=4,
@@ -93,69 +67,98 @@ def build(page: Page) -> None:
                 elem_id="detect-raw",
             )
         with gr.Column(scale=6, min_width=300):
+            what = gr.Textbox(
+                label="Only this",
+                placeholder="Everything, or for example: dogs, the person on the left",
+                max_lines=1,
+                elem_id="detect-what",
+            )
+            row = run_row(page, "detect", "Find the objects", pictures.slots)
+            drawn = gr.AnnotatedImage(
+                label="Found",
+                height=420,
+                show_legend=True,
+                buttons=["fullscreen"],
+                elem_classes="answer-place",
+                elem_id="detect-drawn",
+            )
+            line = gr.HTML(elem_classes="line", elem_id="detect-line")
             table = gr.HTML(WAITING, elem_id="detect-table")
+            row.notice.render()
+            labels = gr.CheckboxGroup([], label="Show only", visible=False, elem_id="detect-labels")
+            sure = gr.Slider(
+                0, 1, 0, step=0.01, label="Confidence from", visible=False, elem_id="detect-sure", interactive=True
+            )
+            with gr.Row(elem_classes="row-of-buttons", visible=False) as offers:
+                gr.HTML('<span class="lead">Download</span>')
+                buttons = [
+                    gr.DownloadButton(name, size="sm", elem_id=f"detect-{name.split()[0].lower()}")
+                    for name in downloads.NAMES
+                ]
+            with gr.Accordion("Settings", open=False):
+                panel = settings_panel("detect", TASKS["detect"].max_new_tokens)
     found = gr.State(None)
     drawing = [drawn, table, *buttons]
 
-    def draw(picture: Image.Image, parsed: Parsed) -> Updates:
+    def draw(found: downloads.Found, parsed: Parsed, picture: Image.Image) -> Updates:
         return {
             drawn: overlay(picture, parsed),
             table: report(parsed),
-            **dict(zip(buttons, files(picture, parsed, drawn.GRADIO_CACHE), strict=True)),
+            **dict(zip(buttons, downloads.files(found, parsed, picture, drawn.GRADIO_CACHE), strict=True)),
         }
 
-    def work(run: Run, source: str | None, *values: Any) -> Iterator[Updates]:
-        yield {
+    def blank() -> Updates:
+        return {
             raw: "",
             line: "",
             table: WAITING,
             drawn: None,
+            found: None,
             labels: gr.update(visible=False),
-            downloads: gr.update(visible=False),
+            sure: gr.update(visible=False),
+            offers: gr.update(visible=False),
         }
-        picture = load_pictures([source])[0]
+
+    def work(run: Run, sources: Sources, what: str, *values: Any) -> Iterator[Updates]:
+        yield blank()
+        picture = load_pictures(sources)[0]
+        size = images.measure(sources[0])
         yield {drawn: (for_display(picture), [])}
-        for _, result in run.follow(page.engine.detect_stream(picture, panel.read(*values), run.session)):
-            yield {raw: result.text, line: words.quiet(result)}
-        parsed = result.parsed
-        names = parsed.labels
+        whole = 0  # objects that were complete when the boxes were drawn last
+        for _, result in run.follow(
+            page.engine.detect_stream(picture, panel.read(*values), run.session, run.model, what)
+        ):
+            updates = {raw: result.text, line: words.quiet(result)}
+            written = parse_written(result.text, picture.size)
+            if result.finish_reason == "running" and len(written.objects) > whole:
+                whole = len(written.objects)
+                updates |= {drawn: overlay(picture, written), table: words.boxes(written.objects, size=size)}
+            yield updates
+        answer = downloads.Found.of(sources[0], result)
+        names = answer.parsed.labels
+        threshold = page.engine.description(run.model).threshold
+        rated = any(item["confidence"] is not None for item in answer.parsed.objects)
         yield {
-            found: Found(source, parsed),
+            found: answer,
+            sure: gr.update(value=threshold, visible=rated),
             labels: gr.update(choices=names, value=names, visible=len(names) > 1),
-            downloads: gr.update(visible=not parsed.failed),
-            row.notice: words.outside([result]),
-            **draw(picture, parsed),
+            offers: gr.update(visible=not answer.parsed.failed),
+            row.notice: page.outside([result], run.model),
+            **draw(answer, answer.parsed.above(threshold), picture),
         }
 
     page.on(
-        [row.run.click],
+        [row.run.click, what.submit],
         handler(page, row, work),
-        [pictures.slots[0], *panel.inputs],
-        [*row.outputs, raw, line, labels, downloads, found, *drawing],
+        [*pictures.slots, what, *panel.inputs],
+        [*row.outputs, raw, line, labels, sure, offers, found, *drawing],
     )
+    clear_when_new(page, row, blank)
 
-    def only(found: Found | None, names: list[str]) -> Updates:
+    def only(found: downloads.Found | None, names: list[str], threshold: float) -> Updates:
         if found is None:
             return {table: gr.skip()}
-        return draw(load_pictures([found.source])[0], found.parsed.only(names))
+        return draw(found, found.parsed.only(names).above(threshold), images.load(found.source))
 
-    labels.input(only, [found, labels], drawing, **QUICK)
-
-
-def files(picture: Image.Image, parsed: Parsed, folder: str) -> list[str]:
-    """Write the downloads into `folder`; returns their paths, in the order of the buttons."""
-    png = io.BytesIO()
-    annotate(picture, parsed).save(png, "PNG")
-    lines, classes = to_yolo(parsed)
-    yolo = io.BytesIO()
-    with zipfile.ZipFile(yolo, "w") as archive:
-        archive.writestr("labels/picture.txt", lines)
-        archive.writestr("classes.txt", classes)
-    written = {
-        "picture-boxes.png": png.getvalue(),
-        "detections.json": to_json(parsed).encode(),
-        "coco.json": json.dumps(to_coco(parsed, "picture.png"), indent=2).encode(),
-        "yolo.zip": yolo.getvalue(),
-        "detections.csv": to_csv(parsed).encode(),
-    }
-    return [save_bytes_to_cache(data, name, folder) for name, data in written.items()]
+    for filters in (labels.input, sure.release):
+        filters(only, [found, labels, sure], drawing, **QUICK)

@@ -1,0 +1,120 @@
+"""For those who see little or use no mouse: the rules of axe-core, arrow keys between tabs, a shortcut that is told."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_tabs import TABS, choose_example, finished, go
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+FOUND = """async () => {
+  const found = await axe.run(document, { resultTypes: ["violations"] });
+  return found.violations.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
+}"""
+
+
+@pytest.fixture(scope="session")
+def axe() -> Path:
+    """The rules, fetched from npm the first time."""
+    if not AXE.exists():
+        if shutil.which("npm") is None:
+            pytest.skip("no npm, which fetches the accessibility rules: install it (sudo apt install npm)")
+        command = ["npm", "install", "--no-save", "--no-package-lock", "--prefix", str(ROOT), "axe-core@4"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"npm could not fetch axe-core: {done.stderr[-300:]}")
+    return AXE
+
+
+def has_no_faults(page: Page) -> None:
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(500)  # colours change slowly
+    assert page.evaluate(FOUND) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("tab", TABS)
+def test_axe_finds_nothing(visit: Callable, address: str, axe: Path, tab: str, theme: str) -> None:
+    page = visit(f"{address}?__theme={theme}")
+    page.add_script_tag(path=axe)
+    go(page, tab)
+    name = tab.lower()
+    has_no_faults(page)
+    page.locator(f"#{name}-run").click()
+    expect(page.locator(f"#{name}-notice .bad")).to_be_visible()
+    has_no_faults(page)
+    if tab == "Compare":
+        page.get_by_role("button", name="New pair").locator("visible=true").click()
+        page.locator("#compare-picture-2 img").wait_for()
+    else:
+        choose_example(page, name)
+    if tab in ("Chat", "Auto"):
+        page.locator(f"#{name}-box textarea").fill(
+            "Box everything." if tab == "Auto" else "How many objects are there?"
+        )
+    page.locator(f"#{name}-run").click()
+    if tab == "Auto":
+        expect(page.locator("#auto-boxes img").first).to_be_visible()
+    else:
+        finished(page, name)
+    for folded in ("Settings", "Reveal the truth"):
+        page.get_by_role("button", name=folded).locator("visible=true").click()
+    has_no_faults(page)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_while_something_runs(visit: Callable, slow_address: str, axe: Path, theme: str) -> None:
+    page = visit(f"{slow_address}?__theme={theme}")
+    page.add_script_tag(path=axe)
+    choose_example(page, "caption")
+    page.locator("#caption-run").click()
+    expect(page.locator("#caption-line")).to_contain_text("Writing")
+    has_no_faults(page)
+
+
+def test_arrow_keys_move_between_tabs(visit: Callable, address: str) -> None:
+    page = visit(address)
+    page.get_by_role("tab", name="Caption").focus()
+    for key, tab in (("ArrowRight", "Detect"), ("ArrowRight", "Chat"), ("ArrowLeft", "Detect"), ("End", "Auto")):
+        page.keyboard.press(key)
+        expect(page.get_by_role("tab", name=tab)).to_be_focused()
+        expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
+        page.locator(f"#{tab.lower()}-run").wait_for()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Caption")).to_be_focused()
+
+
+def test_the_shortcut_is_told(visit: Callable, address: str) -> None:
+    page = visit(address)
+    expect(page.locator(".hint").first).to_have_text("Ctrl Enter")
+    expect(page.locator("#caption-run")).to_have_attribute("aria-keyshortcuts", "Control+Enter")
+
+
+def test_an_answer_is_announced_once_it_is_whole(visit: Callable, address: str) -> None:
+    page = visit(address)
+    choose_example(page, "caption")
+    page.locator("#caption-run").click()
+    finished(page, "caption")
+    expect(page.locator("#caption-line").get_by_role("status")).to_contain_text(
+        page.locator("#caption-text-1 textarea").input_value()
+    )
+
+
+def test_the_slider_of_compare_works_by_keys(visit: Callable, address: str) -> None:
+    page = visit(address)
+    go(page, "Compare")
+    page.get_by_role("button", name="New pair").locator("visible=true").click()
+    page.locator("#compare-picture-2 img").wait_for()
+    page.locator("#compare-run").click()
+    slider = page.locator("#compare-slider input")
+    slider.focus()
+    before = page.locator("#compare-slider img").last.evaluate("image => getComputedStyle(image).clipPath")
+    page.keyboard.press("ArrowRight")
+    expect(slider).to_have_value("51")
+    after = page.locator("#compare-slider img").last.evaluate("image => getComputedStyle(image).clipPath")
+    assert before != after

@@ -1,0 +1,146 @@
+"""A new image: what was said about the one before goes, what is asked about the new one stays."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import serve
+from tests.browser.test_tabs import SCENE, answers, ask, choose_example, finished, go
+from tests.fake_engine import fake_engine
+from vlm_demo.scenes import make_scene
+
+OTHER = make_scene(41)
+SHOWN = {  # what each tab shows when it has answered, and where
+    "caption": "#caption-text-1 textarea",
+    "detect": "#detect-raw textarea",
+    "compare": "#compare-text textarea",
+}
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> Callable[[str], Path]:
+    """A picture file to upload, of a format that the name's ending says."""
+
+    def make(name: str) -> Path:
+        path = tmp_path / name
+        OTHER.image(200).save(path)
+        return path
+
+    return make
+
+
+def put(page: Page, slot: str, path: Path) -> None:
+    page.locator(f"#{slot} input[type=file]").set_input_files(path)
+    page.locator(f"#{slot} img").wait_for()
+
+
+def replace(page: Page, slot: str, path: Path) -> None:
+    """As a person does: the old picture goes away by its button, then another one comes."""
+    page.locator(f"#{slot}").get_by_role("button", name="Remove Image").click()
+    put(page, slot, path)
+
+
+@pytest.mark.parametrize("tab", ["caption", "detect", "chat", "compare", "auto"])
+def test_another_image_takes_the_old_results_away(visit: Callable, address: str, tab: str, upload: Callable) -> None:
+    page = visit(address)
+    go(page, tab.capitalize())
+    if tab == "compare":
+        page.get_by_role("button", name="New pair").locator("visible=true").click()
+        page.locator("#compare-picture-2 img").wait_for()
+    else:
+        choose_example(page, tab)
+    if tab == "chat":
+        ask(page, "How many objects are there?")
+    elif tab == "auto":
+        page.locator("#auto-box textarea").fill("Box everything.")
+    if tab != "chat":
+        page.locator(f"#{tab}-run").click()
+    if tab == "auto":
+        expect(page.locator("#auto-boxes img").first).to_be_visible()
+    else:
+        finished(page, tab)
+    replace(page, f"{tab}-picture-1", upload("other.png"))
+    if tab in SHOWN:
+        expect(page.locator(SHOWN[tab])).to_have_value("")
+        expect(page.locator(f"#{tab}-line p")).to_have_count(0)
+    gone = {
+        "detect": ["#detect-drawn img", "#detect-table tbody tr", "#detect-json"],
+        "compare": ["#compare-boxes img", "#compare-slider", "#compare-table tr"],
+        "chat": ["#chat-log .message", "#chat-alternatives table"],
+        "auto": ["#auto-boxes img", "#auto-answers .section", "#auto-card button"],
+    }
+    for selector in gone.get(tab, []):
+        expect(page.locator(f"{selector} >> visible=true")).to_have_count(0)
+
+
+def test_adding_an_image_keeps_the_conversation(visit: Callable, address: str, upload: Callable) -> None:
+    page = visit(address)
+    go(page, "Chat")
+    choose_example(page, "chat")
+    ask(page, "How many objects are there?")
+    page.locator("#chat-more").click()
+    put(page, "chat-picture-2", upload("other.png"))
+    page.wait_for_timeout(1000)
+    expect(answers(page)).to_have_count(1)
+    ask(page, "Is there a picture?")
+    expect(answers(page)).to_have_count(2)
+    page.locator("#chat-less").click()
+    expect(answers(page)).to_have_count(0)
+
+
+@pytest.mark.parametrize("name", ["other.png", "other.tiff"])
+def test_an_answer_asked_for_at_once_is_not_cut_off(
+    visit: Callable, slow_address: str, upload: Callable, name: str
+) -> None:
+    page = visit(slow_address)
+    choose_example(page, "caption")
+    page.locator("#caption-run").click()
+    text = page.locator("#caption-text-1 textarea")
+    expect(text).to_have_value(re.compile("word2"))
+    replace(page, "caption-picture-1", upload(name))
+    page.locator("#caption-run").click()
+    expect(text).to_have_value(re.compile("^word1 word2 word3 word4 word5 word6"))
+    page.locator("#caption-stop").click()
+    expect(page.locator("#caption-line")).to_contain_text("stopped")
+    time.sleep(1)
+    expect(text).to_have_value(re.compile("^word1 word2"))
+
+
+def test_a_new_image_ends_the_answer_about_the_old_one(
+    visit: Callable, slow_address: str, slow_engine, upload: Callable
+) -> None:
+    page = visit(slow_address)
+    choose_example(page, "caption")
+    page.locator("#caption-run").click()
+    text = page.locator("#caption-text-1 textarea")
+    expect(text).to_have_value(re.compile("word2"))
+    page.locator("#caption-examples button").nth(1).click()
+    expect(text).to_have_value("")
+    expect(page.locator("#caption-stop")).to_be_hidden()
+    assert slow_engine.status().running == 0
+    time.sleep(1)
+    expect(text).to_have_value("")
+
+
+@pytest.fixture
+def named() -> Iterator[str]:
+    """A page whose model names the size of the picture that it sees."""
+    engine = fake_engine(lambda turns, images: f"{images[0].width} by {images[0].height} pixels.")
+    demo, address = serve(engine)
+    yield address
+    demo.close()
+    engine.close()
+
+
+def test_what_browsers_do_not_show_is_shown(named: str, visit: Callable, upload: Callable) -> None:
+    page = visit(named)
+    path = upload("cmyk.tiff")
+    SCENE.image(128).convert("CMYK").save(path)
+    put(page, "caption-picture-1", path)
+    page.wait_for_function("document.querySelector('#caption-picture-1 img').naturalWidth === 128")
+    page.locator("#caption-run").click()
+    expect(page.locator("#caption-text-1 textarea")).to_have_value("128 by 128 pixels.")

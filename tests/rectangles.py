@@ -1,0 +1,68 @@
+"""Pictures of every shape with known rectangles in them, and a model that knows where they are."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import ExifTags, Image
+
+Box = tuple[int, int, int, int]  # x, y, width, height in pixels
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file as a person has it: `size` is how it is shown; `turned` by its EXIF, as phones keep photographs."""
+
+    name: str
+    size: tuple[int, int]
+    turned: bool = False
+
+    @property
+    def boxes(self) -> dict[str, Box]:
+        """The rectangles, by the labels that the model gives them."""
+        width, height = self.size
+        return {
+            "cat": (width // 7, height // 5, width // 3, height // 4),
+            "tree": (width // 2, height // 2, width - width // 2, height - height // 2),  # in the corner
+        }
+
+    @property
+    def text(self) -> str:
+        """What a model writes that sees the rectangles."""
+        width, height = self.size
+        objects = [
+            {
+                "label": label,
+                "bbox": [round(x / width, 6), round(y / height, 6), round(w / width, 6), round(h / height, 6)],
+            }
+            for label, (x, y, w, h) in self.boxes.items()
+        ]
+        return json.dumps({"objects": objects})
+
+    def save(self, folder: Path) -> Path:
+        picture = Image.new("RGB", self.size, "white")
+        for (x, y, w, h), colour in zip(self.boxes.values(), ("red", "green"), strict=True):
+            picture.paste(colour, (x, y, x + w, y + h))
+        path = folder / self.name
+        if not self.turned:
+            picture.save(path)
+            return path
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6  # turn it clockwise to see it
+        picture.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+        return path
+
+
+CASES = (
+    Case("square.png", (200, 200)),
+    Case("wide.jpg", (1920, 1080)),
+    Case("tall.webp", (1080, 1920)),
+    Case("panorama.jpg", (6000, 1500)),
+    Case("phone.jpg", (3000, 4000), turned=True),
+)
+
+
+def reply(turns: list, images: list[Image.Image]) -> str:
+    """The model's answer, for whichever case the first picture is by its shape."""
+    shape = images[0].width / images[0].height
+    return min(CASES, key=lambda case: abs(case.size[0] / case.size[1] - shape)).text

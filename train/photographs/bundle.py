@@ -1,0 +1,171 @@
+"""Makes the bundled checkpoint of what was trained: python -m train.photographs.bundle --data FOLDER
+
+Takes the trained model in bfloat16, fits the score that tells photographs from other pictures and the curves that make
+its confidence the chance of being right, measures quality through the app's own engine, and writes everything with a
+model card to checkpoints/minivlm-photographs. FOLDER holds photographs/ and fruits/.
+"""
+
+import argparse
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from sklearn.linear_model import LogisticRegression
+
+from train.photographs import evaluation as figures_of
+from train.photographs.card import card
+from train.photographs.data import read
+from train.photographs.features import Images, batches
+from train.photographs.outside import KINDS, make
+from train.photographs.words import LABELS
+from vlm_demo.checkpoints import bundled
+from vlm_demo.description import FILE, Description, logit
+from vlm_demo.engine import Engine
+from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
+from vlm_demo.runners.minivlm import NOVELTY_FILE, pool_features
+
+SHARD = "45MB"
+COMPONENTS = 192  # directions of pooled features that the score measures
+FITTED_ON = 3000  # photographs
+ASKED = ("vaq2.0(yes/no)", "coco-qa")  # kinds of questions whose confidence is fitted
+FLAGGED = 0.98  # share of training photographs that must count as photographs
+ABOUT = Description(
+    title="Photographs",
+    knows=(
+        "It knows everyday photographs: people, animals, vehicles, food, furniture, sport. It cannot read text, does "
+        "not recognise who somebody is, and guesses at what is small or rare."
+    ),
+    notice=(
+        "This does not look like the photographs that this model was trained on: it may be a drawing, a chart or a "
+        "screenshot. Take its answer as a guess."
+    ),
+    samples="photographs",
+    labels=tuple(LABELS),
+    select_by_likelihood=True,
+)
+
+
+def average(paths: list[Path], shares: list[float]) -> dict[str, torch.Tensor]:
+    """A weighted mean of checkpoints (Wortsman et al. 2022, https://arxiv.org/abs/2203.05482)."""
+    states = [load_file(path / "model.safetensors") for path in paths]
+    return {name: sum(share * state[name] for share, state in zip(shares, states, strict=True)) for name in states[0]}
+
+
+def fit_novelty(tower, data: Path) -> dict[str, torch.Tensor]:
+    """Mean, whitening and threshold of the pooled features of training photographs; see `novelty_score`."""
+    photos = read(data / "photographs", "train")
+    step = len(photos) // FITTED_ON
+    shown = Images(photos, [(n, 0) for n in range(0, len(photos), step)])
+    pooled = torch.cat([pool_features(features) for features, _ in batches(tower, shown, 1)])  # [P, 2C]
+    fit, held = pooled[: len(pooled) * 3 // 4], pooled[len(pooled) * 3 // 4 :]
+    mean = fit.mean(0)
+    scale = fit.std(0).clamp(min=0.05)
+    _, values, directions = torch.pca_lowrank((fit - mean) / scale, COMPONENTS, center=False)
+    spread = values / len(fit) ** 0.5
+    whitening = (directions / spread).T / scale  # [components, 2C]
+    threshold = ((held - mean) @ whitening.T).norm(dim=-1).quantile(FLAGGED)
+    return {"mean": mean, "whitening": whitening.contiguous(), "threshold": threshold}
+
+
+def curve(rated: list[tuple[float, ...]], right: list[bool]) -> list[float]:
+    """Bias and weights of a logistic curve from probabilities to the chance of being right."""
+    inputs = np.array([[logit(one) for one in row] for row in rated])
+    model = LogisticRegression(C=10.0).fit(inputs, right)
+    return [float(model.intercept_[0]), *map(float, model.coef_[0])]
+
+
+def calibrate(target: Path, data: Path, limit: int | None) -> None:
+    """Fit both curves and the threshold on every second validation photograph, and write them into the description."""
+    photos = read(data / "photographs", "validation")[::2]
+    boxed = [photo for photo in photos if photo.boxed == "all"]
+    found = {}
+    for name, weights in (("words", [0.0, 1.0, 0.0]), ("region", [0.0, 0.0, 1.0])):  # what each gives alone
+        write_description(target, replace(ABOUT, calibration={"boxes": weights}))
+        engine = Engine(target, max_waiting=10_000)
+        results, _, rated = figures_of.detections(engine, boxed, 0.0)
+        found[name] = rated
+        if name == "words":
+            asked = [
+                (photo, qa) for photo in photos for qa in photo.questions if qa.kind in ("vaq2.0(yes/no)", "coco-qa")
+            ]
+            _, answers = figures_of.questions(engine, asked[:limit], "answers")
+        engine.close()
+    pairs = [(word, region) for (word, _), (region, _) in zip(found["words"], found["region"], strict=True)]
+    right = [ok for _, ok in found["words"]]
+    about = replace(
+        ABOUT,
+        calibration={
+            "boxes": curve(pairs, right),
+            "answers": curve([(one,) for one, _ in answers], [ok for _, ok in answers]),
+        },
+    )
+    chances = np.array([about.calibrated("boxes", *pair) for pair in pairs])
+    objects = sum(len(photo.objects) for photo in boxed)
+    scores = {
+        at: 2
+        * sum(ok for ok, chance in zip(right, chances, strict=True) if chance >= at)
+        / (objects + (chances >= at).sum())
+        for at in np.linspace(0, 0.7, 36)
+    }
+    write_description(target, replace(about, threshold=round(float(max(scores, key=scores.__getitem__)), 2)))
+
+
+def write_description(folder: Path, description: Description) -> None:
+    (folder / FILE).write_text(json.dumps(asdict(description), indent=2))
+
+
+def flagged(engine: Engine, data: Path, count: int) -> dict[str, float]:
+    """Share of pictures of each kind that are called foreign; photographs are those of the validation split."""
+    pictures = {kind: make(kind, count, seed=1) for kind in KINDS}
+    photos = read(data / "photographs", "validation")
+    pictures["photographs"] = [photo.open() for photo in photos[:: max(1, len(photos) // (4 * count))]]
+    return {
+        kind: sum(engine.novelty(image).outside for image in images) / len(images) for kind, images in pictures.items()
+    }
+
+
+def main() -> None:
+    """Assemble, fit, measure, describe."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--run", type=Path, nargs="+", default=[Path("runs/photographs")], help="the last is the newest"
+    )
+    parser.add_argument("--shares", type=float, nargs="+", default=[1.0], help="of each run in the weights")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--target", type=Path, default=bundled("minivlm-photographs"))
+    parser.add_argument("--limit", type=int, help="measure on at most so many of each kind")
+    args = parser.parse_args()
+    newest = args.run[-1] / "model"
+    model = MiniVLMForConditionalGeneration.from_pretrained(newest, dtype=torch.float32)
+    model.load_state_dict(average([run / "model" for run in args.run], args.shares), strict=False)
+    model.tie_weights()
+    args.target.mkdir(parents=True, exist_ok=True)
+    for old in args.target.glob("*.safetensors"):
+        old.unlink()
+    tower = model.model.vision_tower.eval()
+    save_file(fit_novelty(tower, args.data), args.target / NOVELTY_FILE)
+    model.to(torch.bfloat16).save_pretrained(args.target, max_shard_size=SHARD)
+    MiniVLMProcessor.from_pretrained(newest).save_pretrained(args.target)
+    for copy in args.target.glob("*.py"):  # the code lives in vlm_demo/model
+        copy.unlink()
+    config = json.loads((args.target / "config.json").read_text())
+    config.pop("auto_map", None)
+    (args.target / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    calibrate(args.target, args.data, args.limit)
+    if (args.run[0] / "losses.png").exists():
+        shutil.copy(args.run[0] / "losses.png", args.target / "losses.png")
+    engine = Engine(args.target, max_waiting=10_000)
+    figures = figures_of.measure(engine, args.data, limit=args.limit)
+    figures |= {f"{name}_test": value for name, value in figures_of.measure(engine, args.data, "test").items()}
+    figures["flagged"] = flagged(engine, args.data, 50)
+    engine.close()
+    (args.target / "figures.json").write_text(json.dumps(figures, indent=2))
+    (args.target / "README.md").write_text(card(figures, args.target))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""What a checkpoint says of itself: its world, what it cannot know, how sure its numbers are. `description.json` beside
+the weights holds it; a checkpoint without one is described by the defaults."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FILE = "description.json"
+
+
+@dataclass(frozen=True)
+class Description:
+    """
+    Args:
+        title: What the page calls the model.
+        knows: One sentence on what the model knows and what it does not.
+        notice: What is said beside an answer about an image from outside this world.
+        samples: Where the page's own images come from: "scenes" (drawn anew) or "photographs" (those that
+            come with it).
+        labels: The only labels that it may write in detections; None for any.
+        select_by_likelihood: "Which image shows ...?" is answered by how probable the words are for each image.
+        threshold: Confidence from which a box is shown unless a person moves the slider.
+        calibration: For "boxes" and "answers", the numbers of a logistic curve from what the model gave to its words
+            (and the detector to the region) to how often that is right, fitted on validation images.
+    """
+
+    title: str = ""
+    knows: str = ""
+    notice: str = ""
+    samples: str = "photographs"
+    labels: tuple[str, ...] | None = None
+    select_by_likelihood: bool = False
+    threshold: float = 0.0
+    calibration: dict[str, list[float]] = field(default_factory=dict)
+
+    def calibrated(self, kind: str, *probabilities: float) -> float | None:
+        """How often answers of this kind are right that had these probabilities (Platt 1999); None if unknown."""
+        if kind not in self.calibration:
+            return None
+        bias, *weights = self.calibration[kind]
+        return 1 / (1 + math.exp(-bias - sum(w * logit(p) for w, p in zip(weights, probabilities, strict=True))))
+
+
+def logit(probability: float) -> float:
+    """Log odds, finite for 0 and 1."""
+    probability = min(max(probability, 1e-4), 1 - 1e-4)
+    return math.log(probability / (1 - probability))
+
+
+def read_description(folder: Path | str | None) -> Description:
+    """The description in a checkpoint's folder, or the defaults where there is none."""
+    file = Path(folder or "", FILE)
+    if folder is None or not file.is_file():
+        return Description()
+    fields: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    if fields.get("labels") is not None:
+        fields["labels"] = tuple(fields["labels"])
+    return Description(**fields)

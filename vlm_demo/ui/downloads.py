@@ -1,0 +1,86 @@
+"""What the Detect tab offers to take home: boxes as tables, as a drawing, and as a data set that other tools open."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradio.processing_utils import save_bytes_to_cache
+from PIL import Image
+
+from vlm_demo import images, scenes
+from vlm_demo.detection import Parsed, to_coco, to_csv, to_json, to_yolo
+from vlm_demo.detection.drawing import annotate
+from vlm_demo.results import Result
+
+NAMES = ("All (ZIP)", "PNG", "JSON", "COCO", "CSV")  # of the buttons; the ZIP is a YOLO and COCO data set, too
+ABOUT = """The image, its boxes, and how they were made.
+
+images/, labels/, data.yaml   a data set in YOLO's form
+images/, annotations.json     the same in COCO's form
+detections.json               boxes as fractions and in pixels, with model, prompt and seed
+detections.csv                the same as a table
+boxes.png                     the boxes drawn
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The last answer of one person: enough to draw, filter and export it again without the model.
+
+    `parsed` has the size of the image as it was uploaded.
+    """
+
+    source: str  # path or data URL of the image
+    parsed: Parsed
+    model: str
+    prompt: str
+    seed: int | None
+
+    @classmethod
+    def of(cls, source: str, result: Result) -> Found:
+        return cls(source, result.parsed.of_size(images.measure(source)), result.model, result.prompt, result.seed)
+
+    @property
+    def name(self) -> str:
+        """The image's own name."""
+        return "image.png" if self.source.startswith("data:") else Path(self.source).name
+
+
+def classes(labels: Sequence[str]) -> list[str]:
+    """One list for every image, so that exports can be joined: the world's labels. Foreign ones have their own."""
+    known = list(scenes.LABELS)
+    return known if set(labels) <= set(known) else sorted(labels)
+
+
+def files(found: Found, parsed: Parsed, picture: Image.Image, folder: str) -> list[str]:
+    """Write the downloads of some of the boxes that were found, and return their paths, in the order of NAMES.
+
+    `parsed` are these boxes, `picture` is what they are drawn on, `folder` is where the files go.
+    """
+    drawn = io.BytesIO()
+    annotate(picture, parsed).save(drawn, "PNG", compress_level=1)
+    names = classes(found.parsed.labels)
+    about = {"file_name": found.name, "model": found.model, "prompt": found.prompt, "seed": found.seed}
+    written = {
+        "boxes.png": drawn.getvalue(),
+        "detections.json": to_json(parsed, **about).encode(),
+        "annotations.json": json.dumps(to_coco(parsed, found.name, names), indent=2).encode(),
+        "detections.csv": to_csv(parsed).encode(),
+    }
+    everything = written | {
+        "README.txt": ABOUT.encode(),
+        "data.yaml": f"path: .\ntrain: images\nval: images\nnames: {json.dumps(names)}\n".encode(),
+        f"labels/{Path(found.name).stem}.txt": to_yolo(parsed, names).encode(),
+        f"images/{found.name}": images.read(found.source),
+    }
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, data in everything.items():
+            file.writestr(name, data)
+    offered = {f"{Path(found.name).stem}-boxes.zip": archive.getvalue()} | written
+    return [save_bytes_to_cache(data, name, folder) for name, data in offered.items()]
