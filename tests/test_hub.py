@@ -194,6 +194,18 @@ def test_boxes_come_from_what_the_model_writes(family, answer, box, open_engine,
     assert result.parsed.size == (70, 40)
 
 
+def test_no_boxes_are_read_from_what_changed(open_engine, monkeypatch):
+    engine = open_engine("qwen3_vl")
+    monkeypatch.setattr(engine.runner, "text", lambda ids: "{" * len(ids))
+    result = engine.compare([image(1), image(2)], settings=SamplingParameters(max_new_tokens=3))
+    assert result.text.startswith("{") and result.parsed is None
+
+
+def test_given_answers_to_choose_from_are_refused(open_engine):
+    with pytest.raises(EngineError, match="cannot choose among given answers"):
+        open_engine("idefics3").choose(image(1), "how many cats?", ["two", "three"])
+
+
 def test_many_threads_may_prepare_at_once(open_engine):
     backend = open_engine("idefics3").runner
     turns = [[{"role": "user", "task": "vqa", "text": "cat " * number}] for number in range(1, 9)] * 6

@@ -316,6 +316,13 @@ def test_boxes_that_cannot_be_had_are_refused(serve, family, message):
     assert server.bodies == []
 
 
+def test_given_answers_to_choose_from_are_refused(serve):
+    backend, server = serve()
+    with pytest.raises(EngineError, match="the lab cannot choose among given answers"):
+        ask(backend, choices=("two", "three"))
+    assert server.bodies == []
+
+
 def test_servers_are_named_by_family_and_address(serve):
     backend, server = serve()
     remote = open_remote(f"qwen3_vl={server.url}, {server.url}/v1/")
@@ -351,7 +358,7 @@ def test_the_engine_asks_a_server_and_shows_nobody_where_it_is(serve):
     assert texts[0] == "" and texts[-1] == TEXT and len(texts) > 3
     result = engine.caption(IMAGE)
     assert (result.text, result.model, engine.models) == (TEXT, "qwen3_vl", ["qwen3_vl"])
-    assert engine.novelty(IMAGE).score is None
+    assert engine.novelty(IMAGE).score is None and "another machine" in engine.description().knows
     status = str(engine.status())
     assert "qwen3_vl · on another machine" in status and str(server.port) not in status
     engine.unload()

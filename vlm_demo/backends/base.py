@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from vlm_demo.description import Description
 from vlm_demo.results import Position, Request, Result
 
 
@@ -61,6 +62,10 @@ class Backend(Protocol):
 
     @property
     def capabilities(self) -> Capabilities: ...
+
+    @property
+    def description(self) -> Description:
+        """What the model says of itself."""
 
     def load(self) -> None:
         """Make the model ready, if it is not."""

@@ -101,7 +101,7 @@ class LocalGeneration:
         boxes = result.task == "detect" or (result.task == "compare" and result.text.startswith("{"))
         if not boxes:
             return None
-        own = getattr(self._request.runner, "read_boxes", None)  # a model may know more of its boxes than its words
+        own = getattr(self._request.runner, "read_boxes", None)  # a model may have a form of its own, or know more
         if own is not None:
             return own(result, self._size, self._request.sequence)
         return parse(result.text, self._size, [(token.text, token.probability) for token in result.tokens])

@@ -8,7 +8,8 @@ from vlm_demo.runners.base import ModelRunner
 
 
 class Residents:
-    """The loaded models, kept within a budget: the least recently used ones go first. The worker thread's alone.
+    """The loaded models, kept within a budget: the least recently used ones go first. The worker thread's
+    alone, but `fits` may be asked from any thread.
 
     A model's size is known once it has been loaded. One model is loaded even where it is larger than the budget.
     """

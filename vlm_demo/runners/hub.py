@@ -129,10 +129,10 @@ class HubRunner:
         with self._lock:  # transformers imports its parts when they are asked for, and not safely from two threads
             import torch
 
-            from vlm_demo.runners.minivlm import _choose_device, _choose_dtype
+            from vlm_demo.runners.minivlm import choose_device, choose_dtype
 
-            device = _choose_device(self.device)
-            dtype = _choose_dtype(self.dtype, device, batched=False)
+            device = choose_device(self.device)
+            dtype = choose_dtype(self.dtype, device, batched=False)
             if dtype == "int8":
                 raise EngineError("int8 is for our own models; choose another dtype for this one.")
             try:

@@ -190,9 +190,9 @@ class MiniVLMRunner:
             from vlm_demo.runners.eager import EagerDecoder
             from vlm_demo.runners.linear import Int8Linear, bf16_is_fast
 
-            self.device = _choose_device(self.device)
+            self.device = choose_device(self.device)
             batched = BatchDecoder.supports(self._text_config)
-            self.dtype = _choose_dtype(self.dtype, self.device, batched)
+            self.dtype = choose_dtype(self.dtype, self.device, batched)
             int8 = self.dtype == "int8"
             if int8 and not (batched and Int8Linear.available(self.device)):
                 raise EngineError("int8 is for Llama-shaped models on a CPU; choose another dtype.")
@@ -339,7 +339,8 @@ def _written(box: list[float]) -> Box:
     return tuple(f"{round(value / STEP) * STEP:.3f}" for value in box)
 
 
-def _choose_device(wanted: str) -> str:
+def choose_device(wanted: str) -> str:
+    """The device that was asked for; "auto" is a GPU where there is one."""
     import torch
 
     if wanted != "auto":
@@ -349,7 +350,7 @@ def _choose_device(wanted: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _choose_dtype(wanted: str, device: str, batched: bool) -> str:
+def choose_dtype(wanted: str, device: str, batched: bool) -> str:
     """What answers fastest at no measured cost in quality: half precision only where the device computes it well.
 
     `batched`: whether the language model can be written out as our own decode step, which integers are for.

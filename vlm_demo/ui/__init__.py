@@ -32,7 +32,7 @@ HEADER = """
   </svg>
   <div>
     <h1>vlm-demo</h1>
-    <p>A small vision-language model that captions, finds, answers and compares, on this machine alone.</p>
+    <p>A small vision-language model that captions, finds, answers and compares.</p>
   </div>
 </header>
 """

@@ -77,8 +77,8 @@ class RemoteBackend:
 
     @property
     def description(self) -> Description:
-        """Servers say nothing of their models."""
-        return Description()
+        """Servers say nothing of their models; people should know that what they ask goes there."""
+        return Description(knows="It runs on another machine: the images and questions that you put to it go there.")
 
     def load(self) -> None:
         """Make sure that a server answers; raises EngineError when none does."""
