@@ -90,8 +90,8 @@ class Scheduler:
         """Where a request waits in the queue; None when it does not wait, or is about to be taken."""
         with self._wake:
             number = self._queue.position(request)
-        running = [other.session for other in list(self._batch.running)].count(request.session)
-        return number and self._position(number, request.runner, busy=running >= self.running_per_session)
+            own = sum(other.session == request.session for other in self._batch.running)
+        return number and self._position(number, request.runner, own >= self.running_per_session)
 
     def next_position(self, runner: ModelRunner) -> Position | None:
         """Where somebody new would wait; None when nobody waits and there is room in the model's batch."""
@@ -101,7 +101,8 @@ class Scheduler:
 
     def _position(self, number: int, runner: ModelRunner, busy: bool = False) -> Position | None:
         """`busy`: the next turn of this session comes only after what it has running."""
-        if number == 1 and not busy and len(self._batch.sequences(runner)) < runner.max_sequences:
+        room = len(self._batch.sequences(runner)) < runner.max_sequences and self.residents.fits(runner, self.busy)
+        if number == 1 and room and not busy:
             return None
         service = self._batch.speed(runner).service
         return Position(number, service and number * service / max(1, len(self._batch)))
