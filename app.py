@@ -27,7 +27,8 @@ def read_flags() -> argparse.Namespace:
         "--model",
         nargs="+",
         default=[None],
-        help="folder or Hub name of a checkpoint (default: the bundled ones); of several, each visitor chooses",
+        help="folder or Hub name of a model, ours or of another family, or FAMILY=URL of a server (default: the "
+        "bundled ones); of several, each visitor chooses",
     )
     parser.add_argument("--device", default="auto", help="cuda, mps, cpu or auto (default: auto)")
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16, int8 (on a CPU) or auto")

@@ -159,7 +159,7 @@ def test_users_of_a_soak_count_their_ends(tmp_path):
 
 
 def test_a_soak_frees_memory_and_switches_models_on_the_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine_module, "MiniVLMRunner", lambda model, *args: FakeRunner(lambda *asked: model))
+    monkeypatch.setattr(engine_module, "open_runner", lambda model, *args: FakeRunner(lambda *asked: model))
     engine = fake_engine("three")
     engine.load()
     demo = build_app(engine, models=["fake", "four"])

@@ -239,7 +239,7 @@ def test_novelty_is_the_mahalanobis_distance_and_flags_what_lies_outside(checkpo
 
 def test_a_missing_checkpoint_is_told_in_words(tmp_path):
     engine = Engine(tmp_path / "nothing", device="cpu")
-    with pytest.raises(EngineError, match="no MiniVLM checkpoint at"):
+    with pytest.raises(EngineError, match="neither a folder on this machine nor the name of a model"):
         engine.caption(picture(0))
     assert not engine.status().loaded
     engine.close()

@@ -88,7 +88,7 @@ def test_the_app_is_asked_and_scored_task_by_task():
 
 
 def test_a_checkpoint_that_cannot_be_loaded_is_one_message(tmp_path):
-    with pytest.raises(EngineError, match="no MiniVLM checkpoint"):
+    with pytest.raises(EngineError, match="no config.json"):
         evaluate.evaluate([str(tmp_path)], [Mixed()], tmp_path / "out")
 
 

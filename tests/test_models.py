@@ -24,7 +24,7 @@ class Shouting(Bytes):
 def runners(monkeypatch):
     """The models that an engine finds by name."""
     found = {"quiet": Bytes(max_sequences=2), "loud": Shouting(max_sequences=2), "third": Bytes(max_sequences=2)}
-    monkeypatch.setattr(engine_module, "MiniVLMRunner", lambda model, *_: found[model])
+    monkeypatch.setattr(engine_module, "open_runner", lambda model, *_: found[model])
     return found
 
 

@@ -205,6 +205,8 @@ class Status:
         process = f"process {_size(self.resident_bytes)}"
         if not self.loaded:
             return f"{self.model} · not loaded · {process}"
+        if self.device == "elsewhere":
+            return f"{self.model} · on another machine · {process}"
         return (
             f"{self.model} · {self.parameters / 1e6:.1f} M parameters · {self.device} {self.dtype} · "
             f"{_size(self.allocated_bytes)} in use, {_size(self.reserved_bytes)} reserved · {process}"

@@ -31,7 +31,7 @@ def test_each_visitor_chooses_a_model(visit: Callable, monkeypatch: pytest.Monke
             runner.load = lambda: (_ for _ in ()).throw(EngineError("The weights could not be read."))
         return runner
 
-    monkeypatch.setattr(engine_module, "MiniVLMRunner", open_runner)
+    monkeypatch.setattr(engine_module, "open_runner", open_runner)
     engine = Engine("fake", models=["other", "gone"])
     demo, address = serve(engine)
     page, neighbour = visit(address), visit(address)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vlm_demo import memory
-from vlm_demo.backends.base import Generation
+from vlm_demo.backends.base import Backend, Generation
 from vlm_demo.backends.local import LocalBackend
 from vlm_demo.backends.selection import choose
 from vlm_demo.checkpoints import bundled
@@ -29,7 +29,7 @@ from vlm_demo.engine.request import QueuedRequest
 from vlm_demo.engine.scheduler import Scheduler
 from vlm_demo.results import EngineError, Novelty, Request, Result, SamplingParameters, Status, explain
 from vlm_demo.runners.base import ModelRunner, TokenSequence
-from vlm_demo.runners.minivlm import MiniVLMRunner
+from vlm_demo.runners.choose import open_runner
 from vlm_demo.tasks import TASKS
 
 PHOTOGRAPHS, ICONS = bundled("minivlm-photographs"), bundled("minivlm-icons")
@@ -39,12 +39,12 @@ MEMORY_BUDGET = 8_000_000_000  # bytes for all models together; one model alone 
 class Engine:
     """The models of this process, loaded on first use, shared by all threads and sessions.
 
-    `model`: folder or Hub name of a MiniVLM checkpoint; default is $VLM_DEMO_MODEL, else the bundled ones, photographs
-    first. `models`: others that a request may name. Those used lately stay loaded, as far as `memory_budget` bytes
-    reach. `device`: cuda, mps, cpu or auto. `dtype`: float32, bfloat16, float16, int8 (on a CPU) or auto, which is half
-    precision on a GPU, and on a CPU int8 for Llama-shaped models where bfloat16 is multiplied in hardware, else
-    float32. Methods take `session`, any hashable standing for one user: sessions take turns, and each runs one request
-    at a time. All methods
+    `model`: folder or Hub name of a MiniVLM checkpoint, or of an image-text-to-text model of another family, or a
+    server's FAMILY=URL; default is $VLM_DEMO_MODEL, else the bundled ones, photographs first. `models`: others that a
+    request may name. Those used lately stay loaded, as far as `memory_budget` bytes reach. `device`: cuda, mps, cpu or
+    auto. `dtype`: float32, bfloat16, float16, int8 (MiniVLM on a CPU) or auto, which is half precision on a GPU, and on
+    a CPU int8 for Llama-shaped models where bfloat16 is multiplied in hardware, else float32. Methods take `session`,
+    any hashable standing for one user: sessions take turns, and each runs one request at a time. All methods
     raise EngineError with words for people, bad arguments before anything is queued.
 
     What was computed for a picture is shared by all sessions. No result says so, but time does: an answer about a
@@ -61,15 +61,14 @@ class Engine:
         memory_budget: int = MEMORY_BUDGET,
         **limits: int,
     ) -> None:
-        """`runner` replaces the MiniVLM runner; `limits` are those of Scheduler (max_waiting and so on)."""
+        """`runner` stands in for the model's own one; `limits` are those of Scheduler (max_waiting and so on)."""
         model = model or os.environ.get("VLM_DEMO_MODEL")
         if model is None and runner is None and not models:
             models = [ICONS]
-        self.model = runner.name if runner else str(model or PHOTOGRAPHS)
         self._device, self._dtype = device, dtype
         self._scheduler = Scheduler(memory_budget, **limits)
-        self._backends: dict[str, LocalBackend] = {}
-        self._add(self.model, runner)
+        self._backends: dict[str, Backend] = {}
+        self.model = self._add(runner.name if runner else model or PHOTOGRAPHS, runner)
         for other in models:
             self._add(other)
 
@@ -79,9 +78,9 @@ class Engine:
         return list(self._backends)
 
     @property
-    def runner(self) -> ModelRunner:
-        """What writes for those who name no model."""
-        return self._backends[self.model].runner
+    def runner(self) -> ModelRunner | None:
+        """What writes for those who name no model; None where that is a server."""
+        return _runner(self._backends[self.model])
 
     def stream(self, request: Request, session: Hashable | None = None) -> Generation:
         """Begin an answer to a request."""
@@ -203,8 +202,10 @@ class Engine:
 
     def novelty(self, image: Picture, model: str | None = None) -> Novelty:
         """How far a picture lies from the model's training pictures."""
-        runner = self._backend(model).runner
-        prompt = runner.prepare([{"role": "user", "task": "caption", "text": ""}], [open_picture(image)], 1)
+        runner = _runner(self._backend(model))
+        if runner is None:
+            return Novelty(None, None, False)
+        prompt = runner.prepare([{"role": "user", "task": "caption", "text": "brief"}], [open_picture(image)], 1)
 
         def measure() -> Novelty:
             self._scheduler.load(runner)
@@ -222,8 +223,7 @@ class Engine:
 
     def load(self, model: str | None = None) -> None:
         """Load a model now instead of on first use; waits until it is there."""
-        runner = self._backend(model).runner
-        _explained(lambda: self._scheduler.load(runner), "The model could not be loaded")
+        self._load(self._backend(model), "The model could not be loaded")
 
     def unload(self) -> None:
         """Free the models' memory once those who are running have finished; the next use loads them again."""
@@ -234,45 +234,58 @@ class Engine:
 
         Whoever has asked already is answered by the model before; if the new one cannot be loaded, that stays.
         """
-        name, known = str(model), str(model) in self._backends
-        self._add(name)
+        before = self.models
+        name = self._add(model)
         try:
-            _explained(lambda: self._scheduler.load(self._backends[name].runner), f"{name} could not be loaded")
+            self._load(self._backends[name], f"{name} could not be loaded")
         except EngineError:
-            if not known:
+            if name not in before:
                 del self._backends[name]
             raise
         self.model = name
 
     def status(self) -> Status:
         """What is loaded, where, and what it takes; the sizes are those of all models together."""
-        runner = self.runner
+        backend, runner = self._backends[self.model], self.runner
         sizes = [backend.memory() for backend in list(self._backends.values())]
         allocated = sum(size for size, _ in sizes)
         return Status(
-            model=runner.name,
-            device=runner.device,
-            dtype=runner.dtype,
-            loaded=runner.loaded,
-            parameters=runner.parameters,
+            model=backend.name,
+            device=runner.device if runner else "elsewhere",
+            dtype=runner.dtype if runner else "",
+            loaded=backend.loaded,
+            parameters=runner.parameters if runner else 0,
             allocated_bytes=allocated,
             reserved_bytes=max([allocated, *(size for _, size in sizes)]),
             resident_bytes=memory.resident(),
             running=self._scheduler.running,
             waiting=self._scheduler.waiting,
-            position=self._scheduler.next_position(runner),
+            position=self._scheduler.next_position(runner) if runner else None,
         )
 
     def close(self, grace: float = 2.0) -> None:
         """Shut down within seconds: cancel those who wait, give those who run `grace` seconds, free the memory."""
         self._scheduler.close(grace)
 
-    def _add(self, model: str | Path, runner: ModelRunner | None = None) -> None:
-        if str(model) not in self._backends:
-            runner = runner or MiniVLMRunner(str(model), self._device, self._dtype)
-            self._backends[str(model)] = LocalBackend(runner, self._submit)
+    def _add(self, model: str | Path, runner: ModelRunner | None = None) -> str:
+        """Add a model unless it is there; returns the name by which requests call it."""
+        name = str(model)
+        if "=http" in name:  # a server, of which nobody but the owner shall see the address
+            from vlm_demo.backends.remote import open_remote
 
-    def _backend(self, model: str | None) -> LocalBackend:
+            remote = open_remote(name)
+            self._backends.setdefault(remote.name, remote)
+            return remote.name
+        if name not in self._backends:
+            runner = runner or open_runner(name, self._device, self._dtype)
+            self._backends[name] = LocalBackend(runner, self._submit)
+        return name
+
+    def _load(self, backend: Backend, what: str) -> None:
+        runner = _runner(backend)
+        _explained(lambda: self._scheduler.load(runner) if runner else backend.load(), what)
+
+    def _backend(self, model: str | None) -> Backend:
         try:
             return self._backends[self.model if model is None else model]
         except KeyError:
@@ -285,6 +298,11 @@ class Engine:
         self._scheduler.submit(queued)
         first = next(image for message in request.messages for image in message.images)
         return LocalGeneration(self._scheduler, queued, draft, first.size)
+
+
+def _runner(backend: Backend) -> ModelRunner | None:
+    """What writes in this process for a backend, if anything does."""
+    return backend.runner if isinstance(backend, LocalBackend) else None
 
 
 def _explained(function: Callable[[], Any], what: str) -> Any:
