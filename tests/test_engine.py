@@ -232,9 +232,10 @@ def test_a_full_queue_refuses_at_once_and_kindly(model):
 def test_nobody_waits_where_nobody_else_is(model):
     engine = Engine(runner=model)
     assert next(iter(ask(engine, "alone"))).position is None
+    engine.close()
 
 
-def test_who_waits_is_told_the_place_in_line(model):
+def test_who_waits_is_told_the_position_in_the_queue(model):
     model.max_sequences = 1
     engine = Engine(runner=model)
     engine.answer(PICTURE, "to measure a rate")

@@ -90,8 +90,8 @@ class Scheduler:
         """Where a request waits in the queue; None when it does not wait, or is about to be taken."""
         with self._wake:
             number = self._queue.position(request)
-        running = [other.session for other in list(self._batch.running)].count(request.session)
-        return number and self._position(number, request.runner, busy=running >= self.running_per_session)
+            own = sum(other.session == request.session for other in self._batch.running)
+        return number and self._position(number, request.runner, own >= self.running_per_session)
 
     def next_position(self, runner: ModelRunner) -> Position | None:
         """Where somebody new would wait; None when nobody waits and there is room for one more."""
