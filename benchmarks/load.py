@@ -170,7 +170,7 @@ def main() -> None:
         start = [first_captions(app, folder, LOOK)]
     with running_app() as (app, folder):
         start.insert(0, first_captions(app, folder, 0))
-        engine = Engine()
+        engine = Engine(ICONS)
         engine.load()
         reference = one_at_a_time(BUNDLED)
         seed = 10_000
