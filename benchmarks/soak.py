@@ -102,7 +102,7 @@ class User:
     def switch(self) -> str:
         """Choose any of the models, perhaps the one that is there already."""
         choices = self._part("model")["props"]["choices"]
-        self._use("model", "select", self.chance.choice(choices)[1])
+        self._use("model", "input", self.chance.choice(choices)[1])
         return "switched"
 
     def _part(self, elem_id: str) -> dict[str, Any]:
