@@ -24,7 +24,7 @@ from torch.profiler import profile
 from transformers import LlamaConfig, ResNetConfig, ViTConfig
 
 from benchmarks.measure import Contender, alternate, ratio, report, save, timed
-from vlm_demo.engine import BUNDLED
+from vlm_demo.engine import ICONS
 from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration
 from vlm_demo.runners.base import Prompt, TokenSequence
 from vlm_demo.runners.batched import BatchDecoder
@@ -51,8 +51,8 @@ class Shape:
 
 def bundled_model() -> MiniVLMForConditionalGeneration:
     """The bundled checkpoint, or random weights of its shape where there is none."""
-    if (BUNDLED / "config.json").exists():
-        return MiniVLMForConditionalGeneration.from_pretrained(BUNDLED, dtype=torch.float32)
+    if (ICONS / "config.json").exists():
+        return MiniVLMForConditionalGeneration.from_pretrained(ICONS, dtype=torch.float32)
     vision = ResNetConfig(
         embedding_size=64, hidden_sizes=[64, 128, 256], depths=[2, 2, 2], layer_type="basic", out_indices=[3]
     )

@@ -26,7 +26,7 @@ import torch
 from benchmarks.measure import cpu_seconds, fairness, quantile, report
 from benchmarks.page import SIDE, App, Call, Job, Refused, make_jobs, over_http, running_app
 from vlm_demo import images
-from vlm_demo.engine import BUNDLED, Engine
+from vlm_demo.engine import ICONS, Engine
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 from vlm_demo.results import QueueFull
 from vlm_demo.scenes import make_scene
@@ -166,13 +166,13 @@ def main() -> None:
     each, alone = (2, 6) if args.quick else (4, 24)
     rows: list[dict[str, Any]] = []
     costs: list[dict[str, Any]] = []
-    with running_app() as (app, folder):
+    with running_app(str(ICONS)) as (app, folder):
         start = [first_captions(app, folder, LOOK)]
-    with running_app() as (app, folder):
+    with running_app(str(ICONS)) as (app, folder):
         start.insert(0, first_captions(app, folder, 0))
-        engine = Engine()
+        engine = Engine(ICONS)
         engine.load()
-        reference = one_at_a_time(BUNDLED)
+        reference = one_at_a_time(ICONS)
         seed = 10_000
         for users in sizes:
             for shared in (True, False):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from vlm_demo.engine import Engine
+from vlm_demo.engine import ICONS, Engine
 from vlm_demo.scenes import make_scene
 
 PICTURES = {".jpg", ".jpeg", ".png"}
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto", help="as of app.py")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    engine = Engine(dtype=args.dtype)
+    engine = Engine(ICONS, dtype=args.dtype)
     figures = {}
     folders = [args.photos / name for name in ("flickr8k", "animals", "daquar", "photos")]
     found = [picture for folder in folders for picture in photographs(folder, args.count // 3, args.seed)]

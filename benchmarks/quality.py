@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from train.evaluation.scenes import measure
-from vlm_demo.engine import Engine
+from vlm_demo.engine import ICONS, Engine
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--model", help="folder or Hub name; default: the bundled model")
+    parser.add_argument("--model", default=str(ICONS), help="folder or Hub name (default: the bundled one)")
     parser.add_argument("--dtype", default="auto", help="as of app.py: what int8 costs, for example")
     args = parser.parse_args()
     engine = Engine(args.model, dtype=args.dtype)

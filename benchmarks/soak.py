@@ -29,7 +29,7 @@ from benchmarks.measure import report
 from benchmarks.page import App, Job, Refused, make_jobs, over_http, running_app
 from train.data.icons import IconScenes
 from train.finetune.backbones import from_scratch
-from vlm_demo.engine import BUNDLED
+from vlm_demo.engine import ICONS
 
 USERS = 12
 PATIENCE = 60.0  # seconds after which a request counts as hanging
@@ -102,7 +102,7 @@ class User:
     def switch(self) -> str:
         """Choose any of the models, perhaps the one that is there already."""
         choices = self._part("model")["props"]["choices"]
-        self._use("model", "select", self.chance.choice(choices)[1])
+        self._use("model", "input", self.chance.choice(choices)[1])
         return "switched"
 
     def _part(self, elem_id: str) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as untrained:
         make_untrained(Path(untrained))
-        with running_app(str(BUNDLED), untrained) as (app, folder):
+        with running_app(str(ICONS), untrained) as (app, folder):
             record = soak(app, folder, 30.0 if args.quick else 60 * args.minutes)
     row = verdict(record)
     report({"soak": [row]}, args.json)

@@ -14,8 +14,8 @@ from vlm_demo.model import MiniVLMForConditionalGeneration, PhotoVisionConfig, P
 from vlm_demo.model.modeling_photo_vision import pairwise_iou, pool_boxes
 from vlm_demo.samples import samples
 
-# Of samples/dogs.jpg at 300 pixels: channel means of EfficientNet-Lite0's last map as its published code computes it,
-# and the surest box of SSD-MobileNetV2's frozen graph, computed node by node.
+# Of samples/dogs.jpg at 300 pixels: channel means of the last map of EfficientNet-Lite0, as its published code has
+# it, and the surest box of the frozen graph of SSD-MobileNetV2, computed node by node.
 SOURCES = json.loads(Path(__file__).with_name("data").joinpath("photo_vision.json").read_text())
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from vlm_demo.backends.selection import described
 from vlm_demo.description import Description, logit
-from vlm_demo.results import Message, Request
+from vlm_demo.results import Message, Request, Result, Token
+from vlm_demo.ui import words
 
 
 def asked(text: str, images: int = 2) -> Request:
@@ -43,3 +44,12 @@ def test_a_calibrated_confidence_follows_its_curve():
     expected = 1 / (1 + math.exp(-(0.5 + logit(0.7) + 2 * logit(0.4))))
     assert about.calibrated("boxes", 0.7, 0.4) == pytest.approx(expected)
     assert about.calibrated("answers", 0.7) is None and 0 < about.calibrated("boxes", 0.0, 1.0) < 1
+
+
+def test_nothing_is_called_sure_that_was_not_measured():
+    result = Result("vqa", "", text="red", tokens=[Token(1, "red", 0.9, [])], finish_reason="stop")
+    assert "90 % sure" in words.facts(result)
+    result.calibrated = True
+    assert not any("%" in fact for fact in words.facts(result))
+    result.chance = 0.42
+    assert "right in about 42 % of such cases" in words.facts(result)

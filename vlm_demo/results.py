@@ -148,7 +148,8 @@ class Result:
     `parsed` holds the detections of a finished detect answer, or of a compare answer written as JSON (measured on the
     first picture). `position` is set while the request waits. `novelty` holds one score a picture when the checkpoint
     can tell, and `outside` says that a picture is far from what the model was trained on. `dropped_turns` counts the
-    oldest turns of a chat that no longer fit into the model's context. `seed` is the seed that sampled this text.
+    oldest turns of a chat that no longer fit into the model's context. `seed` is the seed that sampled this text. Of a
+    `calibrated` model, `chance` is how often such answers were right on validation images; None: not measured.
     """
 
     task: str
@@ -166,6 +167,8 @@ class Result:
     seed: int | None = None
     dropped_turns: int = 0
     position: Position | None = None
+    calibrated: bool = False
+    chance: float | None = None
 
     @property
     def confidence(self) -> float | None:

@@ -85,7 +85,7 @@ photographs are those of the validation split:
     python -m train.photographs.train --data PHOTOGRAPHS --variants 4 --mosaics 1500 --steps 3400 --save-every 425
     python -m train.photographs.train --data PHOTOGRAPHS --start runs/photographs/model --variants 2 --mosaics 300 \\
         --steps 120 --rows 40 --captions 1 --several 0.08 --lr 2e-4 --folder runs/second
-    python -m train.photographs.bundle --data DATA --run runs/photographs runs/second --shares 0.3 0.7
+    python -m train.photographs.bundle --data DATA --run runs/photographs runs/second --shares 0.5 0.5
 
 The first run took 7 minutes on one H100 (64 rows a step, vision frozen), the second half an hour on two CPU cores. The
 first run taught boxes by size; since then they are taught in the detector's order, and questions made from captions are

@@ -50,6 +50,7 @@ class Selection:
     def __init__(self, backend: Backend, request: Request, words: str, session: Hashable | None) -> None:
         self._draft = Result(task=request.task, prompt=f"{TASKS[request.task].tag} {request.messages[-1].text}")
         self._draft.model = backend.name
+        self._draft.calibrated = True  # the shares are of these images, not the chance of being right
         images = [image for message in request.messages for image in message.images]
         self._names = len(words.split()) <= SHORT
         if not self._names:

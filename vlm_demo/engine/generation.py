@@ -94,6 +94,11 @@ class LocalGeneration:
         )
         if finished:
             result.parsed = self._parse(result)
+            about = getattr(request.runner, "description", None)
+            if about is not None and about.calibration:
+                result.calibrated = True
+                if result.task == "vqa" and result.confidence is not None:
+                    result.chance = about.calibrated("answers", result.confidence)
             self._final = result
         return result
 

@@ -41,7 +41,9 @@ def facts(result: Result) -> list[str]:
     found = [f"{result.timings.total:.2f} s", f"{result.new_tokens} token{'' if result.new_tokens == 1 else 's'}"]
     if result.finish_reason == "running":
         return ["Writing …", *found]
-    if result.confidence is not None and result.parsed is None:  # boxes have a confidence each
+    if result.calibrated:  # then nothing is called sure that has not been measured
+        found += [f"right in about {round(100 * result.chance)} % of such cases"] if result.chance is not None else []
+    elif result.confidence is not None and result.parsed is None:  # boxes have a confidence each
         found.append(f"{round(100 * result.confidence)} % sure")
     if result.finish_reason == "cancelled":
         found.append("stopped")

@@ -1,0 +1,63 @@
+"""The page as a visitor finds it: photographs first, an answer one press away, icon scenes for those who want them."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import serve
+from tests.browser.test_tabs import finished
+from vlm_demo.engine import Engine
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    engine = Engine(device="cpu")
+    engine.load()
+    demo, address = serve(engine)
+    yield address
+    demo.close()
+    engine.close()
+
+
+def test_the_first_caption_is_one_press_away(address: str, visit: Callable) -> None:
+    page = visit(address)
+    expect(page.locator("#knows")).to_contain_text("everyday photographs")
+    expect(page.locator("#caption-picture-1 img")).to_be_visible()
+    page.locator("#caption-run").click()
+    finished(page, "caption")
+    assert "dog" in page.locator("#caption-text-1 textarea").input_value().lower()
+
+
+def test_what_is_named_is_found(address: str, visit: Callable) -> None:
+    page = visit(address)
+    page.get_by_role("tab", name="Detect").click()
+    page.locator("#detect-what textarea, #detect-what input").first.fill("dogs")
+    page.locator("#detect-run").click()
+    finished(page, "detect")
+    expect(page.locator("#detect-table")).to_contain_text("dog")
+    expect(page.locator("#detect-sure")).to_be_visible()
+
+
+def test_a_visitor_changes_the_world_for_themself_alone(address: str, visit: Callable) -> None:
+    page, neighbour = visit(address), visit(address)
+    page.get_by_label("Icon scenes", exact=True).check()
+    expect(page.locator("#knows")).to_contain_text("drawn icon scenes")
+    expect(page.locator("#caption-examples button")).to_have_count(6)
+    page.locator("#caption-examples button").first.click()
+    page.locator("#caption-run").click()
+    finished(page, "caption")
+    expect(page.locator("#caption-notice .notice")).to_have_count(0)
+    expect(neighbour.locator("#knows")).to_contain_text("everyday photographs")
+    expect(neighbour.locator("#caption-examples button")).to_have_count(12)
+
+
+def test_a_scene_is_foreign_to_the_photograph_model(address: str, visit: Callable) -> None:
+    page = visit(address)
+    page.get_by_label("Icon scenes", exact=True).check()
+    expect(page.locator("#caption-examples button")).to_have_count(6)
+    page.locator("#caption-examples button").first.click()
+    page.get_by_label("Photographs", exact=True).check()
+    expect(page.locator("#knows")).to_contain_text("everyday photographs")
+    page.locator("#caption-run").click()
+    expect(page.locator("#caption-notice")).to_contain_text("does not look like the photographs")
