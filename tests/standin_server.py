@@ -28,7 +28,8 @@ class StandIn:
         self.pause = 0.0  # seconds between two pieces
         self.retry_after: str | None = None
         self.echo = ""  # what an error says beside its number
-        self.running = self.most = 0
+        self.running = self.most = 0  # answers begun and not finished; the most at a time
+        self.lock = threading.Lock()
         stand_in = self
 
         class Handler(_Handler):
@@ -70,15 +71,11 @@ class _Handler(BaseHTTPRequestHandler):
         state.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         state.keys.append(self.headers.get("Authorization"))
         behaviour = state.plan.popleft() if state.plan else "answer"
-        state.running += 1
-        state.most = max(state.most, state.running)
         try:
             self._behave(behaviour)
         except OSError:
             state.left.set()
             self.close_connection = True
-        finally:
-            state.running -= 1
 
     def _behave(self, behaviour: str | int) -> None:
         state, body = self.server_state, state_body(self.server_state)
@@ -97,6 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+        with state.lock:
+            state.running += 1
+            state.most = max(state.most, state.running)
         for number, text in enumerate(ANSWER):
             if number == 2:
                 if behaviour == "die":
@@ -112,6 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._piece(json.dumps(chunk(text, number, plain="logprobs" not in body or behaviour == "plain")))
             time.sleep(state.pause)
         else:
+            with state.lock:  # before the end: whoever has that may ask again at once
+                state.running -= 1
             reason = "length" if behaviour == "long" else "stop"
             self._piece(json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}))
             usage = {"prompt_tokens": 99, "completion_tokens": len(ANSWER) + 1, "total_tokens": 105}
