@@ -19,6 +19,12 @@ from . import words
 SIZE = 512  # pixels a side of a drawn picture
 EXAMPLES = (12, 7, 4, 19, 23, 31)  # seeds
 SCENES, PHOTOGRAPHS = "scenes", "photographs"  # worlds, as a model's description names them
+LABELS = {  # what the buttons of scenes are called where they bring photographs
+    "New scene": "Another photograph",
+    "New pair": "Two photographs",
+    "New story": "Three photographs",
+    "New selection": "Which of three?",
+}
 QUESTIONS = ["What do you see?", "Is there a person in the picture?", "List everything in the picture."]
 
 
@@ -75,6 +81,11 @@ def example(number: int, world: str) -> Drawn:
     if world == PHOTOGRAPHS:
         return _photographs([samples()[number]], QUESTIONS)
     return scene(EXAMPLES[number])
+
+
+def label(name: str, world: str) -> str:
+    """What the button of this name is called in a world."""
+    return LABELS.get(name, name) if world == PHOTOGRAPHS else name
 
 
 def examples(world: str, side: int) -> list[Image.Image]:

@@ -172,10 +172,12 @@ def picture_set(
             )
     questions = gr.State([])
     with gr.Row(elem_classes="row-of-buttons"):
-        pressed = {
-            gr.Button(label, size="sm", elem_id=f"{tab}-{label.lower().replace(' ', '-')}"): draw
-            for label, draw in buttons.items()
-        }
+        pressed = {}
+        for name, draw in buttons.items():
+            text = draws.label(name, page.world(None))
+            button = gr.Button(text, size="sm", elem_id=f"{tab}-{name.lower().replace(' ', '-')}")
+            page.follow(button, lambda model, name=name: draws.label(name, page.engine.description(model).samples))
+            pressed[button] = draw
         more = gr.Button("Add a picture", size="sm", visible=many and start < limit, elem_id=f"{tab}-more")
         less = gr.Button("Remove the last", size="sm", visible=False, elem_id=f"{tab}-less")
     strip = None
