@@ -22,7 +22,7 @@ class Description:
         samples: Where the page's own images come from: "scenes" (drawn anew) or "photographs" (those that
             come with it).
         labels: The only labels that it may write in detections; None for any.
-        select_by_likelihood: "Which image shows ...?" is answered by how probable the words are for each image.
+        select_by_asking: "Which image shows ...?" is answered by asking about one image after another.
         threshold: Confidence from which a box is shown unless a person moves the slider.
         calibration: For "boxes" and "answers", the numbers of a logistic curve from what the model gave to its words
             (and the detector to the region) to how often that is right, fitted on validation images.
@@ -33,7 +33,7 @@ class Description:
     notice: str = ""
     samples: str = "photographs"
     labels: tuple[str, ...] | None = None
-    select_by_likelihood: bool = False
+    select_by_asking: bool = False
     threshold: float = 0.0
     calibration: dict[str, list[float]] = field(default_factory=dict)
 

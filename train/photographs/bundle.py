@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 
 from train.photographs import evaluation as figures_of
 from train.photographs.card import card
-from train.photographs.data import read
-from train.photographs.features import Images, batches
+from train.photographs.data import Variant, read
+from train.photographs.features import Images, batches, see
 from train.photographs.outside import KINDS, make
 from train.photographs.words import LABELS
 from vlm_demo.checkpoints import bundled
@@ -29,10 +30,12 @@ from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 from vlm_demo.runners.minivlm import NOVELTY_FILE, pool_features
 
 SHARD = "45MB"
-COMPONENTS = 192  # directions of pooled features that the score measures
-FITTED_ON = 3000  # photographs
+FITTED_ON, MADE = 1000, 40  # photographs, and pictures of each kind that are none
 ASKED = ("vaq2.0(yes/no)", "coco-qa")  # kinds of questions whose confidence is fitted
-FLAGGED = 0.98  # share of training photographs that must count as photographs
+FLAGGED, SLACK = (
+    0.98,
+    1.2,
+)  # share of training photographs that must count as photographs; how much further others may lie
 ABOUT = Description(
     title="Photographs",
     knows=(
@@ -45,7 +48,7 @@ ABOUT = Description(
     ),
     samples="photographs",
     labels=tuple(LABELS),
-    select_by_likelihood=True,
+    select_by_asking=True,
 )
 
 
@@ -56,19 +59,36 @@ def average(paths: list[Path], shares: list[float]) -> dict[str, torch.Tensor]:
 
 
 def fit_novelty(tower, data: Path) -> dict[str, torch.Tensor]:
-    """Mean, whitening and threshold of the pooled features of training photographs; see `novelty_score`."""
+    """Mean, directions and threshold for `novelty_score`, from training photographs and pictures that are none.
+
+    Each direction parts photographs from one kind of made pictures, or from all (logistic regression on pooled
+    features); the score is how far an image lies from photographs along these directions, in standard deviations.
+    """
     photos = read(data / "photographs", "train")
-    step = len(photos) // FITTED_ON
-    shown = Images(photos, [(n, 0) for n in range(0, len(photos), step)])
+    shown = Images(photos, [(n, 0) for n in range(0, len(photos), max(1, len(photos) // FITTED_ON))])
     pooled = torch.cat([pool_features(features) for features, _ in batches(tower, shown, 1)])  # [P, 2C]
-    fit, held = pooled[: len(pooled) * 3 // 4], pooled[len(pooled) * 3 // 4 :]
-    mean = fit.mean(0)
-    scale = fit.std(0).clamp(min=0.05)
-    _, values, directions = torch.pca_lowrank((fit - mean) / scale, COMPONENTS, center=False)
-    spread = values / len(fit) ** 0.5
-    whitening = (directions / spread).T / scale  # [components, 2C]
-    threshold = ((held - mean) @ whitening.T).norm(dim=-1).quantile(FLAGGED)
+    made = {kind: pooled_features(tower, make(kind, MADE, seed=0)) for kind in KINDS}
+    fit, held = pooled[: len(pooled) * 2 // 3], pooled[len(pooled) * 2 // 3 :]
+    mean, scale = fit.mean(0), fit.std(0).clamp(min=0.05)
+    width = pooled.shape[1] // 2
+    seen = torch.arange(width) < sum(tower.config.map_sizes)  # what the towers see, not the regions' boxes
+    scale = torch.where(torch.cat([seen, seen]), scale, torch.inf)
+    directions = []
+    for foreign in (*made.values(), torch.cat(list(made.values()))):
+        inputs = ((torch.cat([fit, foreign]) - mean) / scale).numpy()
+        kinds = np.r_[np.zeros(len(fit)), np.ones(len(foreign))]
+        weights = LogisticRegression(C=1e-3, max_iter=500, class_weight="balanced").fit(inputs, kinds).coef_[0]
+        directions.append(torch.from_numpy(weights / (inputs[: len(fit)] @ weights).std()).float())
+    whitening = torch.stack(directions) / scale  # [kinds + 1, 2C]
+    threshold = ((held - mean) @ whitening.T).norm(dim=-1).quantile(FLAGGED) * SLACK
     return {"mean": mean, "whitening": whitening.contiguous(), "threshold": threshold}
+
+
+def pooled_features(tower, images: list[Image.Image]) -> torch.Tensor:
+    """`pool_features` of images at the tower's size, `[images, 2C]`."""
+    pixels = np.stack([np.asarray(Variant().image(image)) for image in images])
+    parts = torch.from_numpy(pixels).permute(0, 3, 1, 2).split(8)
+    return torch.cat([pool_features(see(tower, part)[0]) for part in parts])
 
 
 def curve(rated: list[tuple[float, ...]], right: list[bool]) -> list[float]:

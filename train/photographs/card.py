@@ -76,8 +76,8 @@ photographs are those of the validation split:
 - **Boxes**: the detector proposes twenty regions with a class each; the language model writes the JSON and decides
   which of them to name. Decoding is bound to the JSON's grammar and to these regions, so nothing else can be written.
   A confidence joins what the language model and the detector gave.
-- **Which image shows ...?** is answered image by image, by how probable the words are for each (for a few words: by how
-  sure it is that the thing is there); if none makes them more probable than a grey picture, none is meant.
+- **Which image shows ...?** is asked image by image: are these words true of it (for a few words: is the thing there)?
+  The image with the surest yes is the answer; where all say no, none is meant.
 
 ## Training
 

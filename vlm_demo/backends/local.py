@@ -59,7 +59,7 @@ class LocalBackend:
 
     def stream(self, request: Request, session: Hashable | None = None) -> Generation:
         words = described(request)
-        if words is not None and self.description.select_by_likelihood:
+        if words is not None and self.description.select_by_asking:
             return Selection(self, request, words, session)
         sampling = request.sampling
         turns, images, dropped = as_turns(request)

@@ -1,8 +1,7 @@
-"""Which of several images? Asked image by image: how probable are the words for each of them?
+"""Which of several images? Asked image by image: are the words true of this one?
 
-A model that has learned to describe single images need not have learned to compare them. The image that makes a
-description most probable is the one that it describes (as captioning models are used for retrieval); a grey image says
-how probable the words are anyway, and where none of the images makes them more so by `MARGIN`, none of them is meant.
+A model that has learned to judge single images need not have learned to compare them. The image of which the words are
+most probably true is the answer; where they are probable of none, none of them is meant.
 """
 
 from __future__ import annotations
@@ -24,9 +23,11 @@ WHICH = re.compile(
     r"(?P<words>.+?)\s*\??\s*$",
     re.IGNORECASE,
 )
-COMPARATIVES = re.compile(r"\b(more|most|fewer|fewest|less|least|larger|largest|\w+est)\b", re.IGNORECASE)
+COMPARATIVES = re.compile(
+    r"\b(more|most|fewer|fewest|less|least|larger|largest|bigger|biggest|smaller|smallest)\b", re.IGNORECASE
+)
 SHORT = 4  # words; so few name a thing that is there or not, more describe a scene
-MARGIN = 0.25  # nats a word by which an image must make a description more probable than no image does
+THERE, TRUE = 0.5, 0.25  # chance from which a thing is there, and a description true of one of the images
 NONE = "None of them."
 
 
@@ -53,23 +54,15 @@ class Selection:
         self._draft.calibrated = True  # the shares are of these images, not the chance of being right
         images = [image for message in request.messages for image in message.images]
         self._names = len(words.split()) <= SHORT
-        if not self._names:
-            images.append(Image.new("RGB", (64, 64), "gray"))
         self._parts: list[Generation] = [
             backend.stream(self._question(image, words, request.model), session) for image in images
         ]
         self._final: Result | None = None
 
     def _question(self, image: Image.Image, words: str, model: str | None) -> Request:
-        if self._names:
-            text, answer, task = f"Is there {words}?", "yes", "vqa"
-        else:
-            text, answer, task = (
-                TASKS["caption"].prompts["brief"],
-                f"{words[0].upper()}{words[1:].rstrip('.')}.",
-                "caption",
-            )
-        return Request(task, (Message("user", (image, text)),), SamplingParameters(choices=(answer,)), model)
+        sentence = f"{words[0].upper()}{words[1:].rstrip('.')}."
+        text = f"Is there {words}?" if self._names else f"Is this true: {sentence}"
+        return Request("vqa", (Message("user", (image, text)),), SamplingParameters(choices=("yes",)), model)
 
     def __iter__(self) -> Iterator[Result]:
         return self.partials()
@@ -109,17 +102,10 @@ class Selection:
                 return replace(draft, finish_reason="cancelled")
             for name in ("queue", "encode", "prefill", "decode"):
                 setattr(draft.timings, name, getattr(draft.timings, name) + getattr(result.timings, name))
-        scores = [log_likelihood(result) for result in results]
-        if self._names:  # for each image: is it there?
-            chances = [math.exp(score) for score, _ in scores]
-            none = math.prod(1 - chance for chance in chances)
-            weights = [chance / max(1 - chance, 1e-6) for chance in chances]
-            found = max(chances) >= 0.5
-        else:
-            *own, (blank, length) = scores
-            best = max(score for score, _ in own)
-            weights = [math.exp(score - best) for score, _ in own]
-            found, none = best - blank >= MARGIN * length, 0.0
+        chances = [math.exp(log_likelihood(result)[0]) for result in results]  # that the answer is yes
+        none = math.prod(1 - chance for chance in chances)
+        weights = [chance / max(1 - chance, 1e-6) for chance in chances]
+        found = max(chances) >= (THERE if self._names else TRUE)
         shares = [(1 - none) * weight / sum(weights) for weight in weights]
         number = max(range(len(shares)), key=shares.__getitem__)
         text = f"Image {number + 1}." if found else NONE

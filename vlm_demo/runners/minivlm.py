@@ -45,12 +45,13 @@ def pool_features(features: torch.Tensor) -> torch.Tensor:
 
 
 def novelty_score(features: torch.Tensor, mean: torch.Tensor, whitening: torch.Tensor) -> torch.Tensor:
-    """Mahalanobis distance of pictures to the training pictures (Lee et al. 2018), in pooled feature space.
+    """Distance of pictures to the training pictures in pooled feature space, by default Mahalanobis' (Lee et al. 2018).
 
     Args:
         features: Vision features before the projector, `[..., N, C]`.
         mean: Mean of the pooled training features, `[2C]`.
-        whitening: W `[2C, 2C]` with `W.T @ W` the inverse covariance of the pooled training features.
+        whitening: W `[K, 2C]`: with `W.T @ W` the inverse covariance of the pooled training features, or the directions
+            in which other pictures differ from these.
 
     Returns:
         One distance a picture, `[...]`.
