@@ -17,7 +17,8 @@ from vlm_demo.engine import Engine, EngineError, SamplingParameters
 from vlm_demo.model import MiniVLMForConditionalGeneration
 from vlm_demo.runners.batched import BatchDecoder
 from vlm_demo.runners.lru import ByteLRU
-from vlm_demo.runners.minivlm import MiniVLMRunner, novelty_score, pool_features
+from vlm_demo.runners.minivlm import MiniVLMRunner
+from vlm_demo.runners.vision import novelty_score, pool_features
 
 
 @pytest.fixture(params=["batched", "plain"])

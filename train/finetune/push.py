@@ -22,7 +22,7 @@ from huggingface_hub.utils import validate_repo_id
 from train.evaluation.command import FIGURES, side_by_side
 from train.evaluation.report import table
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
-from vlm_demo.runners.minivlm import NOVELTY_FILE
+from vlm_demo.runners.vision import NOVELTY_FILE
 from vlm_demo.tasks import TASKS
 
 RUN = "run.json"  # what a training command did

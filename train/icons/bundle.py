@@ -18,7 +18,7 @@ from train.finetune import checkpoints
 from train.icons import drawings, features
 from vlm_demo.engine import Engine
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
-from vlm_demo.runners.minivlm import NOVELTY_FILE, novelty_score, pool_features
+from vlm_demo.runners.vision import NOVELTY_FILE, novelty_score, pool_features
 
 TARGET = Path("checkpoints/minivlm-icons")
 OUTSIDE_QUANTILE = 0.995  # share of fresh scenes that must count as inside

@@ -27,7 +27,7 @@ from vlm_demo.checkpoints import bundled
 from vlm_demo.description import FILE, Description, logit
 from vlm_demo.engine import Engine
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
-from vlm_demo.runners.minivlm import NOVELTY_FILE, pool_features
+from vlm_demo.runners.vision import NOVELTY_FILE, pool_features
 
 SHARD = "45MB"
 FITTED_ON, MADE = 1000, 40  # photographs, and pictures of each kind that are none

@@ -10,7 +10,7 @@ from functools import lru_cache
 import torch
 from torch.utils.data import Dataset
 
-from train.photographs import asking
+from train.photographs import asking, several
 from train.photographs.asking import Branch, Seen
 from train.photographs.data import Photo, Variant, variants
 from vlm_demo.model import MiniVLMProcessor
@@ -91,7 +91,7 @@ class Steps(Dataset):
         others = [self.photos[rng.choice(self.shown)] for _ in range(OTHERS)]
         others = [other for other in others if all(other is not self.photos[one] for one in picked)]
         if len(seen) > 1:
-            return asking.several_images(seen, others, rng), shown
+            return several.several_images(seen, others, rng), shown
         return asking.one_image(seen[0], others, self.captions, rng), shown
 
     def seen(self, shown: Shown) -> Seen:

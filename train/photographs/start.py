@@ -16,7 +16,7 @@ from vlm_demo.model import (
     PhotoVisionModel,
     special_tokens,
 )
-from vlm_demo.runners.minivlm import STEP
+from vlm_demo.runners.vision import STEP
 
 # Twelve of SmolLM2's thirty layers: the first three and the last, between them every second or third.
 LAYERS = (0, 1, 2, 4, 7, 10, 13, 16, 19, 22, 26, 29)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import itertools
 import sys
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +16,9 @@ from vlm_demo.description import read_description
 from vlm_demo.detection import Parsed, parse
 from vlm_demo.results import EngineError, Novelty, Result
 from vlm_demo.runners.base import Prompt, TokenSequence
-from vlm_demo.runners.grammar import Box, Boxes, Constraint, OneOf, Region, Vocabulary
+from vlm_demo.runners.grammar import Boxes, Constraint, OneOf, Vocabulary
 from vlm_demo.runners.lru import ByteLRU
+from vlm_demo.runners.vision import NOVELTY_FILE, Encoded, Pixels, novelty_score, regions_of, written
 
 if TYPE_CHECKING:
     import torch
@@ -30,51 +28,8 @@ if TYPE_CHECKING:
     from vlm_demo.runners.batched import BatchDecoder
     from vlm_demo.runners.eager import EagerDecoder
 
-NOVELTY_FILE = "novelty.safetensors"
 MIN_ANSWER = 16  # an answer needs room for at least so many tokens
-STEP = 0.005  # in which boxes are written, where the vision tower proposes them
 ENCODE_AT_ONCE = 16  # pictures in one pass through the vision tower
-
-
-def pool_features(features: torch.Tensor) -> torch.Tensor:
-    """Vision features `[..., N, C]` as one float32 vector a picture `[..., 2C]`: mean and standard deviation over N."""
-    import torch
-
-    features = features.float()
-    return torch.cat([features.mean(-2), features.std(-2, correction=0)], dim=-1)
-
-
-def novelty_score(features: torch.Tensor, mean: torch.Tensor, whitening: torch.Tensor) -> torch.Tensor:
-    """Distance of pictures to the training pictures in pooled feature space, by default Mahalanobis' (Lee et al. 2018).
-
-    Args:
-        features: Vision features before the projector, `[..., N, C]`.
-        mean: Mean of the pooled training features, `[2C]`.
-        whitening: W `[K, 2C]`: with `W.T @ W` the inverse covariance of the pooled training features, or the directions
-            in which other pictures differ from these.
-
-    Returns:
-        One distance a picture, `[...]`.
-    """
-    return ((pool_features(features) - mean) @ whitening.T).norm(dim=-1)
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """A preprocessed picture `[3, H, W]` and the hash of its content."""
-
-    key: bytes
-    values: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """What the vision side makes of a picture: projected features `[N, D]`, how far it lies from the training pictures,
-    and the regions that the tower proposes, if it does, with their scores."""
-
-    projected: torch.Tensor
-    novelty: Novelty
-    regions: tuple[tuple[Region, float], ...] | None
 
 
 class MiniVLMRunner:
@@ -266,7 +221,7 @@ class MiniVLMRunner:
         parsed = parse(result.text, size, [(token.text, token.probability) for token in result.tokens])
         scores = dict(sequence.regions or ())
         for item in parsed.objects:
-            score = scores.get((item["label"], _written(item["bbox"])))
+            score = scores.get((item["label"], written(item["bbox"])))
             if score is not None and item["confidence"] is not None:
                 item["confidence"] = self.description.calibrated("boxes", item["confidence"], score) or score
         return parsed
@@ -300,7 +255,7 @@ class MiniVLMRunner:
                 projected = self.model.model.projector(features.to(self.model.lm_head.weight.dtype))  # [n, N, D]
             if not (pixels.isfinite().all() and projected.isfinite().all()):
                 raise EngineError("This picture holds invalid numbers, or the model fails on it. Try another one.")
-            novelties, regions = self._measure(features), _regions(outputs, self.description.labels)
+            novelties, regions = self._measure(features), regions_of(outputs, self.description.labels)
             for key, one, novelty, boxes in zip(keys, projected, novelties, regions, strict=True):
                 found[key] = Encoded(one.clone(), novelty, boxes)
                 self._features.put(key, found[key], one.nbytes)
@@ -320,24 +275,6 @@ class MiniVLMRunner:
         for work in (self.encode, self.prefill, self.decode):
             work([sequence])
         self.release(sequence)
-
-
-def _regions(outputs: Any, labels: tuple[str, ...] | None) -> Iterator[tuple[tuple[Region, float], ...] | None]:
-    """The regions of picture after picture in what a vision tower gave, named by `labels`; None where it has none."""
-    if getattr(outputs, "boxes", None) is None or labels is None:
-        yield from itertools.repeat(None, len(outputs.last_hidden_state))
-        return
-    columns = (column.float().tolist() for column in (outputs.boxes, outputs.labels, outputs.scores))
-    for boxes, classes, scores in zip(*columns, strict=True):
-        yield tuple(
-            ((labels[int(number)], _written([left, top, right - left, bottom - top])), score)
-            for (left, top, right, bottom), number, score in zip(boxes, classes, scores, strict=True)
-        )
-
-
-def _written(box: list[float]) -> Box:
-    """A box [left, top, width, height] as the model writes it."""
-    return tuple(f"{round(value / STEP) * STEP:.3f}" for value in box)
 
 
 def choose_device(wanted: str) -> str:

@@ -1,0 +1,76 @@
+"""The vision side of MiniVLM's runner: images made ready, what is seen of them, how foreign they are."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vlm_demo.results import Novelty
+from vlm_demo.runners.grammar import Box, Region
+
+if TYPE_CHECKING:
+    import torch
+
+NOVELTY_FILE = "novelty.safetensors"
+STEP = 0.005  # in which boxes are written, where the vision tower proposes them
+
+
+def pool_features(features: torch.Tensor) -> torch.Tensor:
+    """Vision features `[..., N, C]` as one float32 vector a picture `[..., 2C]`: mean and standard deviation over N."""
+    import torch
+
+    features = features.float()
+    return torch.cat([features.mean(-2), features.std(-2, correction=0)], dim=-1)
+
+
+def novelty_score(features: torch.Tensor, mean: torch.Tensor, whitening: torch.Tensor) -> torch.Tensor:
+    """Distance of pictures to the training pictures in pooled feature space, by default Mahalanobis' (Lee et al. 2018).
+
+    Args:
+        features: Vision features before the projector, `[..., N, C]`.
+        mean: Mean of the pooled training features, `[2C]`.
+        whitening: W `[K, 2C]`: with `W.T @ W` the inverse covariance of the pooled training features, or the directions
+            in which other pictures differ from these.
+
+    Returns:
+        One distance a picture, `[...]`.
+    """
+    return ((pool_features(features) - mean) @ whitening.T).norm(dim=-1)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A preprocessed picture `[3, H, W]` and the hash of its content."""
+
+    key: bytes
+    values: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the vision side makes of a picture: projected features `[N, D]`, how far it lies from the training pictures,
+    and the regions that the tower proposes, if it does, with their scores."""
+
+    projected: torch.Tensor
+    novelty: Novelty
+    regions: tuple[tuple[Region, float], ...] | None
+
+
+def regions_of(outputs: Any, labels: tuple[str, ...] | None) -> Iterator[tuple[tuple[Region, float], ...] | None]:
+    """The regions of picture after picture in what a vision tower gave, named by `labels`; None where it has none."""
+    if getattr(outputs, "boxes", None) is None or labels is None:
+        yield from itertools.repeat(None, len(outputs.last_hidden_state))
+        return
+    columns = (column.float().tolist() for column in (outputs.boxes, outputs.labels, outputs.scores))
+    for boxes, classes, scores in zip(*columns, strict=True):
+        yield tuple(
+            ((labels[int(number)], written([left, top, right - left, bottom - top])), score)
+            for (left, top, right, bottom), number, score in zip(boxes, classes, scores, strict=True)
+        )
+
+
+def written(box: list[float]) -> Box:
+    """A box [left, top, width, height] as the model writes it."""
+    return tuple(f"{round(value / STEP) * STEP:.3f}" for value in box)
