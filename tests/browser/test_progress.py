@@ -15,7 +15,7 @@ from tests.fake_engine import LONG, fake_engine
 def one_at_a_time() -> Iterator[str]:
     """A page whose model writes slowly, and for one person after the other."""
     engine = fake_engine(LONG, delay=0.1)
-    engine.backend.max_rows = 1
+    engine.runner.max_sequences = 1
     demo, address = serve(engine)
     yield address
     demo.close()

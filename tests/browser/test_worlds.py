@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import serve
 from tests.browser.test_tabs import finished
@@ -18,6 +18,14 @@ def address() -> Iterator[str]:
     yield address
     demo.close()
     engine.close()
+
+
+def choose(page: Page) -> None:
+    """The first example takes the place of the image that is there."""
+    image = page.locator("#caption-picture-1 img")
+    before = image.get_attribute("src")
+    page.locator("#caption-examples button").first.click()
+    expect(image).not_to_have_attribute("src", before)
 
 
 def test_the_first_caption_is_one_press_away(address: str, visit: Callable) -> None:
@@ -44,7 +52,7 @@ def test_a_visitor_changes_the_world_for_themself_alone(address: str, visit: Cal
     page.get_by_label("Icon scenes", exact=True).check()
     expect(page.locator("#knows")).to_contain_text("drawn icon scenes")
     expect(page.locator("#caption-examples button")).to_have_count(6)
-    page.locator("#caption-examples button").first.click()
+    choose(page)
     page.locator("#caption-run").click()
     finished(page, "caption")
     expect(page.locator("#caption-notice .notice")).to_have_count(0)
@@ -56,7 +64,7 @@ def test_a_scene_is_foreign_to_the_photograph_model(address: str, visit: Callabl
     page = visit(address)
     page.get_by_label("Icon scenes", exact=True).check()
     expect(page.locator("#caption-examples button")).to_have_count(6)
-    page.locator("#caption-examples button").first.click()
+    choose(page)
     page.get_by_label("Photographs", exact=True).check()
     expect(page.locator("#knows")).to_contain_text("everyday photographs")
     page.locator("#caption-run").click()
