@@ -14,7 +14,7 @@ from vlm_demo.router import CorrectionsFull, record_correction
 from vlm_demo.tasks import TASKS
 
 from .. import draws, jobs, words
-from ..common import QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
+from ..common import HIDDEN, QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
 from ..pictures import draw_boxes, load_pictures, picture_set
 from ..runs import Run, Sources
 
@@ -77,7 +77,7 @@ def build(page: Page) -> None:
             )
             row = run_row(page, "auto", "Go", pictures.slots)
             shown = gr.HTML(INVITATION, js_on_load=CHOOSE, elem_classes="answer-place", elem_id="auto-card")
-            with gr.Row(elem_classes="row-of-buttons", visible=False) as choices:
+            with gr.Row(elem_classes="row-of-buttons", visible=HIDDEN) as choices:
                 wrong = gr.Button("Wrong task", size="sm", elem_id="auto-wrong")
             with gr.Group(visible=False) as correction:
                 right = gr.CheckboxGroup(
@@ -94,7 +94,7 @@ def build(page: Page) -> None:
     def blank() -> Updates:
         return {
             shown: INVITATION,
-            choices: gr.update(visible=False),
+            choices: gr.update(visible=HIDDEN),
             correction: gr.update(visible=False),
             asked: None,
             answers: "",
