@@ -33,6 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker("browser")
             item.add_marker(pytest.mark.timeout(600))
+            item.add_marker(pytest.mark.flaky(reruns=1))
             if not CHROMIUM.exists() and os.environ.get("CI") != "true":
                 item.add_marker(missing)
 
