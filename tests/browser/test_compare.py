@@ -72,6 +72,7 @@ def test_more_than_two_pictures_are_not_left_out_in_silence(repeater: str, visit
     page = visit(repeater)
     go(page, "Compare")
     draw(page, "New story", 3)
+    expect(page.get_by_label("What happens across them?")).to_be_checked()  # the images have brought their question
     page.get_by_label("What changed?").check()
     expect(page.locator("#compare-box textarea")).to_have_value("What changed?")
     page.locator("#compare-run").click()
