@@ -16,7 +16,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 from vlm_demo import memory
 from vlm_demo.engine import Engine, get_engine
-from vlm_demo.ui import build_app, launch_options
+from vlm_demo.ui import Owner, build_app, launch_options
 
 
 def read_flags() -> argparse.Namespace:
@@ -60,9 +60,11 @@ def main() -> None:
     first, *others = flags.model
     budget = round(flags.memory * 1e9)
     engine = get_engine(lambda: Engine(first, flags.device, flags.dtype, models=others, memory_budget=budget))
-    demo = build_app(engine)
+    owner = Owner(local=not flags.share)  # whoever comes through the public link seems to be on this machine
+    demo = build_app(engine, owner=owner)
     where = {"server_name": flags.host, "server_port": flags.port, "share": flags.share}
     demo.launch(**where, prevent_thread_lock=True, **launch_options())
+    print(f"* Owner: {'' if flags.share else 'on this machine, or '}with ?owner={owner.key} behind the address")
     if not flags.no_preload:  # only now: the page answers while torch is still being imported
         threading.Thread(target=preload, args=(engine,), name="preload", daemon=True).start()
     try:

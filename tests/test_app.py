@@ -22,7 +22,7 @@ from tests import rectangles
 from tests.fake_engine import LONG, fake_engine, oracle
 from vlm_demo.results import Result, SamplingParameters, Token
 from vlm_demo.scenes import make_scene
-from vlm_demo.ui import build_app, jobs, launch_options, words
+from vlm_demo.ui import Owner, build_app, jobs, launch_options, words
 from vlm_demo.ui.runs import Run, Sessions
 
 SCENE = make_scene(11)
@@ -438,3 +438,34 @@ def test_what_a_model_writes_never_becomes_html() -> None:
     item = {"label": "<script>alert(1)</script>", "bbox": [0, 0, 1, 1], "confidence": 0.5, "image": None}
     assert "<script>" not in words.boxes([item])
     assert "<b>" not in words.notice("<b>")
+
+
+def press(url: str, elem_id: str, session: str, key: str | None = None, address: str = "192.168.1.7") -> dict:
+    """Press a button of the page as the browser of somebody at another address does; gives the last event."""
+    config = httpx.get(f"{url}config", timeout=60).json()
+    button = next(one["id"] for one in config["components"] if one["props"].get("elem_id") == elem_id)
+    listener = next(one["id"] for one in config["dependencies"] if [button, "click"] in map(list, one["targets"]))
+    asked = {"fn_index": listener, "data": [], "session_hash": session}
+    httpx.post(
+        f"{url}gradio_api/queue/join",
+        json=asked,
+        params={"owner": key} if key else {},
+        headers={"X-Forwarded-For": address},  # the server believes what a proxy on its own machine says
+        timeout=60,
+    ).raise_for_status()
+    with httpx.stream("GET", f"{url}gradio_api/queue/data", params={"session_hash": session}, timeout=60) as events:
+        return next(json.loads(line[6:]) for line in events.iter_lines() if '"process_completed"' in line)
+
+
+def test_only_the_owner_frees_the_memory(engine) -> None:
+    demo = build_app(engine, owner=Owner("chalk"))
+    _, address, _ = demo.launch(
+        server_name="127.0.0.1", server_port=free_port(), prevent_thread_lock=True, quiet=True, **launch_options()
+    )
+    engine.load()
+    refused = press(address, "free-memory", "somebody")
+    assert not refused["success"] and "owner=KEY" in refused["output"]["error"]
+    assert engine.status().loaded
+    assert press(address, "free-memory", "owner", key="chalk")["success"]
+    assert not engine.status().loaded
+    demo.close()

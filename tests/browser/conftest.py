@@ -13,7 +13,7 @@ import pytest
 from tests.fake_engine import LONG, fake_engine, oracle
 from vlm_demo.engine import ICONS, Engine
 from vlm_demo.scenes import make_pair, make_scene
-from vlm_demo.ui import build_app, draws, launch_options
+from vlm_demo.ui import Owner, build_app, draws, launch_options
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", shutil.which("chromium") or "/usr/bin/chromium"))
 FLAGS = (
@@ -38,12 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(missing)
 
 
-def serve(engine: Engine) -> tuple[gr.Blocks, str]:
+def serve(engine: Engine, owner: Owner | None = None) -> tuple[gr.Blocks, str]:
     """Start the page on a free port; returns it and its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    demo = build_app(engine)
+    demo = build_app(engine, owner=owner)
     _, address, _ = demo.launch(
         server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True, **launch_options()
     )

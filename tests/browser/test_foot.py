@@ -7,10 +7,11 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import serve
 from tests.browser.test_tabs import choose_example, finished
-from tests.fake_engine import FakeRunner
+from tests.fake_engine import FakeRunner, fake_engine
 from vlm_demo.engine import Engine
 from vlm_demo.engine import engine as engine_module
 from vlm_demo.results import EngineError
+from vlm_demo.ui import Owner
 
 
 def test_the_status_line_tells_and_frees(visit: Callable, address: str) -> None:
@@ -21,6 +22,20 @@ def test_the_status_line_tells_and_frees(visit: Callable, address: str) -> None:
     expect(page.locator("#status")).to_contain_text("parameters")
     page.locator("#free-memory").click()
     expect(page.locator("#status")).to_contain_text("not loaded")
+
+
+def test_who_opens_the_page_with_the_key_is_its_owner(visit: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlm_demo.ui.owner.is_local", lambda host: False)
+    engine = fake_engine()
+    demo, address = serve(engine, Owner("chalk"))
+    owner, pupil = visit(f"{address}?owner=chalk"), visit(address)
+    expect(owner.locator("#status")).to_contain_text("not loaded")
+    owner.locator("#free-memory").click()
+    expect(owner.get_by_text("The model's memory is free.")).to_be_visible()
+    expect(pupil.locator("#status")).to_contain_text("not loaded")
+    expect(pupil.locator("#free-memory")).to_be_hidden()
+    demo.close()
+    engine.close()
 
 
 def test_each_visitor_chooses_a_model(visit: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from vlm_demo.router import Router  # noqa: E402
 
 from . import api, privacy, status, theme, worlds  # noqa: E402
 from .common import MODEL_CALLS, Page  # noqa: E402
+from .owner import Owner  # noqa: E402
 from .tabs import auto, caption, chat, compare, detect  # noqa: E402
 
 if TYPE_CHECKING:
@@ -40,12 +41,13 @@ WAITING = 256  # events that may wait in gradio's own queue; more are told that 
 DAY = 24 * 60 * 60
 
 
-def build_app(engine: Engine, router: Router | None = None) -> gr.Blocks:
+def build_app(engine: Engine, router: Router | None = None, owner: Owner | None = None) -> gr.Blocks:
     """The whole page on an engine, which nothing here loads: the first question does.
 
-    Where the engine has several models, each visitor chooses one.
+    Where the engine has several models, each visitor chooses one. What concerns everybody is for the `owner`, by
+    default whoever is at this machine.
     """
-    page = Page(engine, router or Router.load())
+    page = Page(engine, router or Router.load(), owner or Owner())
     with privacy.ForgetfulBlocks(title="vlm-demo", analytics_enabled=False, delete_cache=(DAY // 24, DAY)) as demo:
         gr.HTML(HEADER)
         chosen = worlds.choice(page)

@@ -15,6 +15,7 @@ from vlm_demo.images import ImageError
 from vlm_demo.results import EngineError, Result, SamplingParameters
 
 from . import words
+from .owner import Owner
 from .runs import Replaced, Sessions
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ QUICK: dict[str, Any] = {"concurrency_limit": 64, "api_visibility": "private", "
 
 @dataclass
 class Page:
-    """What the tabs are built on: the engine, the router, the runs and their listeners, and what follows the choice of
-    a model: components, each with what it shows for a model."""
+    """What the tabs are built on: the engine, the router, who its owner is, the runs and their listeners, and what
+    follows the choice of a model: components, each with what it shows for a model."""
 
     engine: Engine
     router: Router
+    owner: Owner = field(default_factory=Owner)
     sessions: Sessions = field(default_factory=Sessions)
     runs: list[gr.events.Dependency] = field(default_factory=list)  # after each of them the status line looks again
     followers: list[tuple[gr.components.Component, Callable[[str], Any]]] = field(default_factory=list)

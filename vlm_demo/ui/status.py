@@ -1,10 +1,12 @@
-"""The quiet line at the foot of the page: which model, where, how much memory; free memory."""
+"""The quiet line at the foot of the page: which model, where, how much memory; and for the owner, free memory."""
 
 from __future__ import annotations
 
 from html import escape
 
 import gradio as gr
+
+from vlm_demo.results import EngineError
 
 from .common import QUICK, Page
 
@@ -15,17 +17,25 @@ def build(page: Page, demo: gr.Blocks) -> None:
     """Components and wiring of the line."""
     with gr.Row(elem_classes="status-line"):
         line = gr.HTML(elem_id="status")
-        free = gr.Button("Free memory", size="sm", elem_id="free-memory")
+        free = gr.Button("Free memory", size="sm", visible=False, elem_id="free-memory")
     timer = gr.Timer(REFRESH_SECONDS)
 
     def show() -> str:
         return f"<p>{escape(str(page.engine.status()))}</p>"
 
-    def unload() -> str:
+    def unload(request: gr.Request) -> str:
+        try:
+            page.owner.check(request)
+        except EngineError as error:
+            raise gr.Error(str(error), print_exception=False) from error
         page.engine.unload()
         gr.Info("The model's memory is free. The next question loads it again.")
         return show()
 
+    def offer(request: gr.Request) -> dict:
+        return gr.update(visible=page.owner.is_owner(request))
+
+    demo.load(offer, None, free, queue=False, **QUICK)
     demo.load(show, None, line, queue=False, **QUICK)
     for run in page.runs:
         run.then(show, None, line, queue=False, **QUICK)

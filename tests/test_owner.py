@@ -1,0 +1,58 @@
+"""Who is the owner of a page, and what nobody else can do."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from vlm_demo.results import EngineError
+from vlm_demo.ui import Owner
+from vlm_demo.ui.owner import address
+
+
+def visitor(host: str | None = "127.0.0.1", key: str | None = None, **headers: str) -> SimpleNamespace:
+    """A request as gradio hands it to listeners."""
+    client = None if host is None else SimpleNamespace(host=host)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return SimpleNamespace(client=client, query_params={} if key is None else {"owner": key}, headers=named)
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (visitor("127.0.0.1"), True),
+        (visitor("::1"), True),
+        (visitor("192.168.1.7"), False),
+        (visitor("192.168.1.7", key="right"), True),
+        (visitor("192.168.1.7", key="wrong"), False),
+        (visitor("192.168.1.7", key=""), False),
+        (visitor("127.0.0.1", X_Forwarded_For="192.168.1.7"), False),  # a proxy on this machine speaks for somebody
+        (visitor("127.0.0.1", key="right", X_Forwarded_For="192.168.1.7"), True),
+        (visitor("not an address"), False),
+        (visitor(None), False),
+    ],
+)
+def test_the_owner_is_at_this_machine_or_has_the_key(request_: SimpleNamespace, expected: bool) -> None:
+    owner = Owner("right")
+    assert owner.is_owner(request_) is expected
+    if not expected:
+        with pytest.raises(EngineError, match="owner=KEY"):
+            owner.check(request_)
+
+
+def test_where_a_tunnel_ends_on_this_machine_only_the_key_counts() -> None:
+    owner = Owner("right", local=False)
+    assert not owner.is_owner(visitor("127.0.0.1"))
+    assert owner.is_owner(visitor("127.0.0.1", key="right"))
+
+
+def test_the_key_is_a_new_one_each_time_unless_the_environment_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VLM_DEMO_OWNER_KEY", raising=False)
+    first, second = Owner(), Owner()
+    assert len(first.key) >= 16 and first.key != second.key
+    assert first.key not in repr(first)
+    monkeypatch.setenv("VLM_DEMO_OWNER_KEY", "chalk")
+    assert Owner().key == "chalk"
+
+
+def test_without_an_address_there_is_none() -> None:
+    assert address(visitor(None)) == ""
