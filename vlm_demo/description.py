@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,16 @@ class Description:
     select_by_asking: bool = False
     threshold: float = 0.0
     calibration: dict[str, list[float]] = field(default_factory=dict)
+
+    def untrained(self) -> Description:
+        """The description of the same architecture with random weights: nothing that was measured is true of it."""
+        return replace(
+            self,
+            title=f"{self.title}, untrained" if self.title else "",
+            knows="Its weights are random: it has learned nothing.",
+            threshold=0.0,
+            calibration={},
+        )
 
     def calibrated(self, kind: str, *probabilities: float) -> float | None:
         """How often answers of this kind are right that had these probabilities (Platt 1999); None if unknown."""

@@ -30,6 +30,7 @@ from vlm_demo.engine.scheduler import Scheduler
 from vlm_demo.results import EngineError, Novelty, Request, Result, SamplingParameters, Status, explain
 from vlm_demo.runners.base import ModelRunner, TokenSequence
 from vlm_demo.runners.choose import open_runner
+from vlm_demo.runners.untrained import UNTRAINED
 from vlm_demo.tasks import TASKS
 
 PHOTOGRAPHS, ICONS = bundled("minivlm-photographs"), bundled("minivlm-icons")
@@ -40,12 +41,13 @@ class Engine:
     """The models of this process, loaded on first use, shared by all threads and sessions.
 
     `model`: folder or Hub name of a MiniVLM checkpoint, or of an image-text-to-text model of another family, or a
-    server's FAMILY=URL; default is $VLM_DEMO_MODEL, else the bundled ones, photographs first. `models`: others that a
-    request may name. Those used lately stay loaded, as far as `memory_budget` bytes reach. `device`: cuda, mps, cpu or
-    auto. `dtype`: float32, bfloat16, float16, int8 (MiniVLM on a CPU) or auto, which is half precision on a GPU, and on
-    a CPU int8 for Llama-shaped models where bfloat16 is multiplied in hardware, else float32. Methods take `session`,
-    any hashable standing for one user: sessions take turns, and each runs one request at a time. All methods
-    raise EngineError with words for people, bad arguments before anything is queued.
+    server's FAMILY=URL, or NAME:untrained, which has random weights; default is $VLM_DEMO_MODEL, else the bundled ones,
+    photographs first. `models`: others that a request may name, and of all of them NAME:untrained. Those used lately
+    stay loaded, as far as `memory_budget` bytes reach. `device`: cuda, mps, cpu or auto. `dtype`: float32, bfloat16,
+    float16, int8 (MiniVLM on a CPU) or auto, which is half precision on a GPU, and on a CPU int8 for Llama-shaped
+    models where bfloat16 is multiplied in hardware, else float32. Methods take `session`, any hashable standing for one
+    user: sessions take turns, and each runs one request at a time. All methods raise EngineError with words for people,
+    bad arguments before anything is queued.
 
     What was computed for a picture is shared by all sessions. No result says so, but time does: an answer about a
     picture that someone has asked about lately comes sooner. Whoever must hide even that runs an engine of their own.
@@ -68,6 +70,7 @@ class Engine:
         self._device, self._dtype = device, dtype
         self._scheduler = Scheduler(memory_budget, **limits)
         self._backends: dict[str, Backend] = {}
+        self._untrained: dict[str, Backend] = {}  # of those that have been asked for
         self.model = self._add(runner.name if runner else model or PHOTOGRAPHS, runner)
         for other in models:
             self._add(other)
@@ -213,6 +216,16 @@ class Engine:
 
         return _explained(measure, "The picture could not be measured")
 
+    def untrained(self, model: str) -> str | None:
+        """The name by which a request reaches a model's architecture with random weights, made on first use; None where
+        there is none, as of a server's model."""
+        made = getattr(_runner(self._backend(model)), "untrained", None)
+        return None if made is None or model.endswith(UNTRAINED) else f"{model}{UNTRAINED}"
+
+    def parameters(self, model: str | None = None) -> int | None:
+        """How many numbers a model has; None until it has been loaded, and where that is elsewhere."""
+        return getattr(_runner(self._backend(model)), "parameters", None) or None
+
     def name(self, model: str | None = None) -> str:
         """What a model is called in results."""
         return self._backend(model).name
@@ -247,7 +260,7 @@ class Engine:
     def status(self) -> Status:
         """What is loaded, where, and what it takes; the sizes are those of all models together."""
         backend, runner = self._backends[self.model], self.runner
-        sizes = [backend.memory() for backend in list(self._backends.values())]
+        sizes = [backend.memory() for backend in [*self._backends.values(), *self._untrained.values()]]
         allocated = sum(size for size, _ in sizes)
         return Status(
             model=backend.name,
@@ -286,10 +299,15 @@ class Engine:
         _explained(lambda: self._scheduler.load(runner) if runner else backend.load(), what)
 
     def _backend(self, model: str | None) -> Backend:
-        try:
-            return self._backends[self.model if model is None else model]
-        except KeyError:
-            raise EngineError(f"There is no model {model!r} here; choose one of {', '.join(self.models)}.") from None
+        name = self.model if model is None else model
+        backend = self._backends.get(name) or self._untrained.get(name)
+        if backend is not None:
+            return backend
+        trained = name.removesuffix(UNTRAINED)
+        if trained != name and trained in self._backends and self.untrained(trained) == name:
+            twin = LocalBackend(_runner(self._backends[trained]).untrained(), self._submit)
+            return self._untrained.setdefault(name, twin)
+        raise EngineError(f"There is no model {model!r} here; choose one of {', '.join(self.models)}.")
 
     def _submit(
         self, runner: ModelRunner, sequence: TokenSequence, request: Request, draft: Result, session: Hashable | None

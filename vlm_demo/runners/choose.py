@@ -6,18 +6,22 @@ import json
 from pathlib import Path
 
 from vlm_demo.runners.base import ModelRunner
+from vlm_demo.runners.untrained import UNTRAINED
 
 
 def open_runner(source: str | Path, device: str = "auto", dtype: str = "auto") -> ModelRunner:
-    """The runner for a folder or a Hub name. Nothing is loaded yet; of a Hub name, the config is fetched.
+    """The runner for a folder or a Hub name, or for NAME:untrained, the same architecture with random weights. Nothing
+    is loaded yet; of a Hub name, the config is fetched.
 
     A name that cannot be looked up gets the general runner, which says why on its first use.
     """
     from vlm_demo.runners.hub import HubRunner
     from vlm_demo.runners.minivlm import MiniVLMRunner
 
-    kind = MiniVLMRunner if _model_type(str(source)) == "minivlm" else HubRunner
-    return kind(source, device, dtype)
+    name = str(source).removesuffix(UNTRAINED)
+    kind = MiniVLMRunner if _model_type(name) == "minivlm" else HubRunner
+    runner = kind(name, device, dtype)
+    return runner if name == str(source) else runner.untrained()
 
 
 def _model_type(source: str) -> str | None:

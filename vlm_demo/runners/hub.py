@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from vlm_demo import memory
+from vlm_demo.description import Description
 from vlm_demo.results import EngineError, Novelty, Result
 from vlm_demo.runners.base import Prompt, TokenSequence
 from vlm_demo.runners.hub_family import Family
 from vlm_demo.runners.trouble import explain_source
+from vlm_demo.runners.untrained import UNTRAINED, random_weights
 
 if TYPE_CHECKING:
     import torch
@@ -43,10 +45,21 @@ class HubRunner:
     """An image-text-to-text model (a folder or a Hub name) of any family that transformers knows, as
     `vlm_demo.runners.base.ModelRunner`."""
 
-    def __init__(self, source: str | Path, device: str = "auto", dtype: str = "auto", max_sequences: int = 4) -> None:
-        """`max_sequences` are written at once, by turns."""
+    def __init__(
+        self,
+        source: str | Path,
+        device: str = "auto",
+        dtype: str = "auto",
+        max_sequences: int = 4,
+        trained: bool = True,
+    ) -> None:
+        """`max_sequences` are written at once, by turns. Where it is not `trained`, the weights are random."""
         self.source = str(source)
         self.name = Path(self.source).name if Path(self.source).is_dir() else self.source
+        self._trained = trained
+        self.description = Description()
+        if not trained:
+            self.name, self.description = f"{self.name}{UNTRAINED}", self.description.untrained()
         self.device = device
         self.dtype = dtype
         self.max_sequences = max_sequences
@@ -55,6 +68,10 @@ class HubRunner:
         self._lock = threading.RLock()
         self._family: Family | None = None
         self._ends: set[int] = set()
+
+    def untrained(self) -> HubRunner:
+        """The same architecture with random weights."""
+        return HubRunner(self.source, self.device, self.dtype, self.max_sequences, trained=False)
 
     @property
     def loaded(self) -> bool:
@@ -136,13 +153,16 @@ class HubRunner:
             if dtype == "int8":
                 raise EngineError("int8 is for our own models; choose another dtype for this one.")
             try:
-                model = family.model_class.from_pretrained(
-                    self.source,
-                    config=family.config,
-                    dtype=getattr(torch, dtype),
-                    use_safetensors=True,
-                    trust_remote_code=False,
-                )
+                if self._trained:
+                    model = family.model_class.from_pretrained(
+                        self.source,
+                        config=family.config,
+                        dtype=getattr(torch, dtype),
+                        use_safetensors=True,
+                        trust_remote_code=False,
+                    )
+                else:
+                    model = random_weights(family.model_class, self.source, family.config, getattr(torch, dtype))
             except (OSError, ValueError, ImportError) as error:
                 raise explain_source(error, self.source) from error
         model = model.to(device).eval()

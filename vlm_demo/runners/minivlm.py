@@ -18,6 +18,7 @@ from vlm_demo.results import EngineError, Novelty, Result
 from vlm_demo.runners.base import Prompt, TokenSequence
 from vlm_demo.runners.grammar import Boxes, Constraint, OneOf, Vocabulary
 from vlm_demo.runners.lru import ByteLRU
+from vlm_demo.runners.untrained import UNTRAINED, random_weights
 from vlm_demo.runners.vision import NOVELTY_FILE, Encoded, Pixels, novelty_score, regions_of, written
 
 if TYPE_CHECKING:
@@ -43,9 +44,11 @@ class MiniVLMRunner:
         max_sequences: int = 32,
         feature_bytes: int = 64_000_000,
         prefix_bytes: int = 64_000_000,
+        trained: bool = True,
     ) -> None:
         """`max_sequences` are written at once; at most `feature_bytes` of encoded pictures are kept, and at most
-        `prefix_bytes` of keys and values that the language model made of them."""
+        `prefix_bytes` of keys and values that the language model made of them. Where it is not `trained`, the weights
+        are random."""
         self.source = str(source)
         self.name = Path(self.source).name if Path(self.source).is_dir() else self.source
         self.device = device
@@ -62,7 +65,14 @@ class MiniVLMRunner:
         self._novelty: dict[str, torch.Tensor] | None = None
         self._pieces: dict[int, str] = {}
         self._vocabulary: Vocabulary | None = None
+        self._trained = trained
         self.description = read_description(self.source if Path(self.source).is_dir() else None)
+        if not trained:
+            self.name, self.description = f"{self.name}{UNTRAINED}", self.description.untrained()
+
+    def untrained(self) -> MiniVLMRunner:
+        """The same architecture with random weights."""
+        return MiniVLMRunner(self.source, self.device, self.dtype, self.max_sequences, trained=False)
 
     @property
     def loaded(self) -> bool:
@@ -141,7 +151,7 @@ class MiniVLMRunner:
             from safetensors.torch import load_file
             from transformers.utils import cached_file
 
-            from vlm_demo.model import MiniVLMForConditionalGeneration
+            from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration
             from vlm_demo.runners.batched import BatchDecoder
             from vlm_demo.runners.eager import EagerDecoder
             from vlm_demo.runners.linear import Int8Linear, bf16_is_fast
@@ -153,9 +163,14 @@ class MiniVLMRunner:
             if int8 and not (batched and Int8Linear.available(self.device)):
                 raise EngineError("int8 is for Llama-shaped models on a CPU; choose another dtype.")
             try:
-                model = MiniVLMForConditionalGeneration.from_pretrained(
-                    self.source, dtype=torch.float32 if int8 else getattr(torch, self.dtype), use_safetensors=True
-                )
+                dtype = torch.float32 if int8 else getattr(torch, self.dtype)
+                if self._trained:
+                    model = MiniVLMForConditionalGeneration.from_pretrained(
+                        self.source, dtype=dtype, use_safetensors=True
+                    )
+                else:
+                    config = MiniVLMConfig.from_pretrained(self.source)
+                    model = random_weights(MiniVLMForConditionalGeneration, self.source, config, dtype)
             except (OSError, ValueError) as error:
                 raise EngineError(f"The weights at {self.source} could not be read: {error}") from error
         model = model.to(self.device).eval()
@@ -164,7 +179,7 @@ class MiniVLMRunner:
         if self.device == "cpu":
             model.model.vision_tower.to(memory_format=torch.channels_last)  # convolutions take a fifth less time
         file = cached_file(self.source, NOVELTY_FILE, _raise_exceptions_for_missing_entries=False)
-        self._novelty = load_file(file, device=self.device) if file else None
+        self._novelty = load_file(file, device=self.device) if file and self._trained else None
         ends = model.generation_config.eos_token_id
         end_ids = {processor.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
         self.parameters = sum(parameter.numel() for parameter in model.parameters())
