@@ -1,14 +1,16 @@
 """The benchmarks measure what they say: on tiny models, in seconds."""
 
+import asyncio
 import json
 import os
 import time
 
+import httpx
 import pytest
 import torch
 from gradio_client import Client
 
-from benchmarks import decode, load, page, soak
+from benchmarks import decode, load, page, soak, standin, visitors
 from benchmarks.measure import alternate, fairness, memory, quantile, ratio, report, table, threads
 from tests.fake_engine import FakeRunner
 from tests.tiny import tiny_config, tiny_model, tiny_processor
@@ -116,6 +118,29 @@ def test_a_soak_notices_growth_failures_and_hanging():
         soak.Record(soak.Counter(answered=9), memory=[150] * 30, threads=list(range(10, 40))),
     ):
         assert soak.verdict(worse)["well"] == "no"
+
+
+def test_an_engine_elsewhere_keeps_the_pace_that_was_measured():
+    pace = standin.Pace(0.02, ((1, 100.0), (5, 300.0)), engines=2)
+    assert standin.Pace.from_json(pace.to_json()) == pace
+    # One or two answers have an engine each; three share one of them, so its 150 or so tokens a second.
+    assert [pace.token_seconds(n) for n in (1, 2, 3, 10)] == pytest.approx([1 / 100, 1 / 100, 2 / 150, 5 / 300])
+    assert pace.token_seconds(20) == pytest.approx(10 / 300)
+
+
+def test_visitors_of_a_page_whose_model_is_elsewhere(monkeypatch):
+    monkeypatch.setenv("VLM_DEMO_API_KEY", "none")
+    with visitors.standin(standin.Pace(0.01, ((1, 500.0),)), tokens=5) as url:
+        engine = Engine(f"smolvlm={url}")
+        demo = build_app(engine)
+        _, address, _ = demo.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
+        seen = asyncio.run(visitors.crowd(address, size=2, seconds=1.0, reading=0.2, seed=1))
+        told = httpx.get(f"{url}/told").json()["seconds"]
+        demo.close()
+        engine.close()
+    assert seen.failed == [] and len(seen.whole) == len(seen.first) == len(told) >= 2
+    assert all(first <= whole for first, whole in zip(seen.first, seen.whole, strict=True))
+    assert min(seen.whole) >= min(told) == pytest.approx(0.018, abs=0.01)
 
 
 def test_users_of_a_soak_count_their_ends(tmp_path):
