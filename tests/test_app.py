@@ -147,7 +147,7 @@ def test_errors_tell_a_person_what_to_do(client: Client, picture: Path, tmp_path
     text.write_text("This is no picture.")
     with pytest.raises(AppError, match="not a picture"):
         client.predict(handle_file(text), api_name="/caption")
-    with pytest.raises(AppError, match="Choose a picture first"):
+    with pytest.raises(AppError, match="Choose an image first"):
         client.predict(None, api_name="/caption")
     with pytest.raises(AppError, match="choose one of brief, detailed, alt"):
         client.predict(handle_file(picture), style="poem", api_name="/caption")

@@ -50,9 +50,9 @@ def test_axe_finds_nothing(visit: Callable, address: str, axe: Path, tab: str, t
     has_no_faults(page)
     if tab == "Compare":
         page.get_by_role("button", name="New pair").locator("visible=true").click()
-        page.locator("#compare-picture-2 img").wait_for()
+        page.locator("#image-2 img").wait_for()
     else:
-        choose_example(page, name)
+        choose_example(page)
     if tab in ("Chat", "Auto"):
         page.locator(f"#{name}-box textarea").fill(
             "Box everything." if tab == "Auto" else "How many objects are there?"
@@ -71,7 +71,7 @@ def test_axe_finds_nothing(visit: Callable, address: str, axe: Path, tab: str, t
 def test_axe_finds_nothing_while_something_runs(visit: Callable, slow_address: str, axe: Path, theme: str) -> None:
     page = visit(f"{slow_address}?__theme={theme}")
     page.add_script_tag(path=axe)
-    choose_example(page, "caption")
+    choose_example(page)
     page.locator("#caption-run").click()
     expect(page.locator("#caption-line")).to_contain_text("Writing")
     has_no_faults(page)
@@ -97,7 +97,7 @@ def test_the_shortcut_is_told(visit: Callable, address: str) -> None:
 
 def test_an_answer_is_announced_once_it_is_whole(visit: Callable, address: str) -> None:
     page = visit(address)
-    choose_example(page, "caption")
+    choose_example(page)
     page.locator("#caption-run").click()
     finished(page, "caption")
     expect(page.locator("#caption-line").get_by_role("status")).to_contain_text(
@@ -109,7 +109,7 @@ def test_the_slider_of_compare_works_by_keys(visit: Callable, address: str) -> N
     page = visit(address)
     go(page, "Compare")
     page.get_by_role("button", name="New pair").locator("visible=true").click()
-    page.locator("#compare-picture-2 img").wait_for()
+    page.locator("#image-2 img").wait_for()
     page.locator("#compare-run").click()
     slider = page.locator("#compare-slider input")
     slider.focus()

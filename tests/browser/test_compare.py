@@ -27,7 +27,7 @@ def repeater(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def draw(page: Page, button: str, pictures: int) -> None:
     page.get_by_role("button", name=button).locator("visible=true").click()
-    page.locator(f"#compare-picture-{pictures} img").wait_for()
+    page.locator(f"#image-{pictures} img").wait_for()
 
 
 def asked(page: Page) -> str:

@@ -16,7 +16,7 @@ from vlm_demo.ui import Owner
 
 def test_the_status_line_tells_and_frees(visit: Callable, address: str) -> None:
     page = visit(address)
-    choose_example(page, "caption")
+    choose_example(page)
     page.locator("#caption-run").click()
     finished(page, "caption")
     expect(page.locator("#status")).to_contain_text("parameters")
@@ -51,7 +51,7 @@ def test_each_visitor_chooses_a_model(visit: Callable, monkeypatch: pytest.Monke
     demo, address = serve(engine)
     page, neighbour = visit(address), visit(address)
     for one in (page, neighbour):
-        choose_example(one, "caption")
+        choose_example(one)
     page.get_by_label("other", exact=True).check()
     for one, name in ((page, "other"), (neighbour, "fake")):
         one.locator("#caption-run").click()

@@ -12,12 +12,21 @@ from tests.browser.conftest import serve
 from tests.browser.test_tabs import SCENE, answers, ask, choose_example, finished, go
 from tests.fake_engine import fake_engine
 from vlm_demo.scenes import make_scene
+from vlm_demo.ui import draws
 
 OTHER = make_scene(41)
-SHOWN = {  # what each tab shows when it has answered, and where
-    "caption": "#caption-text-1 textarea",
-    "detect": "#detect-raw textarea",
-    "compare": "#compare-text textarea",
+SHOWN = {  # what each tab shows when it has answered
+    "caption": ["#caption-text-1 textarea", "#caption-line p"],
+    "detect": ["#detect-raw textarea", "#detect-line p", "#detect-drawn img", "#detect-table tbody tr", "#detect-json"],
+    "compare": [
+        "#compare-text textarea",
+        "#compare-line p",
+        "#compare-boxes img",
+        "#compare-slider",
+        "#compare-table tr",
+    ],
+    "chat": ["#chat-log .message", "#chat-alternatives table", "#chat-line p"],
+    "auto": ["#auto-boxes img", "#auto-answers .section", "#auto-card button"],
 }
 
 
@@ -44,51 +53,69 @@ def replace(page: Page, slot: str, path: Path) -> None:
     put(page, slot, path)
 
 
-@pytest.mark.parametrize("tab", ["caption", "detect", "chat", "compare", "auto"])
-def test_another_image_takes_the_old_results_away(visit: Callable, address: str, tab: str, upload: Callable) -> None:
+@pytest.fixture
+def named() -> Iterator[str]:
+    """A page whose model names the size of the picture that it sees."""
+    engine = fake_engine(lambda turns, images: f"{images[0].width} by {images[0].height} pixels.")
+    demo, address = serve(engine)
+    yield address
+    demo.close()
+    engine.close()
+
+
+def test_another_image_takes_the_old_results_of_all_tabs_away(visit: Callable, address: str, upload: Callable) -> None:
     page = visit(address)
-    go(page, tab.capitalize())
-    if tab == "compare":
-        page.get_by_role("button", name="New pair").locator("visible=true").click()
-        page.locator("#compare-picture-2 img").wait_for()
-    else:
-        choose_example(page, tab)
-    if tab == "chat":
-        ask(page, "How many objects are there?")
-    elif tab == "auto":
-        page.locator("#auto-box textarea").fill("Box everything.")
-    if tab != "chat":
+    go(page, "Compare")
+    page.get_by_role("button", name="New pair").click()
+    page.locator("#image-2 img").wait_for()
+    for tab in ("compare", "caption", "detect"):
+        go(page, tab.capitalize())
         page.locator(f"#{tab}-run").click()
-    if tab == "auto":
-        expect(page.locator("#auto-boxes img").first).to_be_visible()
-    else:
         finished(page, tab)
-    replace(page, f"{tab}-picture-1", upload("other.png"))
-    if tab in SHOWN:
-        expect(page.locator(SHOWN[tab])).to_have_value("")
-        expect(page.locator(f"#{tab}-line p")).to_have_count(0)
-    gone = {
-        "detect": ["#detect-drawn img", "#detect-table tbody tr", "#detect-json"],
-        "compare": ["#compare-boxes img", "#compare-slider", "#compare-table tr"],
-        "chat": ["#chat-log .message", "#chat-alternatives table"],
-        "auto": ["#auto-boxes img", "#auto-answers .section", "#auto-card button"],
-    }
-    for selector in gone.get(tab, []):
-        expect(page.locator(f"{selector} >> visible=true")).to_have_count(0)
+    go(page, "Chat")
+    ask(page, "How many objects are there?")
+    go(page, "Auto")
+    page.locator("#auto-box textarea").fill("Box everything.")
+    page.locator("#auto-run").click()
+    expect(page.locator("#auto-boxes img").first).to_be_visible()
+    replace(page, "image-1", upload("other.png"))
+    for tab, selectors in SHOWN.items():
+        go(page, tab.capitalize())
+        for selector in selectors:
+            if selector.endswith("textarea"):
+                expect(page.locator(selector)).to_have_value("")
+            else:
+                expect(page.locator(f"{selector} >> visible=true")).to_have_count(0)
+
+
+def test_tabs_for_one_image_look_at_the_chosen_one(named: str, visit: Callable, upload: Callable) -> None:
+    page = visit(named)
+    choose_example(page)
+    page.locator("#caption-run").click()
+    text = page.locator("#caption-text-1 textarea")
+    expect(text).to_have_value(f"{draws.SIZE} by {draws.SIZE} pixels.")
+    page.locator("#add-image").click()
+    put(page, "image-2", upload("other.png"))
+    page.wait_for_timeout(500)
+    expect(text).to_have_value(f"{draws.SIZE} by {draws.SIZE} pixels.")  # it is still about the chosen one
+    page.locator("#chosen-image").get_by_label("Image 2").check()
+    expect(text).to_have_value("")
+    page.locator("#caption-run").click()
+    expect(text).to_have_value("200 by 200 pixels.")
 
 
 def test_adding_an_image_keeps_the_conversation(visit: Callable, address: str, upload: Callable) -> None:
     page = visit(address)
     go(page, "Chat")
-    choose_example(page, "chat")
+    choose_example(page)
     ask(page, "How many objects are there?")
-    page.locator("#chat-more").click()
-    put(page, "chat-picture-2", upload("other.png"))
+    page.locator("#add-image").click()
+    put(page, "image-2", upload("other.png"))
     page.wait_for_timeout(1000)
     expect(answers(page)).to_have_count(1)
     ask(page, "Is there a picture?")
     expect(answers(page)).to_have_count(2)
-    page.locator("#chat-less").click()
+    page.locator("#remove-image").click()
     expect(answers(page)).to_have_count(0)
 
 
@@ -97,11 +124,11 @@ def test_an_answer_asked_for_at_once_is_not_cut_off(
     visit: Callable, slow_address: str, upload: Callable, name: str
 ) -> None:
     page = visit(slow_address)
-    choose_example(page, "caption")
+    choose_example(page)
     page.locator("#caption-run").click()
     text = page.locator("#caption-text-1 textarea")
     expect(text).to_have_value(re.compile("word2"))
-    replace(page, "caption-picture-1", upload(name))
+    replace(page, "image-1", upload(name))
     page.locator("#caption-run").click()
     expect(text).to_have_value(re.compile("^word1 word2 word3 word4 word5 word6"))
     page.locator("#caption-stop").click()
@@ -114,11 +141,11 @@ def test_a_new_image_ends_the_answer_about_the_old_one(
     visit: Callable, slow_address: str, slow_engine, upload: Callable
 ) -> None:
     page = visit(slow_address)
-    choose_example(page, "caption")
+    choose_example(page)
     page.locator("#caption-run").click()
     text = page.locator("#caption-text-1 textarea")
     expect(text).to_have_value(re.compile("word2"))
-    page.locator("#caption-examples button").nth(1).click()
+    page.locator("#examples button").nth(1).click()
     expect(text).to_have_value("")
     expect(page.locator("#caption-stop")).to_be_hidden()
     assert slow_engine.status().running == 0
@@ -126,21 +153,11 @@ def test_a_new_image_ends_the_answer_about_the_old_one(
     expect(text).to_have_value("")
 
 
-@pytest.fixture
-def named() -> Iterator[str]:
-    """A page whose model names the size of the picture that it sees."""
-    engine = fake_engine(lambda turns, images: f"{images[0].width} by {images[0].height} pixels.")
-    demo, address = serve(engine)
-    yield address
-    demo.close()
-    engine.close()
-
-
 def test_what_browsers_do_not_show_is_shown(named: str, visit: Callable, upload: Callable) -> None:
     page = visit(named)
     path = upload("cmyk.tiff")
     SCENE.image(128).convert("CMYK").save(path)
-    put(page, "caption-picture-1", path)
-    page.wait_for_function("document.querySelector('#caption-picture-1 img').naturalWidth === 128")
+    put(page, "image-1", path)
+    page.wait_for_function("document.querySelector('#image-1 img').naturalWidth === 128")
     page.locator("#caption-run").click()
     expect(page.locator("#caption-text-1 textarea")).to_have_value("128 by 128 pixels.")

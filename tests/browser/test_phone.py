@@ -11,10 +11,10 @@ from tests.browser.test_tabs import SCENE, answers, ask, choose_example, finishe
 PHONE = {"width": 390, "height": 844}
 
 
-def upload(page: Page, tab: str, tmp_path: Path) -> None:
+def upload(page: Page, tmp_path: Path) -> None:
     SCENE.image(600).save(tmp_path / "mine.png")
-    page.locator(f"#{tab}-picture-1 input[type=file]").set_input_files(tmp_path / "mine.png")
-    page.locator(f"#{tab}-picture-1 img").wait_for()
+    page.locator("#image-1 input[type=file]").set_input_files(tmp_path / "mine.png")
+    page.locator("#image-1 img").wait_for()
 
 
 def seen_together(page: Page, *selectors: str) -> None:
@@ -27,26 +27,26 @@ def seen_together(page: Page, *selectors: str) -> None:
 
 def test_image_style_and_caption_fit_one_screen(visit: Callable, address: str, tmp_path: Path) -> None:
     page = visit(address, **PHONE)
-    upload(page, "caption", tmp_path)
+    upload(page, tmp_path)
     page.locator("#caption-run").click()
     finished(page, "caption")
-    seen_together(page, "#caption-picture-1 img", "#caption-style", "#caption-run", "#caption-text-1 textarea")
+    seen_together(page, "#image-1 img", "#caption-style", "#caption-run", "#caption-text-1 textarea")
 
 
 def test_image_question_and_answer_fit_one_screen(visit: Callable, address: str, tmp_path: Path) -> None:
     page = visit(address, **PHONE)
     go(page, "Auto")
-    upload(page, "auto", tmp_path)
+    upload(page, tmp_path)
     page.locator("#auto-box textarea").fill("How many objects are there?")
     page.locator("#auto-run").click()
     expect(page.locator("#auto-answers .section")).to_have_count(1)
-    seen_together(page, "#auto-picture-1 img", "#auto-box textarea", "#auto-run", "#auto-answers .answer")
+    seen_together(page, "#image-1 img", "#auto-box textarea", "#auto-run", "#auto-answers .answer")
 
 
 def test_boxes_and_table_are_seen_together(visit: Callable, address: str, tmp_path: Path) -> None:
     page = visit(address, **PHONE)
     go(page, "Detect")
-    upload(page, "detect", tmp_path)
+    upload(page, tmp_path)
     page.locator("#detect-run").click()
     finished(page, "detect")
     expect(page.locator("#detect-table tbody tr")).to_have_count(len(SCENE.objects))
@@ -56,7 +56,7 @@ def test_boxes_and_table_are_seen_together(visit: Callable, address: str, tmp_pa
 def test_chat_shows_four_turns(visit: Callable, address: str, tmp_path: Path) -> None:
     page = visit(address, **PHONE)
     go(page, "Chat")
-    upload(page, "chat", tmp_path)
+    upload(page, tmp_path)
     for question in ("How many objects are there?", "Is there a picture?", "Is it night?", "Is there a cow?"):
         ask(page, question)
     expect(answers(page)).to_have_count(4)
@@ -74,9 +74,9 @@ def test_nothing_jumps_when_a_notice_comes(visit: Callable, outside_address: str
     go(page, tab.capitalize())
     if tab == "compare":
         page.get_by_role("button", name="New pair").locator("visible=true").click()
-        page.locator("#compare-picture-2 img").wait_for()
+        page.locator("#image-2 img").wait_for()
     else:
-        choose_example(page, tab)
+        choose_example(page)
     page.wait_for_timeout(600)
     watched = {"caption": "#caption-text-1", "chat": "#chat-log", "compare": "#compare-text"}[tab]
     top = "e => e.getBoundingClientRect().top + window.scrollY"
@@ -90,7 +90,7 @@ def test_nothing_jumps_when_a_notice_comes(visit: Callable, outside_address: str
 
 def test_no_label_covers_the_image(visit: Callable, address: str) -> None:
     page = visit(address)
-    choose_example(page, "caption")
-    label = page.locator("#caption-picture-1 label[data-testid=block-label]").bounding_box()
-    image = page.locator("#caption-picture-1 img").bounding_box()
+    choose_example(page)
+    label = page.locator("#image-1 label[data-testid=block-label]").bounding_box()
+    image = page.locator("#image-1 img").bounding_box()
     assert label["y"] + label["height"] <= image["y"] + 1

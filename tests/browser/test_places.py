@@ -31,8 +31,8 @@ def test_the_table_and_the_data_set_have_pixels_of_the_file(
 ) -> None:
     page = visit(boxed)
     go(page, "Detect")
-    page.locator("#detect-picture-1 input[type=file]").set_input_files(case.save(tmp_path))
-    page.locator("#detect-picture-1 img").wait_for()
+    page.locator("#image-1 input[type=file]").set_input_files(case.save(tmp_path))
+    page.locator("#image-1 img").wait_for()
     page.locator("#detect-run").click()
     finished(page, "detect")
     rows = page.locator("#detect-table tbody tr")

@@ -48,10 +48,10 @@ def test_an_upload_has_no_secrets_and_goes_with_its_visitor(
     photo(tmp_path / "mine.jpg", orientation=6)
     for page in (staying, leaving):
         go(page, "Detect")
-        choose_example(page, "detect")
+        choose_example(page)
     leaving.get_by_role("button", name="Remove Image").locator("visible=true").click()
-    leaving.locator("#detect-picture-1 input[type=file]").set_input_files(tmp_path / "mine.jpg")
-    leaving.locator("#detect-picture-1 img").wait_for()
+    leaving.locator("#image-1 input[type=file]").set_input_files(tmp_path / "mine.jpg")
+    leaving.locator("#image-1 img").wait_for()
     for page in (staying, leaving):
         page.locator("#detect-run").click()
         finished(page, "detect")

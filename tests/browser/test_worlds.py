@@ -22,16 +22,16 @@ def address() -> Iterator[str]:
 
 def choose(page: Page) -> None:
     """The first example takes the place of the image that is there."""
-    image = page.locator("#caption-picture-1 img")
+    image = page.locator("#image-1 img")
     before = image.get_attribute("src")
-    page.locator("#caption-examples button").first.click()
+    page.locator("#examples button").first.click()
     expect(image).not_to_have_attribute("src", before)
 
 
 def test_the_first_caption_is_one_press_away(address: str, visit: Callable) -> None:
     page = visit(address)
     expect(page.locator("#knows")).to_contain_text("everyday photographs")
-    expect(page.locator("#caption-picture-1 img")).to_be_visible()
+    expect(page.locator("#image-1 img")).to_be_visible()
     page.locator("#caption-run").click()
     finished(page, "caption")
     assert "dog" in page.locator("#caption-text-1 textarea").input_value().lower()
@@ -51,19 +51,19 @@ def test_a_visitor_changes_the_world_for_themself_alone(address: str, visit: Cal
     page, neighbour = visit(address), visit(address)
     page.get_by_label("Icon scenes", exact=True).check()
     expect(page.locator("#knows")).to_contain_text("drawn icon scenes")
-    expect(page.locator("#caption-examples button")).to_have_count(6)
+    expect(page.locator("#examples button")).to_have_count(6)
     choose(page)
     page.locator("#caption-run").click()
     finished(page, "caption")
     expect(page.locator("#caption-notice .notice")).to_have_count(0)
     expect(neighbour.locator("#knows")).to_contain_text("everyday photographs")
-    expect(neighbour.locator("#caption-examples button")).to_have_count(12)
+    expect(neighbour.locator("#examples button")).to_have_count(12)
 
 
 def test_a_scene_is_foreign_to_the_photograph_model(address: str, visit: Callable) -> None:
     page = visit(address)
     page.get_by_label("Icon scenes", exact=True).check()
-    expect(page.locator("#caption-examples button")).to_have_count(6)
+    expect(page.locator("#examples button")).to_have_count(6)
     choose(page)
     page.get_by_label("Photographs", exact=True).check()
     expect(page.locator("#knows")).to_contain_text("everyday photographs")

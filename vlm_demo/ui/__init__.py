@@ -15,8 +15,8 @@ from starlette.middleware import Middleware  # noqa: E402
 from vlm_demo import images  # noqa: E402
 from vlm_demo.router import Router  # noqa: E402
 
-from . import api, privacy, status, theme, worlds  # noqa: E402
-from .common import MODEL_CALLS, Page  # noqa: E402
+from . import api, image_panel, privacy, status, theme, worlds  # noqa: E402
+from .common import MODEL_CALLS, Page, watch_images  # noqa: E402
 from .owner import Owner  # noqa: E402
 from .tabs import auto, caption, chat, compare, detect  # noqa: E402
 
@@ -51,10 +51,14 @@ def build_app(engine: Engine, router: Router | None = None, owner: Owner | None 
     with privacy.ForgetfulBlocks(title="vlm-demo", analytics_enabled=False, delete_cache=(DAY // 24, DAY)) as demo:
         gr.HTML(HEADER)
         chosen = worlds.choice(page)
-        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
-            for name, module in TABS.items():
-                with gr.Tab(name, id=name.lower()):
-                    module.build(page)
+        with gr.Row(elem_classes="sides"):
+            with gr.Column(scale=4, min_width=300, elem_classes="image-panel"):
+                image_panel.build(page)
+            with gr.Column(scale=7, min_width=300), gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+                for name, module in TABS.items():
+                    with gr.Tab(name, id=name.lower()):
+                        module.build(page)
+        watch_images(page)
         worlds.wire(page, chosen)
         status.build(page, demo)
         api.build(page)

@@ -16,6 +16,7 @@ from vlm_demo.results import EngineError, Result, SamplingParameters
 
 from . import words
 from .owner import Owner
+from .pictures import ImageSet
 from .runs import Replaced, Sessions
 
 if TYPE_CHECKING:
@@ -43,15 +44,18 @@ QUICK: dict[str, Any] = {"concurrency_limit": 64, "api_visibility": "private", "
 
 @dataclass
 class Page:
-    """What the tabs are built on: the engine, the router, who its owner is, the runs and their listeners, and what
-    follows the choice of a model: components, each with what it shows for a model."""
+    """What the tabs are built on: the engine, the router, who its owner is, the images, the runs and their listeners;
+    what follows the choice of a model: components, each with what it shows for a model; and the tabs that new images
+    blank."""
 
     engine: Engine
     router: Router
     owner: Owner = field(default_factory=Owner)
     sessions: Sessions = field(default_factory=Sessions)
+    images: ImageSet = field(init=False)
     runs: list[gr.events.Dependency] = field(default_factory=list)  # after each of them the status line looks again
     followers: list[tuple[gr.components.Component, Callable[[str], Any]]] = field(default_factory=list)
+    blanks: list[tuple[RunRow, Callable[[], Updates], bool]] = field(default_factory=list)
 
     def follow(self, component: gr.components.Component, show: Callable[[str], Any]) -> None:
         """Let a component show `show(model)` whenever a visitor chooses a model."""
@@ -77,11 +81,11 @@ class Page:
 
 @dataclass
 class RunRow:
-    """Run, Stop and the line in which a tab speaks to the person; and the image slots that a run is about."""
+    """Run, Stop and the line in which a tab speaks to the person; `single`: a run is about the chosen image alone."""
 
     tab: str
     label: str
-    slots: Sequence[gr.components.Component]
+    single: bool
     run: gr.Button
     stop: gr.Button
     notice: gr.HTML
@@ -107,7 +111,7 @@ class RunRow:
         return updates | ({self.notice: words.notice(notice, bad=True)} if notice else {})
 
 
-def run_row(page: Page, tab: str, label: str, slots: Sequence[gr.components.Component]) -> RunRow:
+def run_row(page: Page, tab: str, label: str, single: bool = False) -> RunRow:
     """The two buttons, side by side. The tab renders the notice where it pushes nothing away: below its answer."""
     with gr.Row(elem_classes="row-of-buttons"):
         run = gr.Button(label, variant="primary", elem_classes="run-button", elem_id=f"{tab}-run")
@@ -119,18 +123,19 @@ def run_row(page: Page, tab: str, label: str, slots: Sequence[gr.components.Comp
         page.sessions.stop(request.session_hash or "", tab)
 
     stop.click(press, queue=False, **QUICK)
-    return RunRow(tab, label, slots, run, stop, notice)
+    return RunRow(tab, label, single, run, stop, notice)
 
 
 def handler(page: Page, row: RunRow, work: Callable[..., Iterator[Updates]]) -> Callable[..., Iterator[Updates]]:
-    """Make `work(run, sources, *inputs)`, which yields updates, into a listener of the slots and these inputs.
+    """Make `work(run, sources, *inputs)`, which yields updates, into a listener of the images' inputs and these.
 
     It can be stopped, fails in words, and shows no more once a newer run or a new image has taken over.
     """
 
     def listen(request: gr.Request, *values: Any, **more: Any) -> Iterator[Updates]:
         session = request.session_hash or ""
-        sources, inputs = values[: len(row.slots)], values[len(row.slots) :]
+        known = len(page.images.inputs)
+        sources, inputs = page.images.sources(values[:known], row.single), values[known:]
         run = page.sessions.start(session, row.tab, sources)
         notice = ""
         try:
@@ -170,14 +175,23 @@ def clear_when_new(page: Page, row: RunRow, blank: Callable[[], Updates], adding
 
     `blank` gives the updates of an empty tab; with `adding`, images that come after the others change nothing.
     """
+    page.blanks.append((row, blank, adding))
 
-    async def look(request: gr.Request, *sources: str | None) -> Updates:
+
+def watch_images(page: Page) -> None:
+    """Let every tab that asked for it hear of new images; call it when all tabs are built."""
+
+    async def look(request: gr.Request, *values: Any) -> Updates:
         session = request.session_hash or ""
-        if not page.sessions.is_stale(session, row.tab, sources, adding):
-            return {row.notice: gr.skip()}
-        return blank() | await end_run(page, row, session)
+        updates: Updates = {}
+        for row, blank, adding in page.blanks:
+            if page.sessions.is_stale(session, row.tab, page.images.sources(values, row.single), adding):
+                updates |= blank() | await end_run(page, row, session)
+        return updates or {page.images.truth: gr.skip()}
 
-    gr.on([slot.change for slot in row.slots], look, list(row.slots), [*row.outputs, *blank()], queue=False, **QUICK)
+    outputs = {component for row, blank, _ in page.blanks for component in [*row.outputs, *blank()]}
+    triggers = [component.change for component in page.images.inputs]
+    gr.on(triggers, look, page.images.inputs, [page.images.truth, *outputs], queue=False, **QUICK)
 
 
 @dataclass

@@ -1,12 +1,9 @@
-"""The picture inputs of every tab: upload, paste, webcam, examples, fresh draws, and the truth about a draw."""
+"""Images as components take them in, and as results show them."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +16,10 @@ from vlm_demo import images
 from vlm_demo.detection import Parsed
 from vlm_demo.detection.drawing import annotate
 from vlm_demo.images import ImageError
-from vlm_demo.samples import samples
 
-from . import draws, words
-from .common import QUICK, Page
+from .runs import Sources
 
-OWN_PICTURE = '<p class="empty">Nobody knows the truth about your own picture.</p>'
-THUMBNAIL = 128  # pixels a side of an example
-CHOOSE = """
-element.addEventListener("click", (event) => {
-  const button = event.target.closest("button");
-  if (button) trigger("click", { index: Number(button.dataset.index) });
-});
-"""
-DISPLAY_SIDE = 1024  # pixels; results are drawn on pictures no larger than this
-
-Draw = Callable[[int, str], draws.Drawn]
+DISPLAY_SIDE = 1024  # pixels; results are drawn on images no larger than this
 
 
 def _only_uploads(base: type) -> Callable:
@@ -113,22 +98,45 @@ class PictureFiles(gr.File):
 
 
 @dataclass
-class PictureSet:
-    """The slots of one tab; `shown` are listeners' inputs, in order, and `truth` tells what a draw really holds."""
+class ImageSet:
+    """The images of a visitor, which all tabs share.
+
+    `chosen` tells which of several the tabs for one image look at, `truth` what fresh ones really hold, `questions`
+    what can be asked about them, `count` how many slots are shown.
+    """
 
     slots: list[Picture]
+    chosen: gr.Radio
     truth: gr.HTML
     questions: gr.State
+    count: gr.State
+    more: gr.Button
+    less: gr.Button
+
+    @property
+    def inputs(self) -> list[gr.components.Component]:
+        """What a listener is given to know the images."""
+        return [*self.slots, self.chosen]
+
+    @property
+    def outputs(self) -> list[gr.components.Component]:
+        """What changes when others come."""
+        return [*self.slots, self.truth, self.questions, self.more, self.less, self.chosen, self.count]
+
+    def sources(self, values: Sequence[Any], single: bool) -> Sources:
+        """The images among the values of `inputs`: all of them, or the chosen one alone."""
+        *sources, chosen = values
+        return (sources[int(chosen or 1) - 1],) if single else tuple(sources)
 
 
 def load_pictures(sources: Sequence[str | None]) -> list[Image.Image]:
     """Open what the slots hold, in order; ImageError when there is none, or a gap that would shift the numbers."""
     filled = [source is not None for source in sources]
     if not any(filled):
-        raise ImageError("Choose a picture first: upload one, paste one, or press a button below for one of ours.")
+        raise ImageError("Choose an image first: upload one, paste one, or press a button below for one of ours.")
     count = sum(filled)
     if not all(filled[:count]):
-        raise ImageError(f"Picture {filled.index(False) + 1} is empty. Fill it, or remove the pictures behind it.")
+        raise ImageError(f"Image {filled.index(False) + 1} is empty. Fill it, or remove the images behind it.")
     return [images.load(source) for source in sources if source is not None]
 
 
@@ -145,122 +153,3 @@ def for_display(picture: Image.Image) -> Image.Image:
     small = picture.copy()
     small.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE))
     return small
-
-
-def picture_set(
-    page: Page, tab: str, buttons: dict[str, Draw], limit: int = 1, start: int = 1, examples: bool = True
-) -> PictureSet:
-    """Build the slots (`start` of at most `limit` are shown), a button for each draw, examples and the truth."""
-    many = limit > 1
-    slots: list[Picture] = []
-    with gr.Row(elem_classes="slots"):
-        for number in range(1, limit + 1):
-            slots.append(
-                Picture(
-                    label=f"Picture {number}" if many else "Picture",
-                    type="filepath",
-                    format="png",
-                    sources=["upload", "webcam", "clipboard"],
-                    height=_height(start, limit),
-                    min_width=150,
-                    visible=number <= start,
-                    buttons=["fullscreen"],
-                    value=_first(page, number) if number <= start else None,
-                    alt_text=f"Your picture {number}" if many else "Your picture",
-                    elem_id=f"{tab}-picture-{number}",
-                )
-            )
-    questions = gr.State([])
-    with gr.Row(elem_classes="row-of-buttons"):
-        pressed = {}
-        for name, draw in buttons.items():
-            text = draws.label(name, page.world(None))
-            button = gr.Button(text, size="sm", elem_id=f"{tab}-{name.lower().replace(' ', '-')}")
-            page.follow(button, lambda model, name=name: draws.label(name, page.engine.description(model).samples))
-            pressed[button] = draw
-        more = gr.Button("Add a picture", size="sm", visible=many and start < limit, elem_id=f"{tab}-more")
-        less = gr.Button("Remove the last", size="sm", visible=False, elem_id=f"{tab}-less")
-    strip = None
-    if examples:
-        world = page.world(None)
-        strip = gr.HTML(_strip(world), js_on_load=CHOOSE, elem_id=f"{tab}-examples")
-    with gr.Accordion("Reveal the truth", open=False, elem_id=f"{tab}-truth"):
-        truth = gr.HTML('<p class="empty">Draw a new scene, and what it really holds is told here.</p>')
-    outputs = [*slots, truth, questions, more, less]
-    shown = gr.State(start)
-
-    def put(drawn: draws.Drawn) -> list[Any]:
-        count = max(len(drawn.images), start)
-        height = _height(count, limit)
-        filled = [gr.update(value=image, visible=True, height=height) for image in drawn.images]
-        empty = [gr.update(value=None, visible=number < count, height=height) for number in range(len(filled), limit)]
-        return [*filled, *empty, drawn.truth, drawn.questions, *_more_less(count, start, limit), count]
-
-    for button, draw in pressed.items():
-
-        def press(request: gr.Request, draw: Draw = draw) -> list[Any]:
-            return put(draw(draws.fresh_seed(), page.world(request.session_hash)))
-
-        button.click(press, None, [*outputs, shown], **QUICK)
-    if strip is not None:
-        page.follow(strip, lambda model: _strip(page.engine.description(model).samples))
-
-        def choose(event: gr.EventData, request: gr.Request) -> list[Any]:
-            return put(draws.example(int(event.index), page.world(request.session_hash)))
-
-        strip.click(choose, None, [*outputs, shown], **QUICK)
-    if many:
-
-        def change(count: int, by: int) -> list[Any]:
-            count = min(max(count + by, start), limit)
-            height = _height(count, limit)
-            kept = [gr.update(visible=True, height=height)] * count
-            gone = [gr.update(visible=False, value=None)] * (limit - count)
-            return [*kept, *gone, *_more_less(count, start, limit), count]
-
-        resized = [*slots, more, less, shown]
-        more.click(lambda count: change(count, 1), shown, resized, **QUICK)
-        less.click(lambda count: change(count, -1), shown, resized, **QUICK)
-    for slot in slots:
-        slot.input(_check, slot, [slot, truth, questions], **QUICK)
-    return PictureSet(slots, truth, questions)
-
-
-def _first(page: Page, number: int) -> str | None:
-    """What a slot holds when the page opens, so that the first answer is one press away."""
-    return str(samples()[number - 1].path) if page.world(None) == draws.PHOTOGRAPHS else None
-
-
-def _height(count: int, limit: int) -> int:
-    """Pixels of a slot when `count` of `limit` are shown."""
-    return 360 if limit == 1 else 300 if count == 1 else 220
-
-
-def _more_less(count: int, start: int, limit: int) -> list[Any]:
-    return [gr.update(visible=count < limit), gr.update(visible=count > start)]
-
-
-def _check(source: str | None) -> list[Any]:
-    """Right after an upload: say at once what cannot be read."""
-    if source is not None:
-        try:
-            images.load(source)
-        except ImageError as error:
-            gr.Warning(str(error))
-            return [None, words.notice(str(error), bad=True), []]
-    return [gr.skip(), OWN_PICTURE, []]
-
-
-@cache
-def _strip(world: str) -> str:
-    """The examples of a world as small pictures to press."""
-    buttons = []
-    for index, image in enumerate(draws.examples(world, THUMBNAIL)):
-        small = io.BytesIO()
-        image.save(small, "JPEG", quality=85)
-        source = f"data:image/jpeg;base64,{base64.b64encode(small.getvalue()).decode()}"
-        name = f"Example {index + 1}"
-        buttons.append(
-            f'<button type="button" data-index="{index}" aria-label="{name}"><img src="{source}" alt=""></button>'
-        )
-    return f'<div class="examples" role="group" aria-label="Examples">{"".join(buttons)}</div>'

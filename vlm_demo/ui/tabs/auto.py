@@ -13,12 +13,11 @@ from vlm_demo.results import EngineError, Result
 from vlm_demo.router import CorrectionsFull, record_correction
 from vlm_demo.tasks import TASKS
 
-from .. import draws, jobs, words
+from .. import jobs, words
 from ..common import HIDDEN, QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
-from ..pictures import draw_boxes, load_pictures, picture_set
+from ..pictures import draw_boxes, load_pictures
 from ..runs import Run, Sources
 
-MOST_PICTURES = 4
 LENGTH = 160  # tokens
 NAMES = {name: "Answer" if name == "vqa" else task.title for name, task in TASKS.items()}
 CHOOSE = """
@@ -63,32 +62,26 @@ def _names(tasks: Sequence[str]) -> str:
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row(elem_classes="sides"):
-        with gr.Column(scale=5, min_width=300):
-            pictures = picture_set(
-                page, "auto", {"New scene": draws.scene, "New pair": draws.pair}, limit=MOST_PICTURES
-            )
-        with gr.Column(scale=6, min_width=300):
-            box = gr.Textbox(
-                label="What do you want?",
-                placeholder="How many cats, and where?   Describe it.   Box everything.   What changed?",
-                max_lines=4,
-                elem_id="auto-box",
-            )
-            row = run_row(page, "auto", "Go", pictures.slots)
-            shown = gr.HTML(INVITATION, js_on_load=CHOOSE, elem_classes="answer-place", elem_id="auto-card")
-            with gr.Row(elem_classes="row-of-buttons", visible=HIDDEN) as choices:
-                wrong = gr.Button("Wrong task", size="sm", elem_id="auto-wrong")
-            with gr.Group(visible=False) as correction:
-                right = gr.CheckboxGroup(
-                    [(NAMES[name], name) for name in TASKS], label="It should have been", elem_id="auto-right"
-                )
-                save = gr.Button("Remember this, on this machine", size="sm", elem_id="auto-save")
-            answers = gr.HTML(elem_classes="optional", elem_id="auto-answers")
-            row.notice.render()
-            drawn = boxes_gallery("Boxes", "auto-boxes")
-            with gr.Accordion("Settings", open=False):
-                panel = settings_panel("auto", LENGTH)
+    box = gr.Textbox(
+        label="What do you want?",
+        placeholder="How many cats, and where?   Describe it.   Box everything.   What changed?",
+        max_lines=4,
+        elem_id="auto-box",
+    )
+    row = run_row(page, "auto", "Go")
+    shown = gr.HTML(INVITATION, js_on_load=CHOOSE, elem_classes="answer-place", elem_id="auto-card")
+    with gr.Row(elem_classes="row-of-buttons", visible=HIDDEN) as choices:
+        wrong = gr.Button("Wrong task", size="sm", elem_id="auto-wrong")
+    with gr.Group(visible=False) as correction:
+        right = gr.CheckboxGroup(
+            [(NAMES[name], name) for name in TASKS], label="It should have been", elem_id="auto-right"
+        )
+        save = gr.Button("Remember this, on this machine", size="sm", elem_id="auto-save")
+    answers = gr.HTML(elem_classes="optional", elem_id="auto-answers")
+    row.notice.render()
+    drawn = boxes_gallery("Boxes", "auto-boxes")
+    with gr.Accordion("Settings", open=False):
+        panel = settings_panel("auto", LENGTH)
     asked = gr.State(None)  # (text, number of pictures) of the last request
 
     def blank() -> Updates:
@@ -143,7 +136,7 @@ def build(page: Page) -> None:
                 break
         yield {row.notice: page.outside(results, run.model)}
 
-    inputs = [*pictures.slots, box, *panel.inputs]
+    inputs = [*page.images.inputs, box, *panel.inputs]
     outputs = [*row.outputs, shown, choices, correction, right, asked, answers, drawn]
     running = handler(page, row, work)
     page.on([row.run.click, box.submit], running, inputs, outputs)

@@ -9,9 +9,9 @@ import gradio as gr
 from vlm_demo.results import SamplingParameters
 from vlm_demo.tasks import TASKS
 
-from .. import draws, words
+from .. import words
 from ..common import HIDDEN, Page, Updates, clear_when_new, handler, retry_settings, run_row, settings_panel
-from ..pictures import load_pictures, picture_set
+from ..pictures import load_pictures
 from ..runs import Run, Sources
 
 STYLES = [("Brief", "brief"), ("Detailed", "detailed"), ("Alt text", "alt")]
@@ -20,39 +20,35 @@ MOST = 4
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row(elem_classes="sides"):
-        with gr.Column(scale=5, min_width=300):
-            pictures = picture_set(page, "caption", {"New scene": draws.scene})
-        with gr.Column(scale=6, min_width=300):
-            style = gr.Radio(STYLES, value="brief", label="Style", elem_id="caption-style")
-            row = run_row(page, "caption", "Write a caption", pictures.slots)
-            texts, lines = [], []
-            for number in range(1, MOST + 1):
-                texts.append(
-                    gr.Textbox(
-                        label="Caption" if number == 1 else f"Candidate {number}",
-                        lines=3 if number == 1 else 2,
-                        interactive=False,
-                        buttons=["copy"],
-                        visible=number == 1 or HIDDEN,
-                        elem_classes=["answer-box", "answer-place"] if number == 1 else "answer-box",
-                        elem_id=f"caption-text-{number}",
-                    )
-                )
-                name = "caption-line" if number == 1 else f"caption-line-{number}"
-                lines.append(gr.HTML(visible=number == 1 or HIDDEN, elem_classes="line", elem_id=name))
-            row.notice.render()
-            with gr.Accordion("Settings", open=False):
-                count = gr.Slider(
-                    1,
-                    MOST,
-                    1,
-                    step=1,
-                    label="Candidates",
-                    info="Those after the first are sampled.",
-                    elem_id="caption-count",
-                )
-                panel = settings_panel("caption", TASKS["caption"].max_new_tokens)
+    style = gr.Radio(STYLES, value="brief", label="Style", elem_id="caption-style")
+    row = run_row(page, "caption", "Write a caption", single=True)
+    texts, lines = [], []
+    for number in range(1, MOST + 1):
+        texts.append(
+            gr.Textbox(
+                label="Caption" if number == 1 else f"Candidate {number}",
+                lines=3 if number == 1 else 2,
+                interactive=False,
+                buttons=["copy"],
+                visible=number == 1 or HIDDEN,
+                elem_classes=["answer-box", "answer-place"] if number == 1 else "answer-box",
+                elem_id=f"caption-text-{number}",
+            )
+        )
+        name = "caption-line" if number == 1 else f"caption-line-{number}"
+        lines.append(gr.HTML(visible=number == 1 or HIDDEN, elem_classes="line", elem_id=name))
+    row.notice.render()
+    with gr.Accordion("Settings", open=False):
+        count = gr.Slider(
+            1,
+            MOST,
+            1,
+            step=1,
+            label="Candidates",
+            info="Those after the first are sampled.",
+            elem_id="caption-count",
+        )
+        panel = settings_panel("caption", TASKS["caption"].max_new_tokens)
 
     def blank(count: int = 1) -> Updates:
         return {
@@ -77,7 +73,7 @@ def build(page: Page) -> None:
     page.on(
         [row.run.click],
         handler(page, row, work),
-        [*pictures.slots, style, count, *panel.inputs],
+        [*page.images.inputs, style, count, *panel.inputs],
         [*row.outputs, *texts, *lines],
     )
     clear_when_new(page, row, blank)

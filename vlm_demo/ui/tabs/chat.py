@@ -10,12 +10,11 @@ import gradio as gr
 
 from vlm_demo.tasks import TASKS
 
-from .. import draws, words
+from .. import words
 from ..common import QUICK, Page, Updates, clear_when_new, end_run, handler, retry_settings, run_row, settings_panel
-from ..pictures import load_pictures, picture_set
+from ..pictures import load_pictures
 from ..runs import Run, Sources
 
-MOST_PICTURES = 4
 SUGGESTIONS = 3
 INVISIBLE = "\u200b"
 PLACEHOLDER = "Ask anything about the picture: how many, which colour, where, is there …"
@@ -39,36 +38,32 @@ def messages(turns: list[Turn]) -> list[dict[str, str]]:
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row(elem_classes="sides"):
-        with gr.Column(scale=5, min_width=300):
-            pictures = picture_set(page, "chat", {"New scene": draws.scene}, limit=MOST_PICTURES)
-        with gr.Column(scale=6, min_width=300):
-            turns = gr.State([])  # the conversation, one per browser tab
-            chatbot = gr.Chatbot(
-                label="Conversation",
-                height=400,
-                placeholder=PLACEHOLDER,
-                render_markdown=False,  # what people and models write is shown as it is
-                allow_tags=False,
-                editable="user",
-                buttons=["copy"],
-                feedback_options=None,
-                elem_classes="answer-place",
-                elem_id="chat-log",
-            )
-            with gr.Row(elem_classes="row-of-buttons", visible=False) as chips:
-                suggested = [gr.Button("", size="sm", visible=False) for _ in range(SUGGESTIONS)]
-            box = gr.Textbox(
-                label="Your question", placeholder="How many cats are there?", lines=1, max_lines=4, elem_id="chat-box"
-            )
-            row = run_row(page, "chat", "Ask", pictures.slots)
-            line = gr.HTML(elem_classes="line", elem_id="chat-line")
-            row.notice.render()
-            likely = gr.HTML(elem_classes="optional", elem_id="chat-alternatives")
-            with gr.Row(elem_classes="row-of-buttons"):
-                clear = gr.Button("New conversation", size="sm", elem_id="chat-clear")
-            with gr.Accordion("Settings", open=False):
-                panel = settings_panel("chat", TASKS["vqa"].max_new_tokens)
+    turns = gr.State([])  # the conversation, one per browser tab
+    chatbot = gr.Chatbot(
+        label="Conversation",
+        height=400,
+        placeholder=PLACEHOLDER,
+        render_markdown=False,  # what people and models write is shown as it is
+        allow_tags=False,
+        editable="user",
+        buttons=["copy"],
+        feedback_options=None,
+        elem_classes="answer-place",
+        elem_id="chat-log",
+    )
+    with gr.Row(elem_classes="row-of-buttons", visible=False) as chips:
+        suggested = [gr.Button("", size="sm", visible=False) for _ in range(SUGGESTIONS)]
+    box = gr.Textbox(
+        label="Your question", placeholder="How many cats are there?", lines=1, max_lines=4, elem_id="chat-box"
+    )
+    row = run_row(page, "chat", "Ask")
+    line = gr.HTML(elem_classes="line", elem_id="chat-line")
+    row.notice.render()
+    likely = gr.HTML(elem_classes="optional", elem_id="chat-alternatives")
+    with gr.Row(elem_classes="row-of-buttons"):
+        clear = gr.Button("New conversation", size="sm", elem_id="chat-clear")
+    with gr.Accordion("Settings", open=False):
+        panel = settings_panel("chat", TASKS["vqa"].max_new_tokens)
 
     def ask(
         run: Run, sources: Sources, turns: list[Turn], question: str, values: Sequence[float], again: bool = False
@@ -92,7 +87,7 @@ def build(page: Page) -> None:
             yield updates
 
     outputs_turns = turns
-    inputs = [*pictures.slots, turns, *panel.inputs]
+    inputs = [*page.images.inputs, turns, *panel.inputs]
     outputs = [*row.outputs, turns, chatbot, box, line, likely]
 
     def send(run: Run, sources: Sources, turns: list[Turn], question: str, *values: float) -> Iterator[Updates]:
@@ -101,7 +96,7 @@ def build(page: Page) -> None:
     page.on(
         [row.run.click, box.submit],
         handler(page, row, send),
-        [*pictures.slots, turns, box, *panel.inputs],
+        [*page.images.inputs, turns, box, *panel.inputs],
         outputs,
     )
 
@@ -146,7 +141,7 @@ def build(page: Page) -> None:
         hidden = [gr.update(visible=False)] * (SUGGESTIONS - len(shown))
         return [gr.update(visible=bool(shown)), *shown, *hidden]
 
-    pictures.questions.change(suggest, pictures.questions, [chips, *suggested], **QUICK)
+    page.images.questions.change(suggest, page.images.questions, [chips, *suggested], **QUICK)
     for button in suggested:
         button.click(lambda question: question, button, box, queue=False, **QUICK)
 

@@ -13,9 +13,9 @@ from PIL import Image
 from vlm_demo.results import EngineError
 from vlm_demo.tasks import TASKS
 
-from .. import draws, words
+from .. import draws, image_panel, words
 from ..common import QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
-from ..pictures import draw_boxes, for_display, load_pictures, picture_set
+from ..pictures import draw_boxes, for_display, load_pictures
 from ..runs import Run, Sources
 
 KINDS = [
@@ -32,6 +32,7 @@ QUESTIONS = {
     "story": TASKS["compare"].prompts["story"],
     "own": "",
 }
+FRESH = {"New pair": draws.pair, "New story": draws.story, "New selection": draws.selection}
 BOXES = "Boxes of the change"
 SLIDE = """
 element.addEventListener("input", (event) => {
@@ -55,43 +56,46 @@ def wipe(first: Image.Image, second: Image.Image) -> str:
     )
 
 
+def fitting(drawn: draws.Drawn) -> list[str]:
+    """The kind and the words of the question that fresh images bring."""
+    question = drawn.questions[0]
+    usual = (name for name, words in QUESTIONS.items() if words == question)
+    return [next(usual, "which"), question]
+
+
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row(elem_classes="sides"):
-        with gr.Column(scale=5, min_width=300):
-            pictures = picture_set(
-                page,
-                "compare",
-                {"New pair": draws.pair, "New story": draws.story, "New selection": draws.selection},
-                limit=TASKS["compare"].max_images,
-                start=TASKS["compare"].min_images,
-                examples=False,
+    with gr.Row(elem_classes="row-of-buttons"):
+        buttons = {
+            name: gr.Button(
+                draws.label(name, page.world(None)), size="sm", elem_id=f"compare-{name.lower().replace(' ', '-')}"
             )
-        with gr.Column(scale=6, min_width=300):
-            kind = gr.Radio(KINDS, value="change", label="Kind of question", elem_id="compare-kind")
-            box = gr.Textbox(
-                value=CHANGE,
-                label="Your question",
-                placeholder="Which image has the most objects?",
-                max_lines=3,
-                elem_id="compare-box",
-            )
-            row = run_row(page, "compare", "Compare", pictures.slots)
-            answer = gr.Textbox(
-                label="Answer",
-                lines=2,
-                interactive=False,
-                buttons=["copy"],
-                elem_classes=["answer-box", "answer-place"],
-                elem_id="compare-text",
-            )
-            line = gr.HTML(elem_classes="line", elem_id="compare-line")
-            row.notice.render()
-            drawn = boxes_gallery(BOXES, "compare-boxes")
-            table = gr.HTML(elem_classes="optional", elem_id="compare-table")
-            slider = gr.HTML(js_on_load=SLIDE, elem_classes="optional", elem_id="compare-slider")
-            with gr.Accordion("Settings", open=False):
-                panel = settings_panel("compare", TASKS["compare"].max_new_tokens)
+            for name in FRESH
+        }
+    kind = gr.Radio(KINDS, value="change", label="Kind of question", elem_id="compare-kind")
+    box = gr.Textbox(
+        value=CHANGE,
+        label="Your question",
+        placeholder="Which image has the most objects?",
+        max_lines=3,
+        elem_id="compare-box",
+    )
+    row = run_row(page, "compare", "Compare")
+    answer = gr.Textbox(
+        label="Answer",
+        lines=2,
+        interactive=False,
+        buttons=["copy"],
+        elem_classes=["answer-box", "answer-place"],
+        elem_id="compare-text",
+    )
+    line = gr.HTML(elem_classes="line", elem_id="compare-line")
+    row.notice.render()
+    drawn = boxes_gallery(BOXES, "compare-boxes")
+    table = gr.HTML(elem_classes="optional", elem_id="compare-table")
+    slider = gr.HTML(js_on_load=SLIDE, elem_classes="optional", elem_id="compare-slider")
+    with gr.Accordion("Settings", open=False):
+        panel = settings_panel("compare", TASKS["compare"].max_new_tokens)
 
     def blank() -> Updates:
         return {
@@ -106,6 +110,8 @@ def build(page: Page) -> None:
         yield blank()
         opened = load_pictures(sources)
         settings = panel.read(*values)
+        if len(opened) < 2:
+            raise EngineError("Comparing takes two images or more. Add one beside the first, or press a button above.")
         about_change = question.strip().lower() == CHANGE.lower()
         if about_change and len(opened) > 2:
             raise EngineError(
@@ -139,17 +145,11 @@ def build(page: Page) -> None:
     page.on(
         [row.run.click, box.submit],
         handler(page, row, work),
-        [*pictures.slots, box, *panel.inputs],
+        [*page.images.inputs, box, *panel.inputs],
         [*row.outputs, answer, line, drawn, table, slider],
     )
     clear_when_new(page, row, blank)
 
-    def follow(questions: list[str]) -> list[Any]:
-        """Fresh pictures bring their question."""
-        if not questions:
-            return [gr.skip(), gr.skip()]
-        usual = (name for name, question in QUESTIONS.items() if question == questions[0])
-        return [next(usual, "which"), questions[0]]
-
     kind.input(lambda kind: QUESTIONS[kind], kind, box, queue=False, **QUICK)
-    pictures.questions.change(follow, pictures.questions, [kind, box], **QUICK)
+    for name, button in buttons.items():
+        image_panel.bring(page, button, name, FRESH[name], [kind, box], fitting)

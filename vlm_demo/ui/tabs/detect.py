@@ -15,9 +15,9 @@ from vlm_demo.detection import Parsed, parse_written
 from vlm_demo.detection.drawing import COLOURS, annotate
 from vlm_demo.tasks import TASKS
 
-from .. import downloads, draws, words
+from .. import downloads, words
 from ..common import QUICK, Page, Updates, clear_when_new, handler, run_row, settings_panel
-from ..pictures import for_display, load_pictures, picture_set
+from ..pictures import for_display, load_pictures
 from ..runs import Run, Sources
 
 TINT = 0.16  # how strongly a box is filled where the pointer finds it
@@ -54,49 +54,47 @@ def report(parsed: Parsed) -> str:
 
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    with gr.Row(elem_classes="sides"):
-        with gr.Column(scale=5, min_width=300):
-            pictures = picture_set(page, "detect", {"New scene": draws.scene})
+    what = gr.Textbox(
+        label="Only this",
+        placeholder="Everything, or for example: dogs, the person on the left",
+        max_lines=1,
+        elem_id="detect-what",
+    )
+    row = run_row(page, "detect", "Find the objects", single=True)
+    drawn = gr.AnnotatedImage(
+        label="Found",
+        height=420,
+        show_legend=True,
+        buttons=["fullscreen"],
+        elem_classes="answer-place",
+        elem_id="detect-drawn",
+    )
+    line = gr.HTML(elem_classes="line", elem_id="detect-line")
+    with gr.Row(elem_classes="text-and-table"):
+        with gr.Column(scale=2, min_width=200):
             raw = gr.Textbox(
                 label="The model's own text",
                 lines=4,
-                max_lines=10,
+                max_lines=12,
                 interactive=False,
                 buttons=["copy"],
                 elem_classes="raw",
                 elem_id="detect-raw",
             )
-        with gr.Column(scale=6, min_width=300):
-            what = gr.Textbox(
-                label="Only this",
-                placeholder="Everything, or for example: dogs, the person on the left",
-                max_lines=1,
-                elem_id="detect-what",
-            )
-            row = run_row(page, "detect", "Find the objects", pictures.slots)
-            drawn = gr.AnnotatedImage(
-                label="Found",
-                height=420,
-                show_legend=True,
-                buttons=["fullscreen"],
-                elem_classes="answer-place",
-                elem_id="detect-drawn",
-            )
-            line = gr.HTML(elem_classes="line", elem_id="detect-line")
+        with gr.Column(scale=3, min_width=260):
             table = gr.HTML(WAITING, elem_id="detect-table")
-            row.notice.render()
-            labels = gr.CheckboxGroup([], label="Show only", visible=False, elem_id="detect-labels")
-            sure = gr.Slider(
-                0, 1, 0, step=0.01, label="Confidence from", visible=False, elem_id="detect-sure", interactive=True
-            )
-            with gr.Row(elem_classes="row-of-buttons", visible=False) as offers:
-                gr.HTML('<span class="lead">Download</span>')
-                buttons = [
-                    gr.DownloadButton(name, size="sm", elem_id=f"detect-{name.split()[0].lower()}")
-                    for name in downloads.NAMES
-                ]
-            with gr.Accordion("Settings", open=False):
-                panel = settings_panel("detect", TASKS["detect"].max_new_tokens)
+    row.notice.render()
+    labels = gr.CheckboxGroup([], label="Show only", visible=False, elem_id="detect-labels")
+    sure = gr.Slider(
+        0, 1, 0, step=0.01, label="Confidence from", visible=False, elem_id="detect-sure", interactive=True
+    )
+    with gr.Row(elem_classes="row-of-buttons", visible=False) as offers:
+        gr.HTML('<span class="lead">Download</span>')
+        buttons = [
+            gr.DownloadButton(name, size="sm", elem_id=f"detect-{name.split()[0].lower()}") for name in downloads.NAMES
+        ]
+    with gr.Accordion("Settings", open=False):
+        panel = settings_panel("detect", TASKS["detect"].max_new_tokens)
     found = gr.State(None)
     drawing = [drawn, table, *buttons]
 
@@ -150,7 +148,7 @@ def build(page: Page) -> None:
     page.on(
         [row.run.click, what.submit],
         handler(page, row, work),
-        [*pictures.slots, what, *panel.inputs],
+        [*page.images.inputs, what, *panel.inputs],
         [*row.outputs, raw, line, labels, sure, offers, found, *drawing],
     )
     clear_when_new(page, row, blank)

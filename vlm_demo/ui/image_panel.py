@@ -1,0 +1,173 @@
+"""The images that all tabs share: upload, paste, webcam, examples, fresh draws, and the truth about a draw."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import gradio as gr
+
+from vlm_demo import images
+from vlm_demo.images import ImageError
+from vlm_demo.samples import samples
+from vlm_demo.tasks import TASKS
+
+from . import draws, words
+from .common import QUICK, Page
+from .pictures import ImageSet, Picture
+
+MOST = max(task.max_images for task in TASKS.values())
+OWN_IMAGE = '<p class="empty">Nobody knows the truth about your own image.</p>'
+THUMBNAIL = 128  # pixels a side of an example
+CHOOSE = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) trigger("click", { index: Number(button.dataset.index) });
+});
+"""
+
+Draw = Callable[[int, str], draws.Drawn]
+
+
+def build(page: Page) -> None:
+    """Components and wiring; sets `page.images`."""
+    world = page.world(None)
+    with gr.Row(elem_classes="slots"):
+        slots = [
+            Picture(
+                label="Image" if number == 1 else f"Image {number}",
+                type="filepath",
+                format="png",
+                sources=["upload", "webcam", "clipboard"],
+                height=_height(1),
+                min_width=130,
+                visible=number == 1,
+                buttons=["fullscreen"],
+                value=_first(world) if number == 1 else None,
+                alt_text="Your image" if number == 1 else f"Your image {number}",
+                elem_id=f"image-{number}",
+            )
+            for number in range(1, MOST + 1)
+        ]
+    chosen = gr.Radio(
+        [("Image 1", 1)],
+        value=1,
+        label="Caption and Detect look at",
+        visible=False,
+        elem_classes="chosen-image",
+        elem_id="chosen-image",
+    )
+    questions, count = gr.State([]), gr.State(1)
+    with gr.Row(elem_classes="row-of-buttons"):
+        fresh = gr.Button(draws.label("New scene", world), size="sm", elem_id="new-scene")
+        more = gr.Button("Add an image", size="sm", elem_id="add-image")
+        less = gr.Button("Remove the last", size="sm", visible=False, elem_id="remove-image")
+    strip = gr.HTML(_strip(world), js_on_load=CHOOSE, elem_id="examples")
+    with gr.Accordion("Reveal the truth", open=False, elem_id="truth"):
+        truth = gr.HTML('<p class="empty">Draw a new scene, and what it really holds is told here.</p>')
+    page.images = ImageSet(slots, chosen, truth, questions, count, more, less)
+
+    bring(page, fresh, "New scene", draws.scene)
+    page.follow(strip, lambda model: _strip(page.engine.description(model).samples))
+
+    def choose(event: gr.EventData, request: gr.Request) -> list[Any]:
+        return _put(draws.example(int(event.index), page.world(request.session_hash)))
+
+    strip.click(choose, None, page.images.outputs, **QUICK)
+    resized = [*slots, more, less, chosen, count]
+    more.click(lambda count, chosen: _resize(count + 1, chosen), [count, chosen], resized, **QUICK)
+    less.click(lambda count, chosen: _resize(count - 1, chosen), [count, chosen], resized, **QUICK)
+    for slot in slots:
+        slot.input(_check, slot, [slot, truth, questions], **QUICK)
+
+
+def bring(
+    page: Page,
+    button: gr.Button,
+    name: str,
+    draw: Draw,
+    also: Sequence[gr.components.Component] = (),
+    then: Callable[[draws.Drawn], list[Any]] = lambda drawn: [],
+) -> None:
+    """Let a button bring fresh images, and `then(drawn)` into the components `also`; its name follows the world."""
+
+    def press(request: gr.Request) -> list[Any]:
+        drawn = draw(draws.fresh_seed(), page.world(request.session_hash))
+        return [*_put(drawn), *then(drawn)]
+
+    button.click(press, None, [*page.images.outputs, *also], **QUICK)
+    page.follow(button, lambda model: draws.label(name, page.engine.description(model).samples))
+
+
+def _put(drawn: draws.Drawn) -> list[Any]:
+    """What fresh images make of `ImageSet.outputs`."""
+    count = len(drawn.images)
+    height = _height(count)
+    filled = [
+        gr.update(value=image, visible=True, height=height, label=_name(number, count))
+        for number, image in enumerate(drawn.images, 1)
+    ]
+    empty = [gr.update(value=None, visible=False)] * (MOST - count)
+    return [*filled, *empty, drawn.truth, drawn.questions, *_around(count, 1), count]
+
+
+def _resize(count: int, chosen: int) -> list[Any]:
+    """Show so many slots; those that go are emptied."""
+    count = min(max(count, 1), MOST)
+    height = _height(count)
+    kept = [gr.update(visible=True, height=height, label=_name(number, count)) for number in range(1, count + 1)]
+    gone = [gr.update(visible=False, value=None)] * (MOST - count)
+    return [*kept, *gone, *_around(count, chosen), count]
+
+
+def _around(count: int, chosen: int) -> list[Any]:
+    """The buttons for more and fewer images and the choice among them, where `count` slots are shown."""
+    choices = [(f"Image {number}", number) for number in range(1, count + 1)]
+    return [
+        gr.update(visible=count < MOST),
+        gr.update(visible=count > 1),
+        gr.update(choices=choices, value=min(chosen, count), visible=count > 1),
+    ]
+
+
+def _name(number: int, count: int) -> str:
+    return f"Image {number}" if count > 1 else "Image"
+
+
+def _height(count: int) -> int:
+    """Pixels of a slot when `count` are shown."""
+    return 360 if count == 1 else 200
+
+
+def _first(world: str) -> str | None:
+    """What is there when the page opens, so that the first answer is one press away."""
+    return str(samples()[0].path) if world == draws.PHOTOGRAPHS else None
+
+
+def _check(source: str | None) -> list[Any]:
+    """Right after an upload: say at once what cannot be read."""
+    if source is not None:
+        try:
+            images.load(source)
+        except ImageError as error:
+            gr.Warning(str(error))
+            return [None, words.notice(str(error), bad=True), []]
+    return [gr.skip(), OWN_IMAGE, []]
+
+
+@cache
+def _strip(world: str) -> str:
+    """The examples of a world as small images to press."""
+    buttons = []
+    for index, image in enumerate(draws.examples(world, THUMBNAIL)):
+        small = io.BytesIO()
+        image.save(small, "JPEG", quality=85)
+        source = f"data:image/jpeg;base64,{base64.b64encode(small.getvalue()).decode()}"
+        name = f"Example {index + 1}"
+        buttons.append(
+            f'<button type="button" data-index="{index}" aria-label="{name}"><img src="{source}" alt=""></button>'
+        )
+    return f'<div class="examples" role="group" aria-label="Examples">{"".join(buttons)}</div>'
