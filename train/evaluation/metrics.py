@@ -16,7 +16,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU
 from supervision.metrics import MeanAveragePrecision
 
-from vlm_demo.detection import Parsed
+from vlm_demo.detection import Parsed, match
 from vlm_demo.detection.library import sv
 from vlm_demo.results import Result
 
@@ -186,20 +186,9 @@ def is_json_object(text: str) -> bool:
         return False
 
 
-def matches(said: sv.Detections, true: sv.Detections) -> int:
-    """Number of boxes with the right class and IoU >= 0.5, each truth matched once, surest first."""
-    if not len(said) or not len(true):
-        return 0
-    overlaps = sv.box_iou_batch(true.xyxy, said.xyxy)  # [true, said]
-    free, hits = set(range(len(true))), 0
-    for k in np.argsort(-said.confidence):
-        best = max(
-            (t for t in free if true.class_id[t] == said.class_id[k]), key=lambda t: overlaps[t, k], default=None
-        )
-        if best is not None and overlaps[best, k] >= 0.5:
-            free.discard(best)
-            hits += 1
-    return hits
+def matches(said: Result, true: Sequence[tuple[str, Sequence[float]]]) -> int:
+    """Number of boxes that found one of the true ones, each a label and its box."""
+    return sum(number is not None for number in match(said.parsed.objects, true))
 
 
 def detection_scores(said: Sequence[Result], truths: Sequence[Parsed]) -> Scores:
@@ -209,7 +198,10 @@ def detection_scores(said: Sequence[Result], truths: Sequence[Parsed]) -> Scores
     found = [said_boxes(result, labels) for result in said]
     true = [_numbered(truth, labels) for truth in truths]
     score = MeanAveragePrecision().update(found, true).compute()
-    hits = sum(matches(one, other) for one, other in zip(found, true, strict=True))
+    hits = sum(
+        matches(result, [(item["label"], item["bbox"]) for item in truth.objects])
+        for result, truth in zip(said, truths, strict=True)
+    )
     every = sum(map(len, found)) + sum(map(len, true))
     return {
         # supervision gives -1 where there is nothing to find

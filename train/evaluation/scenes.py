@@ -55,7 +55,8 @@ def measure_scenes(engine: Engine, made: list[scenes.Scene], what: str) -> dict[
     valid, correct, setting, truths, predictions = [], [], [], [], []
     for scene, result in run_all(made, lambda s: engine.detect(picture[s.seed]), f"{what}: detect"):
         found, truth = said_boxes(result, scenes.LABELS), true_boxes(scene)
-        hits, said, true = hits + matches(found, truth), said + len(found), true + len(truth)
+        hits += matches(result, [(item.label, item.bbox) for item in scene.objects])
+        said, true = said + len(found), true + len(truth)
         valid.append(is_json_object(result.text))
         truths.append(truth)
         predictions.append(found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from train.photographs import words
 from train.photographs.data import Box, Photo, alt_text
 from train.photographs.grounded import colour_questions, doing_questions
+from vlm_demo.detection import iou
 from vlm_demo.runners.vision import STEP
 from vlm_demo.tasks import TASKS
 
@@ -56,14 +57,6 @@ class Seen:
                 found.append((label, box))
                 del left[n]
         return found + sorted(left, key=lambda item: -item[1][2] * item[1][3])
-
-
-def iou(one: Box, other: Box) -> float:
-    """Intersection over union of two boxes."""
-    wide = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    both = max(wide, 0.0) * max(high, 0.0)
-    return both / max(one[2] * one[3] + other[2] * other[3] - both, 1e-9)
 
 
 def detections_json(objects: list[tuple[str, Box]]) -> str:

@@ -13,15 +13,14 @@ from supervision.metrics import MeanAveragePrecision
 from tqdm import tqdm
 
 from train.evaluation.metrics import caption_scores, is_json_object, plain_answer, share
-from train.photographs.asking import iou
 from train.photographs.data import Photo, Question, read
 from train.photographs.words import LABELS
+from vlm_demo.detection import match
 from vlm_demo.detection.library import sv
 from vlm_demo.engine import Engine
 from vlm_demo.results import Result
 
 LARGE = 0.02  # share of the picture from which an object is large
-SAME = 0.5  # IoU from which a box is right
 BINS = 10  # of the calibration error
 GREY = Image.new("RGB", (300, 300), (128, 128, 128))  # what a model sees that must guess
 
@@ -45,19 +44,6 @@ def captions(engine: Engine, photos: Sequence[Photo], name: str) -> Figures:
 
 
 # Boxes
-
-
-def match(said: Sequence[dict], true: Sequence[tuple[str, tuple]]) -> list[int | None]:
-    """For each box, most certain first, the number of the object that it found: same label, IoU from `SAME`."""
-    left = set(range(len(true)))
-    found: list[int | None] = [None] * len(said)
-    for k in sorted(range(len(said)), key=lambda k: -(said[k]["confidence"] or 0.0)):
-        overlaps = [(iou(tuple(said[k]["bbox"]), true[n][1]), n) for n in left if true[n][0] == said[k]["label"]]
-        best, n = max(overlaps, default=(0.0, -1))
-        if best >= SAME:
-            found[k] = n
-            left.remove(n)
-    return found
 
 
 def f1(pairs: Sequence[tuple[list[dict], Sequence[tuple[str, tuple]]]], counts: Callable[[str, Any], bool]) -> float:

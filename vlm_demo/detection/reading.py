@@ -16,6 +16,7 @@ import numpy as np
 
 from vlm_demo.detection import formats
 from vlm_demo.detection.json_repair import Reading, Record, read_records
+from vlm_demo.detection.matching import iou
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -163,9 +164,7 @@ def _take(record: Record, size: tuple[int, int], tokens: list | None, objects: l
 def _is_same(one: dict, other: dict) -> bool:
     if one["label"] != other["label"] or one["image"] != other["image"]:
         return False
-    (ax, ay, aw, ah), (bx, by, bw, bh) = one["bbox"], other["bbox"]
-    both = max(min(ax + aw, bx + bw) - max(ax, bx), 0) * max(min(ay + ah, by + bh) - max(ay, by), 0)
-    return both > SAME_BOX * (aw * ah + bw * bh - both)
+    return iou(one["bbox"], other["bbox"]) > SAME_BOX
 
 
 def _token_places(text: str, token_probs: Sequence[tuple[str, float]] | None) -> list[tuple[int, int, float]] | None:
