@@ -10,7 +10,7 @@ import pytest
 from tests.scripted import PICTURE, Bytes, ask, held, until
 from vlm_demo.engine import Engine, EngineError, QueueFull, SamplingParameters, get_engine, scheduler
 from vlm_demo.engine import engine as engine_module
-from vlm_demo.results import Position
+from vlm_demo.results import Position, Visitor
 
 LONG = "la " * 2000
 
@@ -196,6 +196,38 @@ def test_sessions_take_turns(model):
     engine.close()
 
 
+def test_who_invents_sessions_gets_no_more_turns_than_others(model):
+    model.max_sequences = 1
+    engine = Engine(runner=model)
+    model.go.clear()
+    running = [ask(engine, "first", "z")]
+    until(lambda: model.joined == ["first"])
+    asked = [("greedy", "1", "g1"), ("greedy", "2", "g2"), ("greedy", "3", "g3"), ("greedy", "1", "g4")]
+    asked += [("class", "a", "a1"), ("class", "b", "b1"), ("home", "h", "h1")]
+    running += [ask(engine, text, Visitor(name, address)) for address, name, text in asked]
+    assert [generation.position.number for generation in running[1:]] == [1, 4, 6, 7, 2, 5, 3]
+    model.go.set()
+    for generation in running:
+        generation.result()
+    assert model.joined == ["first", "g1", "a1", "h1", "g2", "b1", "g3", "g4"]
+    engine.close()
+
+
+def test_one_address_cannot_fill_the_queue(model):
+    engine = Engine(runner=model, waiting_per_address=2)
+    model.max_sequences = 1
+    model.go.clear()
+    first = ask(engine, "first", Visitor("0", "greedy"))
+    until(lambda: model.joined)
+    waiting = [ask(engine, f"{number}", Visitor(f"{number}", "greedy")) for number in (1, 2)]
+    with pytest.raises(QueueFull, match="Too many people"):
+        ask(engine, "3", Visitor("3", "greedy"))
+    waiting.append(ask(engine, "other", Visitor("3", "other")))
+    model.go.set()
+    assert [generation.result().text for generation in [first, *waiting]] == ["first", "1", "2", "other"]
+    engine.close()
+
+
 def test_a_session_runs_one_at_a_time_and_strangers_run_together(engine, model):
     model.go.clear()
     own = [ask(engine, "own 0", "me")]
@@ -376,19 +408,25 @@ def test_a_model_that_does_not_load_is_told_and_tried_again(engine, model):
     assert engine.answer(PICTURE, "hello").text == "hello"
 
 
-def test_what_ends_as_the_wait_for_it_runs_out_has_not_failed(engine, monkeypatch):
-    class Late(scheduler.Future):
-        """Ends just when the one who waits has given up for this time."""
+def test_a_call_that_ends_while_the_engine_closes_has_not_failed(engine, monkeypatch):
+    """The future ends, and the worker with it, after the one who waits has looked and before the next look."""
 
-        def result(self, timeout=None):
-            until(self.done)
-            if timeout is not None:
-                raise TimeoutError
-            return super().result()
+    go = threading.Event()
+
+    class Late(scheduler.Future):
+        looks = 0
+
+        def done(self):
+            before = super().done()
+            self.looks += 1
+            if self.looks == 2:
+                go.set()
+                engine.close(grace=10)
+            return before
 
     monkeypatch.setattr(scheduler, "Future", Late)
-    engine.load()
-    assert engine.status().loaded
+    monkeypatch.setattr(scheduler, "wait", lambda futures, timeout: None)
+    assert engine._scheduler.call(go.wait)
 
 
 def test_unload_waits_for_who_runs_and_the_next_use_loads_again(engine, model):

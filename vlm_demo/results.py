@@ -30,6 +30,15 @@ def explain(error: BaseException, what: str) -> EngineError:
     return EngineError(f"{what}: {type(error).__name__}: {error}")
 
 
+@dataclass(frozen=True)
+class Visitor:
+    """Who asks, as a `session` of the engine: the name that a client has given itself, and the address that it comes
+    from, which it cannot choose. Addresses take turns as sessions do."""
+
+    name: str
+    address: str
+
+
 MAX_STOPS = 8  # texts that may end one answer
 
 

@@ -17,6 +17,7 @@ from vlm_demo.results import (
     Status,
     Timings,
     Token,
+    Visitor,
 )
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "Status",
     "Timings",
     "Token",
+    "Visitor",
     "get_engine",
 ]

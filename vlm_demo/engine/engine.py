@@ -46,8 +46,8 @@ class Engine:
     stay loaded, as far as `memory_budget` bytes reach. `device`: cuda, mps, cpu or auto. `dtype`: float32, bfloat16,
     float16, int8 (MiniVLM on a CPU) or auto, which is half precision on a GPU, and on a CPU int8 for Llama-shaped
     models where bfloat16 is multiplied in hardware, else float32. Methods take `session`, any hashable standing for one
-    user: sessions take turns, and each runs one request at a time. All methods raise EngineError with words for people,
-    bad arguments before anything is queued.
+    user: sessions take turns, and each runs one request at a time; where they are `Visitor`s, so do addresses. All
+    methods raise EngineError with words for people, bad arguments before anything is queued.
 
     What was computed for a picture is shared by all sessions. No result says so, but time does: an answer about a
     picture that someone has asked about lately comes sooner. Whoever must hide even that runs an engine of their own.

@@ -41,14 +41,15 @@ class Scheduler:
         memory_budget: int,
         max_waiting: int = 256,
         waiting_per_session: int = 8,
+        waiting_per_address: int = 192,
         running_per_session: int = 1,
     ) -> None:
-        """Models take at most `memory_budget` bytes, at most `max_waiting` requests wait, and of one session so many
-        wait and so many run."""
+        """Models take at most `memory_budget` bytes, at most `max_waiting` requests wait, and of one session and one
+        address so many wait, and of one session so many run. A whole class may come from one address."""
         self.running_per_session = running_per_session
         self.residents = Residents(memory_budget)
         self._wake = threading.Condition()
-        self._queue = FairQueue(max_waiting, waiting_per_session)
+        self._queue = FairQueue(max_waiting, waiting_per_session, waiting_per_address)
         self._batch = Batch()
         self._calls: deque[tuple[Callable[[], Any], bool, Future[Any]]] = deque()
         self._closed = False
@@ -129,7 +130,8 @@ class Scheduler:
         while not future.done():
             self.ensure_alive()
             wait([future], timeout=1.0)
-            if not future.done() and self._closed and not self._thread.is_alive():
+            over = self._closed and not self._thread.is_alive()
+            if over and not future.done():  # asked last: the thread may have ended with this very call
                 raise EngineError("The engine is shut down.")
         return future.result()
 

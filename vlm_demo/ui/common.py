@@ -15,7 +15,7 @@ from vlm_demo.images import ImageError
 from vlm_demo.results import EngineError, Result, SamplingParameters
 
 from . import words
-from .owner import Owner
+from .owner import Owner, address
 from .pictures import ImageSet
 from .runs import Replaced, Sessions
 
@@ -136,7 +136,7 @@ def handler(page: Page, row: RunRow, work: Callable[..., Iterator[Updates]]) -> 
         session = request.session_hash or ""
         known = len(page.images.inputs)
         sources, inputs = page.images.sources(values[:known], row.single), values[known:]
-        run = page.sessions.start(session, row.tab, sources)
+        run = page.sessions.start(session, row.tab, sources, address(request))
         notice = ""
         try:
             yield row.busy()

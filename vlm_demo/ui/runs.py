@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sized
 from typing import TYPE_CHECKING
 
-from vlm_demo.results import Result
+from vlm_demo.results import Result, Visitor
 
 if TYPE_CHECKING:
     from vlm_demo.engine import Generation
@@ -23,7 +23,7 @@ class Replaced(Exception):
 class Run:
     """One press of a Run button: the generations behind it, and whether it was stopped."""
 
-    def __init__(self, session: str, everyone: Sized = (), model: str | None = None) -> None:
+    def __init__(self, session: Visitor | str, everyone: Sized = (), model: str | None = None) -> None:
         """`everyone`: the runs in progress, which share the updates of all pages; `model`: the one that answers."""
         self.session = session  # the engine lets sessions take turns
         self.model = model
@@ -83,10 +83,11 @@ class Sessions:
         with self._lock:
             return self._models.get(session)
 
-    def start(self, session: str, tab: str, sources: Sources = ()) -> Run:
-        """A new run about some images; an older one of the same person on the same tab ends."""
+    def start(self, session: str, tab: str, sources: Sources = (), address: str = "") -> Run:
+        """A new run about some images, asked for from an address; an older one of the same person on the same tab
+        ends."""
         with self._lock:
-            run = Run(session, self._runs, self._models.get(session))
+            run = Run(Visitor(session, address or session), self._runs, self._models.get(session))
             old = self._runs.get((session, tab))
             self._runs[session, tab] = run
             self._about[session, tab] = sources
