@@ -91,7 +91,7 @@ def one_at_a_time(checkpoint: Path) -> Call:
     def call(job: Job) -> int:
         text = TASKS["compare"].prompts.get(job.text, job.text) if job.task == "compare" else job.text
         words = TASKS["caption"].prompts[text] if job.task == "caption" else text
-        opened = [images.load(file) for file in job.files]
+        opened = [images.decode(file) for file in job.files]
         ids = torch.tensor([processor.encode_chat([{"role": "user", "task": job.task, "text": words}], len(opened))])
         pixels = processor.image_processor(opened, return_tensors="pt")["pixel_values"]
         limit = TASKS[job.task].max_new_tokens

@@ -10,6 +10,7 @@ from PIL import Image
 
 from vlm_demo.description import Description
 from vlm_demo.engine import Engine
+from vlm_demo.images import LoadedImage
 from vlm_demo.results import Novelty
 from vlm_demo.runners.base import Prompt, TokenOutput, TokenSequence
 from vlm_demo.scenes import Pair, Scene
@@ -41,9 +42,9 @@ class FakeRunner:
     def memory(self) -> tuple[int, int]:
         return (4_000_000, 8_000_000) if self.loaded else (0, 0)
 
-    def prepare(self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int, choices=()) -> Prompt:
+    def prepare(self, turns: list[dict[str, Any]], images: list[LoadedImage], new_tokens: int, choices=()) -> Prompt:
         self.asked.append(turns)
-        pieces = re.findall(r"\s*[\w.]+|\s*\S", self.reply(turns, images))
+        pieces = re.findall(r"\s*[\w.]+|\s*\S", self.reply(turns, [image.rgb for image in images]))
         ids = []
         for piece in pieces:
             if piece not in self._pieces:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from tests.tiny import picture
 from vlm_demo.engine import Engine, EngineError, SamplingParameters
+from vlm_demo.images import load
 from vlm_demo.model import MiniVLMForConditionalGeneration
 from vlm_demo.runners.batched import BatchDecoder
 from vlm_demo.runners.lru import ByteLRU
@@ -226,7 +227,9 @@ def test_novelty_is_the_mahalanobis_distance_and_flags_what_lies_outside(checkpo
     assert engine.novelty(picture(0)).score is None and not engine.caption(picture(0)).outside
     for file in checkpoint.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    pixels = engine.runner.prepare([{"role": "user", "task": "vqa", "text": "x"}], [picture(0)], 8).pictures[0].values
+    pixels = (
+        engine.runner.prepare([{"role": "user", "task": "vqa", "text": "x"}], [load(picture(0))], 8).pictures[0].values
+    )
     home = pool_features(engine.runner.model.get_vision_features(pixels[None]).detach())[0]
     engine.close()
     stats = {"mean": home, "whitening": torch.eye(48), "threshold": torch.tensor(1e-3)}

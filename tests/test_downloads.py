@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.fake_engine import fake_engine
 from tests.rectangles import CASES, Case, reply
-from vlm_demo import images
+from vlm_demo import images, uploads
 from vlm_demo.scenes import LABELS
 from vlm_demo.ui import downloads
 
@@ -26,7 +26,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 def export(path: Path, folder: Path, *labels: str) -> list[Path]:
     """The downloads after the model has found the rectangles; `labels` are those that a person wants to see."""
     picture = images.load(path)
-    found = downloads.Found.of(str(path), fake_engine(reply).detect(picture))
+    found = downloads.Found.of(str(path), picture.original_size, fake_engine(reply).detect(picture))
     parsed = found.parsed.only(labels) if labels else found.parsed
     return [Path(file) for file in downloads.files(found, parsed, picture, str(folder))]
 
@@ -42,7 +42,7 @@ def check(dataset: sv.DetectionDataset, case: Case) -> None:
 
 
 def test_supervision_opens_the_zip_with_every_box_in_its_place(case: Case, tmp_path: Path) -> None:
-    file, *_ = export(images.clean(case.save(tmp_path)), tmp_path)
+    file, *_ = export(uploads.clean(case.save(tmp_path)), tmp_path)
     with zipfile.ZipFile(file) as archive:
         archive.extractall(tmp_path / "set")
     root = tmp_path / "set"

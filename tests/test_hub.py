@@ -15,6 +15,7 @@ from PIL import Image
 from tiny import tiny_config, tiny_model, tiny_processor
 
 from vlm_demo.engine import Engine, EngineError, Message, Request, SamplingParameters
+from vlm_demo.images import load
 from vlm_demo.runners import sampling
 from vlm_demo.runners.base import TokenOutput
 from vlm_demo.runners.hub import HubRunner
@@ -154,9 +155,9 @@ def test_special_tokens_that_a_person_types_are_plain_text(family, open_engine):
     engine = open_engine(family)
     tokenizer = engine.runner.family.processor.tokenizer
     special = [token for token in tokenizer.all_special_tokens if len(token) > 1]
-    plain = engine.runner.prepare([{"role": "user", "task": "vqa", "text": "cat"}], [image(1)], 5)
+    plain = engine.runner.prepare([{"role": "user", "task": "vqa", "text": "cat"}], [load(image(1))], 5)
     typed = engine.runner.prepare(
-        [{"role": "user", "task": "vqa", "text": "cat <image>" + "".join(special)}], [image(1)], 5
+        [{"role": "user", "task": "vqa", "text": "cat <image>" + "".join(special)}], [load(image(1))], 5
     )
 
     def count(prompt):
@@ -211,7 +212,7 @@ def test_many_threads_may_prepare_at_once(open_engine):
     turns = [[{"role": "user", "task": "vqa", "text": "cat " * number}] for number in range(1, 9)] * 6
 
     def prepare(turn):
-        return backend.text(backend.prepare(turn, [image(1)], 5).ids)
+        return backend.text(backend.prepare(turn, [load(image(1))], 5).ids)
 
     with ThreadPoolExecutor(8) as pool:
         texts = list(pool.map(prepare, turns))

@@ -18,9 +18,10 @@ from tests.scripted import Bytes
 from vlm_demo.backends.remote import RemoteBackend, open_remote
 from vlm_demo.dialects import dialect_of
 from vlm_demo.engine import Engine
+from vlm_demo.images import load
 from vlm_demo.results import EngineError, Message, Request, SamplingParameters
 
-IMAGE = Image.new("RGB", (64, 48), "navy")
+IMAGE = load(Image.new("RGB", (64, 48), "navy"))
 TEXT = "".join(ANSWER)
 KEY = "sk-very-secret"
 

@@ -16,10 +16,11 @@ from transformers.utils.import_utils import is_serve_available
 
 from vlm_demo.backends.remote import RemoteBackend
 from vlm_demo.engine import Engine, EngineError, Message, Request, SamplingParameters
+from vlm_demo.images import load
 
 
 def question(image, **sampling):
-    return Request("vqa", (Message("user", (image, "how many cats?")),), SamplingParameters(**sampling))
+    return Request("vqa", (Message("user", (load(image), "how many cats?")),), SamplingParameters(**sampling))
 
 
 @pytest.fixture(scope="module")

@@ -1,33 +1,30 @@
 """The one door for pictures: every picture that enters the app, from wherever it comes, passes through `load`.
 
-What comes out is an upright RGB picture of a sane size that belongs to the caller; what cannot be read gives an
-`ImageError` whose message is meant for the person who sent it.
+What comes out is a `LoadedImage`, which everything behind the door takes; what cannot be read gives an `ImageError`
+whose message is meant for the person who sent it.
 """
 
 import base64
 import binascii
-import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-log = logging.getLogger(__name__)
-
 MAX_BYTES = 20 * 1024 * 1024  # of one file as it arrives
 MAX_PIXELS = 64_000_000  # of one picture as it says it is; a 48-megapixel phone fits
 MAX_SIDE = 2048  # longest side of what `load` returns
+AT_ONCE = 4  # pictures are decoded at any moment, of together no more than MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # JPEG covers MPO, which some phones write
-KEPT = ("PNG", "JPEG", "WEBP", "BMP")  # formats that browsers show and other tools open
 HEAD = 512  # bytes of a file that say what it is
-# What a picture file may say of itself and still be kept as it arrived: how its pixels are to be read.
-PLAIN = frozenset(
-    "jfif jfif_version jfif_unit jfif_density dpi gamma chromaticity srgb transparency aspect interlace progressive "
-    "progression adobe adobe_transform compression background loop duration timestamp version".split()
-)
 _READABLE = "Please use PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF."
 
 _UPRIGHT = {
@@ -56,27 +53,66 @@ class ImageError(ValueError):
     """A picture could not be taken in; the message tells a person why and what to do."""
 
 
-def load(source: Source) -> Image.Image:
-    """Return `source` as a new, upright RGB picture whose longest side is at most `MAX_SIDE`.
+@dataclass(frozen=True, eq=False)
+class LoadedImage:
+    """A picture as everything behind the door takes it: decoded once, and from then on changed by nobody.
+
+    `rgb` is upright, its longest side at most `MAX_SIDE`; `key` is the hash of these pixels, the same for the same
+    content; `original_size` is width and height of the upright picture as it arrived.
+    """
+
+    rgb: Image.Image
+    key: bytes
+    original_size: tuple[int, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of `rgb`."""
+        return self.rgb.size
+
+
+def load(source: Source | LoadedImage) -> LoadedImage:
+    """Take a picture in; one that has been loaded already is given back as it is.
 
     Args:
         source: a file's path, its bytes, a binary file object (read from where it stands), a base64 `data:` URL,
             a PIL image, or an array [H, W] or [H, W, 1 to 4] (uint8; 16-bit and float values are scaled).
 
-    Animations give their first frame, transparency becomes white, and values of more than 8 bits are scaled.
+    Animations give their first frame, transparency becomes white, and values of more than 8 bits are scaled. What comes
+    out shares nothing with the source. A few pictures are decoded at once; others wait their turn.
 
     Raises:
         ImageError: too many bytes or pixels, not a picture, a damaged one, or an address on the web.
     """
+    if isinstance(source, LoadedImage):
+        return source
+    with _readable(source) as (image, original_size):
+        with decoding(image):
+            rgb = to_rgb(image)
+        key = blake2b(rgb.tobytes(), digest_size=16, person=b"%dx%d" % rgb.size)
+    return LoadedImage(rgb, key.digest(), original_size)
+
+
+def decode(source: Source) -> Image.Image:
+    """The pixels of `load` alone, without its hash and without waiting for a turn: for training data, row by row."""
+    with _readable(source) as (image, _):
+        return to_rgb(image)
+
+
+@contextmanager
+def _readable(source: Source) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
+    """The picture of a source, not decoded yet, and its upright size; what goes wrong with it becomes an ImageError."""
     try:
         if isinstance(source, Image.Image):
-            return _to_rgb(_check_size(source))
-        if isinstance(source, np.ndarray):
-            return _to_rgb(_from_array(source))
-        data = read(source)
-        with _open(data) as image:
-            image.draft(None, (MAX_SIDE, MAX_SIDE))  # lets JPEG decode at a fraction of its size
-            return _to_rgb(image)
+            yield _check_size(source), _upright_size(source)
+        elif isinstance(source, np.ndarray):
+            image = _from_array(source)
+            yield image, image.size
+        else:
+            with open_image(read(source)) as image:
+                size = _upright_size(image)
+                image.draft(None, (MAX_SIDE, MAX_SIDE))  # lets JPEG decode at a fraction of its size
+                yield image, size
     except ImageError:
         raise
     except MemoryError:
@@ -85,68 +121,31 @@ def load(source: Source) -> Image.Image:
         raise ImageError("The picture is damaged or cut off. Please save or download it once more.") from error
 
 
-def clean(path: Path) -> Path:
-    """Rewrite an uploaded file without what it tells about its maker, and return where it lies now.
+class Turns:
+    """Lets decoders in, first come, first served, as long as what all of them hold stays within bounds."""
 
-    A picture keeps its size and stands upright; one in a format that few programs open becomes a PNG or JPEG.
-    Of what cannot be read only the first bytes stay, from which `load` says what is wrong.
-    """
-    data = path.read_bytes()
-    try:
-        with _open(data) as image:
-            jpeg = image.format in ("JPEG", "MPO")
-            if image.format in KEPT and not _tells_more(image):
-                return path
-            if jpeg and _orientation(image) == 1:
-                data = _bare_jpeg(data)
-            else:
-                data = _encode(_to_rgb(image, side=None), lossless=not jpeg)
-    except Exception as error:
-        log.info("%s cannot be read: %s", path.name, error)
-        data = data[:HEAD]
-    suffix = {b"\xff\xd8": ".jpg", b"\x89P": ".png"}.get(data[:2], path.suffix)
-    kept = path if (path.suffix.lower(), suffix) == (".jpeg", ".jpg") else path.with_suffix(suffix)
-    fresh = path.with_name("cleaning")  # the same upload of somebody else may be in use
-    fresh.write_bytes(data)
-    path.unlink()
-    return fresh.rename(kept)
+    def __init__(self, images: int, pixels: int) -> None:
+        self._most_images, self._most_pixels = images, pixels
+        self._images = self._pixels = 0
+        self._first = threading.Lock()  # held by whoever is next; nobody passes a large picture that waits for room
+        self._left = threading.Condition()
+
+    @contextmanager
+    def __call__(self, image: Image.Image) -> Iterator[None]:
+        """Wait for room for a picture, and hold it."""
+        pixels = image.width * image.height
+        with self._first, self._left:
+            self._left.wait_for(lambda: self._images < self._most_images and self._pixels + pixels <= self._most_pixels)
+            self._images, self._pixels = self._images + 1, self._pixels + pixels
+        try:
+            yield
+        finally:
+            with self._left:
+                self._images, self._pixels = self._images - 1, self._pixels - pixels
+                self._left.notify()
 
 
-def _bare_jpeg(data: bytes) -> bytes:
-    """A JPEG file without the segments that say anything but how to read its pixels, and without what follows it."""
-    kept, at = [data[:2]], 2
-    while data[at + 1] != 0xDA:  # until the first scan
-        marker, end = data[at + 1], at + 2 + int.from_bytes(data[at + 2 : at + 4])
-        told = marker in range(0xE1, 0xF0) or marker == 0xFE  # application segments and comments
-        if not told or marker == 0xEE or data[at + 4 : at + 15] == b"ICC_PROFILE":  # Adobe's tells how colours are kept
-            kept.append(data[at:end])
-        at = end
-    return b"".join([*kept, data[at : data.index(b"\xff\xd9", at) + 2]])
-
-
-def _encode(picture: Image.Image, lossless: bool) -> bytes:
-    """A picture as a file that is not refused for its size when it comes back."""
-    attempts: list[dict[str, Any]] = [{"format": "JPEG", "quality": quality} for quality in (95, 85, 60)]
-    if lossless:
-        attempts.insert(0, {"format": "PNG", "compress_level": 1})
-    for options in attempts:
-        file = BytesIO()
-        picture.save(file, **options)
-        if file.tell() <= MAX_BYTES:
-            break
-    return file.getvalue()
-
-
-def _tells_more(image: Image.Image) -> bool:
-    """Whether a file holds anything beside its pixels: where, when and by whom it was made, a smaller copy, words."""
-    return bool(image.getexif()) or not PLAIN.issuperset(image.info) or bool(getattr(image, "text", None))
-
-
-def measure(source: str | Path) -> tuple[int, int]:
-    """Width and height of a picture file or data URL as it arrived, upright, without decoding it."""
-    with _open(read(source)) as image:
-        width, height = image.size
-        return (height, width) if _orientation(image) >= 5 else (width, height)
+decoding = Turns(AT_ONCE, MAX_PIXELS)
 
 
 def read(source: str | Path | bytes | BinaryIO) -> bytes:
@@ -198,7 +197,7 @@ def _decode_data_url(url: str) -> bytes:
         raise ImageError("The data: URL is not valid base64; it may have been cut off.") from error
 
 
-def _open(data: bytes) -> Image.Image:
+def open_image(data: bytes) -> Image.Image:
     """Open a picture without decoding its pixels, and check what it says of itself."""
     head = data[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for start, message in _NOT_PICTURES:
@@ -260,10 +259,10 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
     return ((values - low) * (255.0 / max(top - low, 1e-12))).round().astype(np.uint8)
 
 
-def _to_rgb(image: Image.Image, side: int | None = MAX_SIDE) -> Image.Image:
+def to_rgb(image: Image.Image, side: int | None = MAX_SIDE) -> Image.Image:
     """Decode, and turn any colour mode into a new upright RGB picture, its longest side at most `side` pixels."""
     image.load()
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     if image.mode.startswith("I") or image.mode == "F":  # 16 and 32 bits
         image = Image.fromarray(_to_8_bits(np.asarray(image)))
     elif image.mode in ("La", "RGBa"):  # premultiplied
@@ -282,7 +281,13 @@ def _to_rgb(image: Image.Image, side: int | None = MAX_SIDE) -> Image.Image:
     return rgb
 
 
-def _orientation(image: Image.Image) -> int:
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of a picture once it stands upright."""
+    width, height = image.size
+    return (height, width) if orientation_of(image) >= 5 else (width, height)
+
+
+def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8. A damaged EXIF block costs the picture no more than its orientation."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)

@@ -119,7 +119,7 @@ def stored_picture(cell: Any, name: str) -> Picture:
     if not isinstance(data, bytes | str) or not data:
         raise BadRow(name, "there is no picture")
     digest = hashlib.sha256(data if isinstance(data, bytes) else f"file {data}".encode())
-    return Picture(digest.hexdigest()[:32], partial(images.load, data))
+    return Picture(digest.hexdigest()[:32], partial(images.decode, data))
 
 
 def told(value: Any) -> str:

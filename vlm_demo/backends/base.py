@@ -77,7 +77,7 @@ class Backend(Protocol):
         """Bytes (allocated, reserved) on the device of this process; zeros where it runs elsewhere."""
 
     def stream(self, request: Request, session: Hashable | None = None) -> Generation:
-        """Begin an answer. The request has been checked, its images are loaded pictures; raises EngineError.
+        """Begin an answer. The request has been checked, each of its images is a LoadedImage; raises EngineError.
 
         `session` stands for one user: sessions take turns.
         """

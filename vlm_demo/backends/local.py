@@ -6,11 +6,10 @@ import random
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from PIL.Image import Image
-
 from vlm_demo.backends.base import Capabilities, Generation
 from vlm_demo.backends.selection import Selection, described
 from vlm_demo.description import Description
+from vlm_demo.images import LoadedImage
 from vlm_demo.results import Request, Result
 from vlm_demo.runners.base import ModelRunner, TokenSequence
 from vlm_demo.tasks import TASKS, task_prompt
@@ -78,7 +77,7 @@ class LocalBackend:
         return self._submit(self.runner, sequence, request, draft, session)
 
 
-def as_turns(request: Request) -> tuple[list[dict[str, Any]], list[Image], int]:
+def as_turns(request: Request) -> tuple[list[dict[str, Any]], list[LoadedImage], int]:
     """The turns and pictures of a request as `ModelRunner.prepare` takes them, and how many old turns were left out.
 
     Pictures that open the chat are not mentioned in its turns, so that any of these may be left out.

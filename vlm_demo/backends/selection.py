@@ -11,9 +11,8 @@ import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 
-from PIL import Image
-
 from vlm_demo.backends.base import Backend, Generation
+from vlm_demo.images import LoadedImage
 from vlm_demo.results import EngineError, Message, Position, Request, Result, SamplingParameters, Token
 from vlm_demo.tasks import TASKS
 
@@ -59,7 +58,7 @@ class Selection:
         ]
         self._final: Result | None = None
 
-    def _question(self, image: Image.Image, words: str, model: str | None) -> Request:
+    def _question(self, image: LoadedImage, words: str, model: str | None) -> Request:
         sentence = f"{words[0].upper()}{words[1:].rstrip('.')}."
         text = f"Is there {words}?" if self._names else f"Is this true: {sentence}"
         return Request("vqa", (Message("user", (image, text)),), SamplingParameters(choices=("yes",)), model)

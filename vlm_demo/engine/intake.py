@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from vlm_demo import images as picture_door
+from vlm_demo.images import ImageError, LoadedImage, load
 from vlm_demo.results import EngineError, Message, Request, SamplingParameters
 from vlm_demo.tasks import TASKS
 
@@ -50,7 +50,7 @@ def check(request: Request) -> None:
 
 
 def opened(request: Request) -> Request:
-    """The request with its images as loaded pictures."""
+    """The request with all its images loaded."""
     messages = [
         replace(
             message, content=tuple(part if isinstance(part, str) else open_picture(part) for part in message.content)
@@ -60,10 +60,11 @@ def opened(request: Request) -> Request:
     return replace(request, messages=tuple(messages))
 
 
-def open_picture(picture: Picture) -> Any:
+def open_picture(picture: Picture) -> LoadedImage:
+    """A picture as everything behind takes it; raises EngineError where it cannot be read."""
     if picture is None:
         raise EngineError("Please choose a picture first.")
     try:
-        return picture_door.load(picture)
-    except picture_door.ImageError as error:
+        return load(picture)
+    except ImageError as error:
         raise EngineError(str(error)) from error

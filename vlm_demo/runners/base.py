@@ -7,8 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from PIL import Image
-
+from vlm_demo.images import LoadedImage
 from vlm_demo.results import Novelty
 
 
@@ -88,7 +87,7 @@ class ModelRunner(Protocol):
         """Bytes that the model takes on its device, and that this process has reserved there."""
 
     def prepare(
-        self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int, choices: tuple[str, ...] = ()
+        self, turns: list[dict[str, Any]], images: list[LoadedImage], new_tokens: int, choices: tuple[str, ...] = ()
     ) -> Prompt:
         """Tokenize a chat and preprocess its pictures; raises EngineError when the last question alone does not fit.
 

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from vlm_demo import memory
 from vlm_demo.description import Description
+from vlm_demo.images import LoadedImage
 from vlm_demo.results import EngineError, Novelty, Result
 from vlm_demo.runners.base import Prompt, TokenSequence
 from vlm_demo.runners.hub_family import Family
@@ -88,7 +87,7 @@ class HubRunner:
         return self._family
 
     def prepare(
-        self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int, choices: tuple[str, ...] = ()
+        self, turns: list[dict[str, Any]], images: list[LoadedImage], new_tokens: int, choices: tuple[str, ...] = ()
     ) -> HubPrompt:
         family = self.family
         if choices:
@@ -146,7 +145,7 @@ class HubRunner:
         with self._lock:  # transformers imports its parts when they are asked for, and not safely from two threads
             import torch
 
-            from vlm_demo.runners.minivlm import choose_device, choose_dtype
+            from vlm_demo.runners.device import choose_device, choose_dtype
 
             device = choose_device(self.device)
             dtype = choose_dtype(self.dtype, device, batched=False)

@@ -7,9 +7,8 @@ import re
 import threading
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from vlm_demo.dialects import dialect_of
+from vlm_demo.images import LoadedImage
 from vlm_demo.results import EngineError
 from vlm_demo.runners.trouble import explain_source
 
@@ -60,14 +59,14 @@ class Family:
     def _text_config(self) -> PreTrainedConfig:
         return self.config.get_text_config(decoder=True)
 
-    def ask(self, turns: list[dict[str, Any]], images: list[Image.Image]) -> dict[str, torch.Tensor]:
+    def ask(self, turns: list[dict[str, Any]], images: list[LoadedImage]) -> dict[str, torch.Tensor]:
         """What the processor makes of a chat: `input_ids` `[1, T]`, pixels, and whatever else the family wants."""
         dialect, processor = self.dialect, self.processor
-        turns = [self._plain_turn(turn) for turn in turns]
+        turns, pixels = [self._plain_turn(turn) for turn in turns], [image.rgb for image in images]
         try:
             if dialect.chat:
                 how = {"add_generation_prompt": True, "tokenize": True, "return_dict": True, "return_tensors": "pt"}
-                messages = dialect.messages(turns, images)
+                messages = dialect.messages(turns, pixels)
                 with self._lock:
                     inputs = dict(processor.apply_chat_template(messages, **how))
             else:
@@ -75,7 +74,7 @@ class Family:
                 text = " ".join(part["text"] for part in turns[-1]["content"] if part["type"] == "text")
                 words = dialect.words(turns[-1]["task"], text)
                 with self._lock:
-                    inputs = dict(processor(images=images, text=words, return_tensors="pt"))
+                    inputs = dict(processor(images=pixels, text=words, return_tensors="pt"))
         except (ValueError, TypeError, KeyError) as error:
             raise EngineError(f"The question could not be put to {self.source}: {error}") from error
         inputs.pop("labels", None)  # they are for training
@@ -100,7 +99,7 @@ class Family:
             ]
         }
 
-    def seen(self, inputs: dict[str, torch.Tensor], image: Image.Image) -> tuple[int, int]:
+    def seen(self, inputs: dict[str, torch.Tensor], image: LoadedImage) -> tuple[int, int]:
         """Width and height at which the model sees the first image, where it reads images of any size; else its own."""
         if "image_grid_thw" not in inputs:
             return image.size

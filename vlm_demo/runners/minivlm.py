@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 from vlm_demo import memory
 from vlm_demo.description import read_description
 from vlm_demo.detection import Parsed, parse
+from vlm_demo.images import LoadedImage, load
 from vlm_demo.results import EngineError, Novelty, Result
 from vlm_demo.runners.base import Prompt, TokenSequence
 from vlm_demo.runners.grammar import Boxes, Constraint, OneOf, Vocabulary
@@ -97,7 +97,7 @@ class MiniVLMRunner:
             return self._processor
 
     def prepare(
-        self, turns: list[dict[str, Any]], images: list[Image.Image], new_tokens: int, choices: tuple[str, ...] = ()
+        self, turns: list[dict[str, Any]], images: list[LoadedImage], new_tokens: int, choices: tuple[str, ...] = ()
     ) -> Prompt:
         processor = self.processor
         context = getattr(self._text_config, "max_position_embeddings", 2048)
@@ -114,8 +114,9 @@ class MiniVLMRunner:
                 f"The question and its pictures take {len(ids)} tokens, but the model reads at most {context}, "
                 "the answer included. Please ask a shorter question."
             )
-        values = processor.image_processor(images, return_tensors="pt")["pixel_values"] if images else []
-        pictures = [Pixels(hashlib.blake2b(one.numpy().tobytes()).digest(), one) for one in values]
+        rgb = [image.rgb for image in images]
+        values = processor.image_processor(rgb, return_tensors="pt")["pixel_values"] if images else []
+        pictures = [Pixels(image.key, one) for image, one in zip(images, values, strict=True)]
         prefix = len(ids) - ids[::-1].index(processor.image_token_id) if images else 0
         grammar = choices or ("boxes" if turns[-1].get("task") == "detect" else None)
         key = (tuple(ids), tuple(picture.key for picture in pictures), grammar)
@@ -153,6 +154,7 @@ class MiniVLMRunner:
 
             from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration
             from vlm_demo.runners.batched import BatchDecoder
+            from vlm_demo.runners.device import choose_device, choose_dtype
             from vlm_demo.runners.eager import EagerDecoder
             from vlm_demo.runners.linear import Int8Linear, bf16_is_fast
 
@@ -286,34 +288,7 @@ class MiniVLMRunner:
     def _warm_up(self) -> None:
         """Run once through everything, so that the first person does not wait for allocations and kernel choices."""
         turn = {"role": "user", "task": "caption", "text": "brief"}
-        sequence = TokenSequence(self.prepare([turn], [Image.new("RGB", (64, 64))], 2))
+        sequence = TokenSequence(self.prepare([turn], [load(Image.new("RGB", (64, 64)))], 2))
         for work in (self.encode, self.prefill, self.decode):
             work([sequence])
         self.release(sequence)
-
-
-def choose_device(wanted: str) -> str:
-    """The device that was asked for; "auto" is a GPU where there is one."""
-    import torch
-
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def choose_dtype(wanted: str, device: str, batched: bool) -> str:
-    """What answers fastest at no measured cost in quality: half precision only where the device computes it well.
-
-    `batched`: whether the language model can be written out as our own decode step, which integers are for.
-    """
-    import torch
-
-    from vlm_demo.runners.linear import Int8Linear, bf16_is_fast
-
-    if wanted != "auto":
-        return wanted
-    if device.startswith("cuda"):
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-    return "int8" if batched and Int8Linear.available(device) and bf16_is_fast(device) else "float32"

@@ -42,7 +42,7 @@ def novelty_score(features: torch.Tensor, mean: torch.Tensor, whitening: torch.T
 
 @dataclass(frozen=True)
 class Pixels:
-    """A preprocessed picture `[3, H, W]` and the hash of its content."""
+    """A preprocessed picture `[3, H, W]` and the hash of the loaded image that it was made of."""
 
     key: bytes
     values: torch.Tensor

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from vlm_demo import images
 from vlm_demo.detection import pixels
 from vlm_demo.images import ImageError
-from vlm_demo.results import EngineError, Result, SamplingParameters
+from vlm_demo.results import EngineError, Result, SamplingParameters, Visitor
 from vlm_demo.router import Route
 
 from . import jobs
 from .common import MODEL_CALL, Page
+from .owner import address
 from .pictures import Picture, PictureFiles, load_pictures
 
 if TYPE_CHECKING:
@@ -121,16 +121,16 @@ def build(page: Page) -> None:
     engine = page.engine
     numbers = itertools.count()
 
-    def stream(request: gr.Request, *starts: Callable[[str], Generation]) -> Iterator[tuple[int, Result]]:
+    def stream(request: gr.Request, *starts: Callable[[Visitor], Generation]) -> Iterator[tuple[int, Result]]:
         """Answers on their way, one after the other; a client that cancels or goes away ends them.
 
         Each call is a run of its own, so that a program may make several at once; they take the turns of one session.
         """
         session, name = request.session_hash or "", f"api {next(numbers)}"
-        run = page.sessions.start(session, name)
+        run = page.sessions.start(session, name, address=address(request))
         try:
             for number, start in enumerate(starts):
-                for _, result in run.follow(start(session)):
+                for _, result in run.follow(start(run.session)):
                     yield number, result
         finally:
             page.sessions.finish(session, name, run)
@@ -183,7 +183,7 @@ def build(page: Page) -> None:
         in them.
         """
         opened = load_pictures([image])[0]
-        size = images.measure(image)
+        size = opened.original_size
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
         for _, result in stream(request, lambda session: engine.detect_stream(opened, settings, session)):
             found = result_json(result)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradio.processing_utils import save_bytes_to_cache
-from PIL import Image
 
 from vlm_demo import images, scenes
 from vlm_demo.detection import Parsed, to_coco, to_csv, to_json, to_yolo
 from vlm_demo.detection.drawing import annotate
+from vlm_demo.images import LoadedImage
 from vlm_demo.results import Result
 
 NAMES = ("All (ZIP)", "PNG", "JSON", "COCO", "CSV")  # of the buttons; the ZIP is a YOLO and COCO data set, too
@@ -42,8 +42,9 @@ class Found:
     seed: int | None
 
     @classmethod
-    def of(cls, source: str, result: Result) -> Found:
-        return cls(source, result.parsed.of_size(images.measure(source)), result.model, result.prompt, result.seed)
+    def of(cls, source: str, size: tuple[int, int], result: Result) -> Found:
+        """`size` is that of the image as it was uploaded."""
+        return cls(source, result.parsed.of_size(size), result.model, result.prompt, result.seed)
 
     @property
     def name(self) -> str:
@@ -57,13 +58,13 @@ def classes(labels: Sequence[str]) -> list[str]:
     return known if set(labels) <= set(known) else sorted(labels)
 
 
-def files(found: Found, parsed: Parsed, picture: Image.Image, folder: str) -> list[str]:
+def files(found: Found, parsed: Parsed, picture: LoadedImage, folder: str) -> list[str]:
     """Write the downloads of some of the boxes that were found, and return their paths, in the order of NAMES.
 
     `parsed` are these boxes, `picture` is what they are drawn on, `folder` is where the files go.
     """
     drawn = io.BytesIO()
-    annotate(picture, parsed).save(drawn, "PNG", compress_level=1)
+    annotate(picture.rgb, parsed).save(drawn, "PNG", compress_level=1)
     names = classes(found.parsed.labels)
     about = {"file_name": found.name, "model": found.model, "prompt": found.prompt, "seed": found.seed}
     written = {

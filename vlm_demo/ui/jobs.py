@@ -7,8 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
+from vlm_demo.images import LoadedImage
 from vlm_demo.results import SamplingParameters
 from vlm_demo.tasks import TASKS
 
@@ -34,7 +33,7 @@ def style_of(text: str) -> str:
     return "detailed" if re.search(r"\bdetail|\blong\b|everything", text, re.IGNORECASE) else "brief"
 
 
-def plan(engine: Engine, parts: Mapping[str, str], pictures: Sequence[Image.Image]) -> list[Job]:
+def plan(engine: Engine, parts: Mapping[str, str], pictures: Sequence[LoadedImage]) -> list[Job]:
     """The calls for a request, one task after the other; `parts` holds each task's words, as `Route.parts` does.
 
     Captions and boxes come once for each picture.

@@ -15,7 +15,7 @@ from PIL import Image
 from vlm_demo import images
 from vlm_demo.detection import Parsed
 from vlm_demo.detection.drawing import annotate
-from vlm_demo.images import ImageError
+from vlm_demo.images import ImageError, LoadedImage
 
 from .runs import Sources
 
@@ -129,7 +129,7 @@ class ImageSet:
         return (sources[int(chosen or 1) - 1],) if single else tuple(sources)
 
 
-def load_pictures(sources: Sequence[str | None]) -> list[Image.Image]:
+def load_pictures(sources: Sequence[str | None]) -> list[LoadedImage]:
     """Open what the slots hold, in order; ImageError when there is none, or a gap that would shift the numbers."""
     filled = [source is not None for source in sources]
     if not any(filled):
@@ -140,16 +140,16 @@ def load_pictures(sources: Sequence[str | None]) -> list[Image.Image]:
     return [images.load(source) for source in sources if source is not None]
 
 
-def draw_boxes(picture: Image.Image, parsed: Parsed, number: int = 1) -> Image.Image:
+def draw_boxes(picture: LoadedImage, parsed: Parsed, number: int = 1) -> Image.Image:
     """Picture `number` of those that an answer was about, at display size, with its boxes."""
     shown = for_display(picture)
     return annotate(shown, parsed.of_image(number, shown.size))
 
 
-def for_display(picture: Image.Image) -> Image.Image:
+def for_display(picture: LoadedImage) -> Image.Image:
     """The picture, made smaller when it is very large."""
     if max(picture.size) <= DISPLAY_SIDE:
-        return picture
-    small = picture.copy()
+        return picture.rgb
+    small = picture.rgb.copy()
     small.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE))
     return small

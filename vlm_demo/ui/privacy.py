@@ -14,7 +14,7 @@ from gradio.utils import get_upload_folder
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vlm_demo import images
+from vlm_demo import uploads
 
 UPLOAD = "/gradio_api/upload"
 MOST = 10_000  # sessions whose files are known; calls over plain HTTP are a session each, and never take leave
@@ -48,7 +48,7 @@ class CleanUploads:
                 return
             if start["status"] == 200:
                 async with self._turn:
-                    cleaned = [await run_in_threadpool(images.clean, Path(path)) for path in json.loads(answer)]
+                    cleaned = [await run_in_threadpool(uploads.clean, Path(path)) for path in json.loads(answer)]
                 answer = json.dumps([str(path) for path in cleaned]).encode()
                 others = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
                 start["headers"] = [*others, (b"content-length", str(len(answer)).encode())]

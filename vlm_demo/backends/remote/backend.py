@@ -3,7 +3,7 @@
 What goes to a server is a chat with its images as data, and what comes back are the same results as from a model here:
 
     remote = RemoteBackend("qwen", ["http://gpu-1:8000", "http://gpu-2:8000"], dialect=dialect_of("qwen3_vl"))
-    for result in remote.stream(Request("vqa", (Message("user", (image, "How many cats?")),))):
+    for result in remote.stream(Request("vqa", (Message("user", (load(image), "How many cats?")),))):
         print(result.text)
 """
 
@@ -16,14 +16,13 @@ from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Any
 
-from PIL import Image
-
 from vlm_demo.backends.base import Capabilities
 from vlm_demo.backends.local import as_turns
 from vlm_demo.backends.remote.answer import RemoteAnswer
 from vlm_demo.backends.remote.servers import Servers
 from vlm_demo.description import Description
 from vlm_demo.dialects import GENERAL, Dialect, dialect_of
+from vlm_demo.images import LoadedImage
 from vlm_demo.results import EngineError, Request, Result
 from vlm_demo.tasks import TASKS, task_prompt
 
@@ -150,7 +149,7 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": part["image"]}} if part["type"] == "image" else part
 
 
-def _data_url(image: Image.Image) -> str:
+def _data_url(image: LoadedImage) -> str:
     file = io.BytesIO()
-    image.convert("RGB").save(file, "JPEG", quality=95)
+    image.rgb.save(file, "JPEG", quality=95)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

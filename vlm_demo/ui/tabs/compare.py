@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
+from vlm_demo.images import LoadedImage
 from vlm_demo.results import EngineError
 from vlm_demo.tasks import TASKS
 
@@ -41,13 +41,13 @@ element.addEventListener("input", (event) => {
 """
 
 
-def wipe(first: Image.Image, second: Image.Image) -> str:
+def wipe(first: LoadedImage, second: LoadedImage) -> str:
     """The second picture over the first, and a slider that says how much of it is seen."""
     size = for_display(first).size
     pictures = ""
     for number, picture in enumerate((first, second), 1):
         file = io.BytesIO()
-        picture.resize(size).save(file, "JPEG", quality=90)
+        picture.rgb.resize(size).save(file, "JPEG", quality=90)
         source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
         pictures += f'<img src="{source}" alt="Picture {number}, to be compared">'
     return (
@@ -119,7 +119,9 @@ def build(page: Page) -> None:
                 "Remove some, or ask what happens across them."
             )
         started = [page.engine.compare_stream(opened, question, settings, run.session, run.model)]
-        if about_change and page.world(run.session) == draws.SCENES:  # only there a change has a place
+        if (
+            about_change and page.engine.description(run.model).samples == draws.SCENES
+        ):  # only there a change has a place
             started.append(page.engine.compare_stream(opened, "boxes", settings, run.session, run.model))
         finished = []
         for index, result in run.follow(*started):

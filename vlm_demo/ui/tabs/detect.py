@@ -7,38 +7,19 @@ from html import escape
 from typing import Any
 
 import gradio as gr
-import numpy as np
-from PIL import Image
 
 from vlm_demo import images
 from vlm_demo.detection import Parsed, parse_written
-from vlm_demo.detection.drawing import COLOURS, annotate
+from vlm_demo.images import LoadedImage
 from vlm_demo.tasks import TASKS
 
 from .. import downloads, words
 from ..common import QUICK, Page, Updates, clear_when_new, handler, run_row, settings_panel
+from ..hover import HoverImage, overlay
 from ..pictures import for_display, load_pictures
 from ..runs import Run, Sources
 
-TINT = 0.16  # how strongly a box is filled where the pointer finds it
-MOST_TINTED = 40  # boxes that answer to the pointer; each costs a picture of its own
 WAITING = '<p class="empty">What was read from the text is shown here.</p>'
-
-
-def overlay(picture: Image.Image, parsed: Parsed) -> Any:
-    """The drawn boxes, and over each a tinted field that stands out when the pointer is on its name."""
-    shown = for_display(picture)
-    fields, colours = [], {}
-    boxes = parsed.of_image(1, shown.size).detections.xyxy.round().astype(int)
-    for number, (item, (x1, y1, x2, y2)) in enumerate(zip(parsed.objects, boxes, strict=True), 1):
-        if number > MOST_TINTED:
-            break
-        field = np.zeros((shown.height, shown.width))  # [H, W]
-        field[max(y1, 0) : y2, max(x1, 0) : x2] = TINT
-        name = f"{number} {item['label']}"
-        fields.append((field, name))
-        colours[name] = COLOURS[parsed.labels.index(item["label"]) % len(COLOURS)]
-    return gr.AnnotatedImage((annotate(shown, parsed), fields), color_map=colours)
 
 
 def report(parsed: Parsed) -> str:
@@ -61,7 +42,7 @@ def build(page: Page) -> None:
         elem_id="detect-what",
     )
     row = run_row(page, "detect", "Find the objects", single=True)
-    drawn = gr.AnnotatedImage(
+    drawn = HoverImage(
         label="Found",
         height=420,
         show_legend=True,
@@ -98,7 +79,7 @@ def build(page: Page) -> None:
     found = gr.State(None)
     drawing = [drawn, table, *buttons]
 
-    def draw(found: downloads.Found, parsed: Parsed, picture: Image.Image) -> Updates:
+    def draw(found: downloads.Found, parsed: Parsed, picture: LoadedImage) -> Updates:
         return {
             drawn: overlay(picture, parsed),
             table: report(parsed),
@@ -120,7 +101,7 @@ def build(page: Page) -> None:
     def work(run: Run, sources: Sources, what: str, *values: Any) -> Iterator[Updates]:
         yield blank()
         picture = load_pictures(sources)[0]
-        size = images.measure(sources[0])
+        size = picture.original_size
         yield {drawn: (for_display(picture), [])}
         whole = 0  # objects that were complete when the boxes were drawn last
         for _, result in run.follow(
@@ -132,7 +113,7 @@ def build(page: Page) -> None:
                 whole = len(written.objects)
                 updates |= {drawn: overlay(picture, written), table: words.boxes(written.objects, size=size)}
             yield updates
-        answer = downloads.Found.of(sources[0], result)
+        answer = downloads.Found.of(sources[0], size, result)
         names = answer.parsed.labels
         threshold = page.engine.description(run.model).threshold
         rated = any(item["confidence"] is not None for item in answer.parsed.objects)
