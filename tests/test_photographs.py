@@ -7,12 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
+from train.blocks import block_mask
 from train.photographs import asking, words
 from train.photographs.asking import Branch, Seen
 from train.photographs.data import Photo, Question, Variant, alt_text, bare_caption, mirror, mosaic, variants
 from train.photographs.evaluation import calibration_error, f1, match
 from train.photographs.grounded import colour_questions, doing_questions
-from train.photographs.packing import Steps, block_mask
+from train.photographs.packing import Steps
 from vlm_demo.model import MiniVLMProcessor
 
 CAPTIONS = ("A man in a red shirt is riding a brown horse on the left.", "A man riding a horse along a fence.")

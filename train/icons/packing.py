@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from train.blocks import block_mask
 from train.icons import drawings
 from train.icons.asking import Branch, pair_branches, scene_branches, several_branches
 from vlm_demo.model import MiniVLMProcessor
@@ -158,16 +159,12 @@ class Steps(Dataset):
             n = len(columns[0])
             for target, column in zip((ids, labels, positions, block, weights, kinds), columns, strict=True):
                 target[i, :n] = torch.tensor(column, dtype=target.dtype)
-        same = (block[:, :, None] == block[:, None, :]) | (block[:, None, :] == 0)  # [B, T, T]
-        mask = same & torch.ones(length, length, dtype=torch.bool).tril() & (block >= 0)[:, None, :]
-        mask |= torch.eye(length, dtype=torch.bool)  # padding sees itself: no row of the softmax is empty
         pictures = torch.from_numpy(np.stack([p for row in rows for p in row.pictures])).view(torch.bfloat16)
         return {
             "input_ids": ids,
             "labels": labels,
             "position_ids": positions,
-            # What is added to the scores [B, 1, T, T].
-            "attention_mask": torch.zeros(mask.shape, dtype=torch.bfloat16).masked_fill_(~mask, -1e4)[:, None],
+            "attention_mask": block_mask(block, torch.bfloat16),  # [B, 1, T, T]
             "image_features": pictures,  # [pictures of all rows, N, C]
             "weights": weights,
             "kinds": kinds,

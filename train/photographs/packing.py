@@ -157,15 +157,6 @@ class Steps(Dataset):
         return ids, labels, positions, block, weights, kinds
 
 
-def block_mask(block: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """What is added to the scores `[B, 1, T, T]`: each position sees the images and its own block, up to itself."""
-    length = block.shape[1]
-    same = (block[:, :, None] == block[:, None, :]) | (block[:, None, :] == 0)  # [B, T, T]
-    mask = same & torch.ones(length, length, dtype=torch.bool, device=block.device).tril() & (block >= 0)[:, None, :]
-    mask |= torch.eye(length, dtype=torch.bool, device=block.device)  # padding sees itself: no row is empty
-    return torch.zeros(mask.shape, dtype=dtype, device=block.device).masked_fill_(~mask, -1e4)[:, None]
-
-
 @lru_cache(maxsize=2)  # a batch may reach into the next round
 def shuffled(count: int, key: str) -> list[int]:
     """The numbers below `count` in an order that depends on the key alone."""

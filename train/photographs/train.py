@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
 from train import loop
+from train.blocks import block_mask
 from train.photographs.data import CROPS, read
 from train.photographs.features import Features, standardise, with_mosaics
-from train.photographs.packing import CAPTIONS, KINDS, SEVERAL, Steps, block_mask
+from train.photographs.packing import CAPTIONS, KINDS, SEVERAL, Steps
 from train.photographs.start import LAYERS, VOCABULARY, start
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 
