@@ -287,7 +287,8 @@ def test_the_command_leaves_a_model_that_the_app_opens(tmp_path, capsys, monkeyp
     assert [entry["step"] for entry in log] == [1, 2, 3, 4] and all(entry["vqa"] > 0 for entry in log)
     assert (tmp_path / "run" / "losses.png").stat().st_size > 1000
     assert checkpoints.fault(tmp_path / "run" / "untrained") is None
-    for folder in (tmp_path / "run", tmp_path / "run" / "untrained", ROOT / "checkpoints" / "minivlm-icons"):
+    bundled = (ROOT / "checkpoints" / name for name in ("minivlm-icons", "minivlm-photographs"))
+    for folder in (tmp_path / "run", tmp_path / "run" / "untrained", *bundled):
         assert not any("auto_map" in config.read_text() for config in folder.glob("*.json")), "code that is not there"
     finetune.run(parse(*words))
     assert "is finished" in capsys.readouterr().out

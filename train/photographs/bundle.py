@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 
+from train.finetune import checkpoints
 from train.photographs import evaluation as figures_of
 from train.photographs.card import card
 from train.photographs.data import Variant, read
@@ -170,11 +171,7 @@ def main() -> None:
     save_file(fit_novelty(tower, args.data), args.target / NOVELTY_FILE)
     model.to(torch.bfloat16).save_pretrained(args.target, max_shard_size=SHARD)
     MiniVLMProcessor.from_pretrained(newest).save_pretrained(args.target)
-    for copy in args.target.glob("*.py"):  # the code lives in vlm_demo/model
-        copy.unlink()
-    config = json.loads((args.target / "config.json").read_text())
-    config.pop("auto_map", None)
-    (args.target / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    checkpoints.leave_out_code(args.target)
     calibrate(args.target, args.data, args.limit)
     if (args.run[0] / "losses.png").exists():
         shutil.copy(args.run[0] / "losses.png", args.target / "losses.png")

@@ -4,8 +4,12 @@
 
 A picture is `image_seq_length` placeholders followed by its identifier. Everything that a person typed is encoded with
 special tokens split, so no text can become a placeholder, a tag or the end of a turn.
+
+`apply_chat_template` writes the same layout for messages as transformers and servers have them. A turn's task is that
+of its key "task" or of the tag with which its text begins, else a question; special tokens in a text are broken up.
 """
 
+import json
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -20,6 +24,50 @@ USER_TOKEN = "<|user|>"
 ASSISTANT_TOKEN = "<|assistant|>"
 TASK_TAGS = {"caption": "[CAPTION]", "detect": "[OD]", "vqa": "[VQA]", "compare": "[COMPARE]"}
 IGNORED = -100  # label of a position without loss
+
+
+CHAT_TEMPLATE = """\
+{%- set tags = TASK_TAGS -%}
+{%- set special = SPECIAL_TOKENS -%}
+{{- bos_token -}}
+{%- for message in messages -%}
+  {%- if message.role != ["user", "assistant"][loop.index0 % 2] -%}
+    {{- raise_exception("Turns must alternate between user and assistant, the user first.") -}}
+  {%- endif -%}
+  {%- if message.task and message.task not in tags -%}
+    {{- raise_exception("Unknown task " ~ message.task ~ "; this model knows " ~ tags | join(", ") ~ ".") -}}
+  {%- endif -%}
+  {%- set asks = message.role == "user" -%}
+  {%- set turn = namespace(tag=tags[message.task] if message.task else none, text="") -%}
+  {{- "<|user|>" if asks else "" -}}
+  {%- set parts = [{"type": "text", "text": message.content}] if message.content is string else message.content -%}
+  {%- for part in parts -%}
+    {%- if part.type == "image" -%}
+      {{- "<image>" -}}
+    {%- else -%}
+      {%- set turn.text = part.text | trim -%}
+      {%- if asks and turn.tag is none -%}
+        {%- for tag in tags.values() if turn.tag is none and turn.text.startswith(tag) -%}
+          {%- set turn.tag = tag -%}
+          {%- set turn.text = turn.text[tag | length:] | trim -%}
+        {%- endfor -%}
+        {%- set turn.tag = tags.vqa if turn.tag is none else turn.tag -%}
+      {%- endif -%}
+      {%- for token in special -%}
+        {%- set turn.text = turn.text.replace(token, token[0] ~ " " ~ token[1:]) -%}
+      {%- endfor -%}
+      {{- (turn.tag or "") ~ (" " if turn.text else "") ~ turn.text -}}
+      {%- set turn.tag = "" -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {%- if not asks -%}
+    {{- eos_token -}}
+  {%- else -%}
+    {{- tags.vqa if turn.tag is none else turn.tag -}}
+    {{- "<|assistant|>" if add_generation_prompt or not loop.last else "" -}}
+  {%- endif -%}
+{%- endfor -%}
+"""
 
 
 def special_tokens(task_tags: dict[str, str] = TASK_TAGS) -> list[str]:
@@ -50,10 +98,10 @@ class MiniVLMProcessor(ProcessorMixin):
         self.image_seq_length = image_seq_length
         self.task_tags = dict(TASK_TAGS if task_tags is None else task_tags)
         tokenizer.padding_side = "left"
-        super().__init__(image_processor, tokenizer, chat_template=chat_template)
+        special = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+        super().__init__(image_processor, tokenizer, chat_template=chat_template or self._chat_template(special))
         self.image_token = IMAGE_TOKEN
         self.image_token_id = self._token_id(IMAGE_TOKEN)
-        special = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
         missing = [token for token in special_tokens(self.task_tags) if token not in special]
         missing += [name for name in ("bos_token", "eos_token", "pad_token") if getattr(tokenizer, name) is None]
         if missing:
@@ -81,6 +129,12 @@ class MiniVLMProcessor(ProcessorMixin):
         if tokenizer.pad_token is None:
             tokenizer.add_special_tokens({"pad_token": "<pad>"})
         return cls(image_processor, tokenizer, image_seq_length=image_seq_length)
+
+    def _chat_template(self, special: set[str]) -> str:
+        """The layout as Jinja, for messages as transformers and servers have them."""
+        ordered = sorted(special, key=lambda token: (-len(token), token))
+        template = CHAT_TEMPLATE.replace("TASK_TAGS", json.dumps(self.task_tags))
+        return template.replace("SPECIAL_TOKENS", json.dumps(ordered))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Copies and worker processes split special tokens too; a copied `Tokenizer` forgets the switch."""
