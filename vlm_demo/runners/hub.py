@@ -20,6 +20,7 @@ from vlm_demo.images import LoadedImage
 from vlm_demo.results import EngineError, Novelty, Result
 from vlm_demo.runners.base import Prompt, TokenSequence
 from vlm_demo.runners.hub_family import Family
+from vlm_demo.runners.transformers_private import next_kwargs, prefill
 from vlm_demo.runners.trouble import explain_source
 from vlm_demo.runners.untrained import UNTRAINED, random_weights
 
@@ -233,11 +234,9 @@ def _logits(
 
     The logits are those that the checkpoint's own rules (forced, forbidden or penalised tokens) have been applied to.
     """
-    outputs = model._prefill(input_ids, generation_config, kwargs)
+    outputs = prefill(model, input_ids, generation_config, kwargs)
     while True:
-        kwargs = model._update_model_kwargs_for_generation(
-            outputs, kwargs, is_encoder_decoder=model.config.is_encoder_decoder
-        )
+        kwargs = next_kwargs(model, outputs, kwargs)
         logits = outputs.logits[:, -1].float()
         del outputs  # of a long prompt they are large
         token = yield logits_processor(input_ids, logits)

@@ -7,11 +7,12 @@ number, which changes with the company.
 
 from __future__ import annotations
 
-import platform
 from functools import cached_property
 
 import torch
 from torch.nn import functional as F
+
+from vlm_demo.runners import torch_private
 
 
 def bf16_is_fast(device: str) -> bool:
@@ -46,22 +47,15 @@ class PackedLinear:
     @staticmethod
     def available(like: torch.Tensor) -> bool:
         """Whether oneDNN packs weights of this dtype and device here."""
-        if like.device.type != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
-            return False
-        if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
-            return False
-        if like.dtype == torch.bfloat16:
-            return torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        return like.dtype == torch.float32
+        return torch_private.can_pack(like)
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
-        # None: for any number of rows. What is packed for one number alone is slower for it, too.
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), None)
+        self.weight = torch_private.pack(weight)
         self.bias = None if bias is None else bias.detach()
         self.bytes = weight.nbytes
 
     def __call__(self, x: torch.Tensor, prompt: bool = False) -> torch.Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        return torch_private.packed_linear(x, self.weight, self.bias)
 
 
 class Int8Linear:
@@ -76,7 +70,7 @@ class Int8Linear:
     @staticmethod
     def available(device: str) -> bool:
         """Whether this build of torch multiplies such weights on a device."""
-        return device == "cpu" and hasattr(torch.ops.aten, "_weight_int8pack_mm")
+        return device == "cpu" and torch_private.can_multiply_int8()
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
         weight = weight.detach().float()
@@ -100,6 +94,6 @@ class Int8Linear:
         if prompt:
             product = self.whole(half)
         else:
-            product = torch.ops.aten._weight_int8pack_mm(half, self.weight, self.scales)
+            product = torch_private.int8_linear(half, self.weight, self.scales)
         product = product.to(x.dtype)  # [N, out]
         return product if self.bias is None else product + self.bias

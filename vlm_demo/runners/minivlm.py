@@ -18,6 +18,7 @@ from vlm_demo.results import EngineError, Novelty, Result
 from vlm_demo.runners.base import Prompt, TokenSequence
 from vlm_demo.runners.grammar import Boxes, Constraint, OneOf, Vocabulary
 from vlm_demo.runners.lru import ByteLRU
+from vlm_demo.runners.transformers_private import file_of
 from vlm_demo.runners.untrained import UNTRAINED, random_weights
 from vlm_demo.runners.vision import NOVELTY_FILE, Encoded, Pixels, novelty_score, regions_of, written
 
@@ -150,7 +151,6 @@ class MiniVLMRunner:
         with self._lock:  # transformers imports its parts when they are asked for, and not safely from two threads
             import torch
             from safetensors.torch import load_file
-            from transformers.utils import cached_file
 
             from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration
             from vlm_demo.runners.batched import BatchDecoder
@@ -180,7 +180,7 @@ class MiniVLMRunner:
             model.model.vision_tower.to(torch.bfloat16)
         if self.device == "cpu":
             model.model.vision_tower.to(memory_format=torch.channels_last)  # convolutions take a fifth less time
-        file = cached_file(self.source, NOVELTY_FILE, _raise_exceptions_for_missing_entries=False)
+        file = file_of(self.source, NOVELTY_FILE)
         self._novelty = load_file(file, device=self.device) if file and self._trained else None
         ends = model.generation_config.eos_token_id
         end_ids = {processor.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}

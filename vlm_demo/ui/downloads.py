@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradio.processing_utils import save_bytes_to_cache
-
 from vlm_demo import images, scenes
 from vlm_demo.detection import Parsed, to_coco, to_csv, to_json, to_yolo
 from vlm_demo.detection.drawing import annotate
 from vlm_demo.images import LoadedImage
 from vlm_demo.results import Result
+
+from .gradio_private import save_bytes_to_cache
 
 NAMES = ("All (ZIP)", "PNG", "JSON", "COCO", "CSV")  # of the buttons; the ZIP is a YOLO and COCO data set, too
 ABOUT = """The image, its boxes, and how they were made.

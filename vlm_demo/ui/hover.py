@@ -7,15 +7,13 @@ import io
 from typing import Any
 
 import gradio as gr
-from gradio.components.annotated_image import AnnotatedImageData, Annotation
-from gradio.data_classes import FileData
-from gradio.processing_utils import save_bytes_to_cache, save_pil_to_cache
 from PIL import Image, ImageColor
 
 from vlm_demo.detection import Parsed
 from vlm_demo.detection.drawing import COLOURS, annotate
 from vlm_demo.images import LoadedImage
 
+from .gradio_private import AnnotatedImageData, Annotation, FileData, save_bytes_to_cache, save_pil_to_cache
 from .pictures import for_display
 
 TINT = 41  # of 255: how strongly a box is filled where the pointer finds it

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import FileData, ImageData, ListFiles
-from gradio_client.utils import is_http_url_like
 from PIL import Image
 
 from vlm_demo import images
@@ -17,6 +15,7 @@ from vlm_demo.detection import Parsed
 from vlm_demo.detection.drawing import annotate
 from vlm_demo.images import ImageError, LoadedImage
 
+from .gradio_private import FILE_TYPE, FileData, ImageData, ListFiles, is_http_url_like
 from .runs import Sources
 
 DISPLAY_SIDE = 1024  # pixels; results are drawn on images no larger than this
@@ -59,7 +58,7 @@ def _file(sent: Any, expected: str) -> Any:
     if isinstance(sent, FileData):
         return sent
     if isinstance(sent, dict):
-        marked = isinstance(sent.get("meta"), dict) and sent["meta"].get("_type") == "gradio.FileData"
+        marked = isinstance(sent.get("meta"), dict) and sent["meta"].get("_type") == FILE_TYPE
         if marked or not sent.get("path"):
             return sent
     raise gr.Error(f"{expected}, uploaded and sent with handle_file.", print_exception=False)

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vlm_demo import uploads
 
-UPLOAD = "/gradio_api/upload"
+from .gradio_private import UPLOAD, get_upload_folder
+
 MOST = 10_000  # sessions whose files are known; calls over plain HTTP are a session each, and never take leave
 GRACE = 600.0  # seconds after a page was closed; a phone that slept or a lost connection comes back before
 
