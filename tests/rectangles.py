@@ -4,7 +4,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import supervision as sv
 from PIL import ExifTags, Image
+
+from vlm_demo.scenes import LABELS
 
 Box = tuple[int, int, int, int]  # x, y, width, height in pixels
 
@@ -66,3 +70,13 @@ def reply(turns: list, images: list[Image.Image]) -> str:
     """The model's answer, for whichever case the first picture is by its shape."""
     shape = images[0].width / images[0].height
     return min(CASES, key=lambda case: abs(case.size[0] / case.size[1] - shape)).text
+
+
+def check(dataset: sv.DetectionDataset, case: Case) -> None:
+    """The data set holds one image in its own size, with the rectangles within a pixel of where they are."""
+    assert dataset.classes == list(LABELS)
+    [(path, image, found)] = dataset
+    assert Path(path).name == case.name and (image.shape[1], image.shape[0]) == case.size
+    truth = [[x, y, x + w, y + h] for x, y, w, h in case.boxes.values()]
+    assert np.abs(found.xyxy - truth).max() < 1
+    assert [dataset.classes[number] for number in found.class_id] == list(case.boxes)

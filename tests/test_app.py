@@ -248,9 +248,13 @@ def test_programs_take_turns_like_everyone(slow, picture: Path) -> None:
     counted, url = slow
     client, other = Client(url, verbose=False), Client(url, verbose=False)
     send = [[handle_file(picture)], "And?"]
+    counted.go.clear()  # or the first could end before the others have come
     greedy = [client.submit(*send, max_new_tokens=30, api_name="/answer") for _ in range(4)]
     counted.until(lambda: counted.engine.status().waiting == 3)
-    assert other.submit(*send, max_new_tokens=2, api_name="/answer").result()["tokens"] == 2
+    late = other.submit(*send, max_new_tokens=2, api_name="/answer")
+    counted.until(lambda: counted.engine.status().waiting == 4)
+    counted.go.set()
+    assert late.result()["tokens"] == 2
     assert sum(job.done() for job in greedy) <= 2
     assert [job.result()["tokens"] for job in greedy] == [30] * 4
 

@@ -6,13 +6,12 @@ import json
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import supervision as sv
 from PIL import Image
 
 from tests.fake_engine import fake_engine
-from tests.rectangles import CASES, Case, reply
+from tests.rectangles import CASES, Case, check, reply
 from vlm_demo import images, uploads
 from vlm_demo.scenes import LABELS
 from vlm_demo.ui import downloads
@@ -29,16 +28,6 @@ def export(path: Path, folder: Path, *labels: str) -> list[Path]:
     found = downloads.Found.of(str(path), picture.original_size, fake_engine(reply).detect(picture))
     parsed = found.parsed.only(labels) if labels else found.parsed
     return [Path(file) for file in downloads.files(found, parsed, picture, str(folder))]
-
-
-def check(dataset: sv.DetectionDataset, case: Case) -> None:
-    """The data set holds one image in its own size, with the rectangles within a pixel of where they are."""
-    assert dataset.classes == list(LABELS)
-    [(path, image, found)] = dataset
-    assert Path(path).name == case.name and (image.shape[1], image.shape[0]) == case.size
-    truth = [[x, y, x + w, y + h] for x, y, w, h in case.boxes.values()]
-    assert np.abs(found.xyxy - truth).max() < 1
-    assert [dataset.classes[number] for number in found.class_id] == list(case.boxes)
 
 
 def test_supervision_opens_the_zip_with_every_box_in_its_place(case: Case, tmp_path: Path) -> None:

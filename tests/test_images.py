@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageChops, ImageStat
 
+from tests.photo import photo
 from vlm_demo import images
 from vlm_demo.images import ImageError, decode, load
 from vlm_demo.uploads import KEPT, clean
@@ -356,18 +357,6 @@ def test_turned_photographs_look_alike_once_upright():
     small = [np.asarray(decode(HARD / f"exif_Landscape_{i}.jpg").resize((30, 20))).astype(float) for i in (3, 6, 8)]
     for other in small[1:]:
         assert abs(small[0] - other).mean() < 12
-
-
-def photo(path: Path, size: tuple[int, int] = (300, 200), orientation: int = 1, **options) -> Image.Image:
-    """Save what a phone would send: a picture with its place, its maker and how the phone was held."""
-    picture = Image.new("RGB", size, "navy")
-    picture.paste("gold", (0, 0, size[0] // 4, size[1] // 4))
-    exif = Image.Exif()
-    exif[ExifTags.Base.Make] = "SECRETPHONE"
-    exif[ExifTags.Base.Orientation] = orientation
-    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSMapDatum] = "SECRETPLACE"
-    picture.save(path, exif=exif, **options)
-    return picture
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.jpeg", "a.png", "a.webp", "a.tiff"])

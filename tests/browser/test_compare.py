@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import serve
-from tests.browser.test_tabs import finished, go, starting
+from tests.browser.steps import finished, go, starting
 from tests.fake_engine import fake_engine
 from vlm_demo.scenes import make_selection
 from vlm_demo.ui import draws

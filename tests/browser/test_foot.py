@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import serve
-from tests.browser.test_tabs import choose_example, finished
+from tests.browser.steps import choose_example, finished
 from tests.fake_engine import FakeRunner, fake_engine
 from vlm_demo.engine import Engine
 from vlm_demo.engine import engine as engine_module

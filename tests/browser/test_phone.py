@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_tabs import SCENE, answers, ask, choose_example, finished, go
+from tests.browser.steps import SCENE, answers, ask, choose_example, finished, go
 
 PHONE = {"width": 390, "height": 844}
 

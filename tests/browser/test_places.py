@@ -10,9 +10,9 @@ from playwright.sync_api import expect
 
 from tests import rectangles
 from tests.browser.conftest import serve
-from tests.browser.test_tabs import finished, go
+from tests.browser.steps import finished, go
 from tests.fake_engine import fake_engine
-from tests.test_downloads import check
+from tests.rectangles import check
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import PATIENCE, serve
-from tests.browser.test_tabs import SCENE, choose_example, finished, go
+from tests.browser.steps import SCENE, choose_example, finished, go
 from tests.fake_engine import fake_engine
-from tests.test_images import photo
+from tests.photo import photo
 from vlm_demo.ui import privacy
 
 

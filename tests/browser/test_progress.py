@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import serve
-from tests.browser.test_tabs import SCENE, choose_example, go
+from tests.browser.steps import SCENE, choose_example, go
 from tests.fake_engine import LONG, fake_engine
 
 

@@ -10,37 +10,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.conftest import PAIR, PATIENCE
-from vlm_demo.scenes import make_pair, make_scene
+from tests.browser.steps import SCENE, TABS, answers, ask, choose_example, finished, go, starting
+from vlm_demo.scenes import make_pair
 from vlm_demo.ui import draws
 from vlm_demo.ui.tabs import auto
-
-EXAMPLE = 0  # which of the examples the tests press
-SCENE = make_scene(draws.EXAMPLES[EXAMPLE])
-TABS = ("Caption", "Detect", "Chat", "Compare", "Auto")
-expect.set_options(timeout=PATIENCE)
-
-
-def go(page: Page, tab: str) -> None:
-    page.get_by_role("tab", name=tab).click()
-    page.locator(f"#{tab.lower()}-run").wait_for()
-
-
-def choose_example(page: Page, index: int = EXAMPLE) -> None:
-    page.locator("#examples button").nth(index).click()
-    page.locator("#image-1 img").wait_for()
-
-
-def starting(page: Page, tab: str) -> None:
-    """Call before another run on the same tab, so that `finished` does not take the last one's line for its own."""
-    page.evaluate("tab => document.querySelectorAll(`#${tab}-line p`).forEach(p => (p.dataset.old = true))", tab)
-
-
-def finished(page: Page, tab: str) -> None:
-    expect(page.locator(f"#{tab}-line p:not([data-old])")).to_contain_text("tokens")
-    expect(page.locator(f"#{tab}-stop")).to_be_hidden()
 
 
 def names_all(text: str) -> None:
@@ -146,19 +122,6 @@ def test_chat(visit: Callable, address: str) -> None:
     expect(answers(page)).to_have_count(2)
     page.get_by_role("button", name="New conversation").click()
     expect(answers(page)).to_have_count(0)
-
-
-def answers(page: Page):
-    return page.locator("#chat-log .bot.message")
-
-
-def ask(page: Page, question: str) -> None:
-    before = answers(page).count()
-    starting(page, "chat")
-    page.locator("#chat-box textarea").fill(question)
-    page.locator("#chat-box textarea").press("Enter")
-    expect(answers(page)).to_have_count(before + 1)
-    finished(page, "chat")
 
 
 def test_chat_retry_edit_and_undo(visit: Callable, address: str) -> None:

@@ -1,0 +1,45 @@
+"""What a person does on the page, step by step, for tests that drive it."""
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import PATIENCE
+from vlm_demo.scenes import make_scene
+from vlm_demo.ui import draws
+
+EXAMPLE = 0  # which of the examples the tests press
+SCENE = make_scene(draws.EXAMPLES[EXAMPLE])
+TABS = ("Caption", "Detect", "Chat", "Compare", "Auto")
+expect.set_options(timeout=PATIENCE)
+
+
+def go(page: Page, tab: str) -> None:
+    page.get_by_role("tab", name=tab).click()
+    page.locator(f"#{tab.lower()}-run").wait_for()
+
+
+def choose_example(page: Page, index: int = EXAMPLE) -> None:
+    page.locator("#examples button").nth(index).click()
+    page.locator("#image-1 img").wait_for()
+
+
+def starting(page: Page, tab: str) -> None:
+    """Call before another run on the same tab, so that `finished` does not take the last one's line for its own."""
+    page.evaluate("tab => document.querySelectorAll(`#${tab}-line p`).forEach(p => (p.dataset.old = true))", tab)
+
+
+def finished(page: Page, tab: str) -> None:
+    expect(page.locator(f"#{tab}-line p:not([data-old])")).to_contain_text("tokens")
+    expect(page.locator(f"#{tab}-stop")).to_be_hidden()
+
+
+def answers(page: Page) -> Locator:
+    return page.locator("#chat-log .bot.message")
+
+
+def ask(page: Page, question: str) -> None:
+    before = answers(page).count()
+    starting(page, "chat")
+    page.locator("#chat-box textarea").fill(question)
+    page.locator("#chat-box textarea").press("Enter")
+    expect(answers(page)).to_have_count(before + 1)
+    finished(page, "chat")
