@@ -20,24 +20,23 @@ from typing import Any
 from vlm_demo import memory
 from vlm_demo.backends.base import Backend, Generation
 from vlm_demo.backends.local import LocalBackend
-from vlm_demo.backends.selection import choose
 from vlm_demo.checkpoints import bundled
 from vlm_demo.description import Description
 from vlm_demo.engine.generation import LocalGeneration
-from vlm_demo.engine.intake import History, Picture, check, new_request, open_picture, opened
+from vlm_demo.engine.intake import Picture, check, open_picture, opened
 from vlm_demo.engine.request import QueuedRequest
 from vlm_demo.engine.scheduler import Scheduler
-from vlm_demo.results import EngineError, Novelty, Request, Result, SamplingParameters, Status, explain
+from vlm_demo.engine.tasks import Tasks
+from vlm_demo.results import EngineError, Novelty, Request, Result, Status, explain
 from vlm_demo.runners.base import ModelRunner, TokenSequence
 from vlm_demo.runners.choose import open_runner
 from vlm_demo.runners.untrained import UNTRAINED
-from vlm_demo.tasks import TASKS
 
 PHOTOGRAPHS, ICONS = bundled("minivlm-photographs"), bundled("minivlm-icons")
 MEMORY_BUDGET = 8_000_000_000  # bytes for all models together; one model alone may take more
 
 
-class Engine:
+class Engine(Tasks):
     """The models of this process, loaded on first use, shared by all threads and sessions.
 
     `model`: folder or Hub name of a MiniVLM checkpoint, or of an image-text-to-text model of another family, or a
@@ -91,117 +90,6 @@ class Engine:
         check(request)
         self._scheduler.check_room(session)  # refuse before doing any work
         return backend.stream(opened(request), session)
-
-    def caption(
-        self,
-        image: Picture,
-        style: str = "brief",
-        settings: SamplingParameters | None = None,
-        session: Hashable | None = None,
-        model: str | None = None,
-    ) -> Result:
-        """Describe a picture; `style` is "brief", "detailed" or "alt"."""
-        return self.caption_stream(image, style, settings, session, model).result()
-
-    def detect(
-        self,
-        image: Picture,
-        settings: SamplingParameters | None = None,
-        session: Hashable | None = None,
-        model: str | None = None,
-        what: str = "",
-    ) -> Result:
-        """Find the objects in a picture, or those that `what` names ("dogs", "the cat on the left"); see
-        `Result.parsed`."""
-        return self.detect_stream(image, settings, session, model, what).result()
-
-    def answer(
-        self,
-        images: Picture | list[Picture],
-        question: str,
-        history: History = (),
-        settings: SamplingParameters | None = None,
-        session: Hashable | None = None,
-        model: str | None = None,
-    ) -> Result:
-        """Answer a question about one or several pictures; `history` holds earlier (question, answer) pairs."""
-        return self.answer_stream(images, question, history, settings, session, model).result()
-
-    def compare(
-        self,
-        images: list[Picture],
-        question: str = "change",
-        settings: SamplingParameters | None = None,
-        session: Hashable | None = None,
-        model: str | None = None,
-    ) -> Result:
-        """Compare two to four pictures; `question` is free text or a key of `TASKS["compare"].prompts`."""
-        return self.compare_stream(images, question, settings, session, model).result()
-
-    def caption_stream(
-        self,
-        image: Picture,
-        style: str = "brief",
-        settings: SamplingParameters | None = None,
-        session: Hashable | None = None,
-        model: str | None = None,
-    ) -> Generation:
-        """Like `caption`, as a Generation."""
-        styles = TASKS["caption"].prompts
-        if style not in styles:
-            raise EngineError(f"There is no caption style {style!r}; choose one of {', '.join(styles)}.")
-        return self.stream(new_request("caption", [image], styles[style], (), settings, model), session)
-
-    def detect_stream(
-        self,
-        image: Picture,
-        settings: SamplingParameters | None = None,
-        session: Hashable | None = None,
-        model: str | None = None,
-        what: str = "",
-    ) -> Generation:
-        """Like `detect`, as a Generation."""
-        return self.stream(new_request("detect", [image], what, (), settings, model), session)
-
-    def answer_stream(
-        self,
-        images: Picture | list[Picture],
-        question: str,
-        history: History = (),
-        settings: SamplingParameters | None = None,
-        session: Hashable | None = None,
-        model: str | None = None,
-    ) -> Generation:
-        """Like `answer`, as a Generation."""
-        pictures = list(images) if isinstance(images, list | tuple) else [images]
-        return self.stream(new_request("vqa", pictures, question, history, settings, model), session)
-
-    def compare_stream(
-        self,
-        images: list[Picture],
-        question: str = "change",
-        settings: SamplingParameters | None = None,
-        session: Hashable | None = None,
-        model: str | None = None,
-    ) -> Generation:
-        """Like `compare`, as a Generation."""
-        words = TASKS["compare"].prompts.get(question, question)
-        return self.stream(new_request("compare", list(images), words, (), settings, model), session)
-
-    def choose(
-        self,
-        images: Picture | list[Picture],
-        question: str,
-        choices: Sequence[str],
-        session: Hashable | None = None,
-        model: str | None = None,
-    ) -> dict[str, float]:
-        """How probable each of several answers to a question is beside the others: text -> share."""
-        pictures = list(images) if isinstance(images, list | tuple) else [images]
-        requests = [
-            new_request("vqa", pictures, question, (), SamplingParameters(choices=(text,)), model) for text in choices
-        ]
-        return dict(zip(choices, choose([self.stream(request, session) for request in requests]), strict=True))
 
     def novelty(self, image: Picture, model: str | None = None) -> Novelty:
         """How far a picture lies from the model's training pictures."""

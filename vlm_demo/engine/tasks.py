@@ -1,0 +1,130 @@
+"""One method a task, whole or as a stream: thin helpers over `stream(request)`."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from vlm_demo.backends.base import Generation
+from vlm_demo.backends.selection import choose
+from vlm_demo.engine.intake import History, Picture, new_request
+from vlm_demo.results import EngineError, Request, Result, SamplingParameters
+from vlm_demo.tasks import TASKS
+
+
+class Tasks:
+    """Caption, detect, answer, compare and choose, for a subclass that has `stream`."""
+
+    def stream(self, request: Request, session: Hashable | None = None) -> Generation:
+        """Begin an answer to a request."""
+        raise NotImplementedError
+
+    def caption(
+        self,
+        image: Picture,
+        style: str = "brief",
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Result:
+        """Describe a picture; `style` is "brief", "detailed" or "alt"."""
+        return self.caption_stream(image, style, settings, session, model).result()
+
+    def detect(
+        self,
+        image: Picture,
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+        what: str = "",
+    ) -> Result:
+        """Find the objects in a picture, or those that `what` names ("dogs", "the cat on the left"); see
+        `Result.parsed`."""
+        return self.detect_stream(image, settings, session, model, what).result()
+
+    def answer(
+        self,
+        images: Picture | list[Picture],
+        question: str,
+        history: History = (),
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Result:
+        """Answer a question about one or several pictures; `history` holds earlier (question, answer) pairs."""
+        return self.answer_stream(images, question, history, settings, session, model).result()
+
+    def compare(
+        self,
+        images: list[Picture],
+        question: str = "change",
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Result:
+        """Compare two to four pictures; `question` is free text or a key of `TASKS["compare"].prompts`."""
+        return self.compare_stream(images, question, settings, session, model).result()
+
+    def caption_stream(
+        self,
+        image: Picture,
+        style: str = "brief",
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Generation:
+        """Like `caption`, as a Generation."""
+        styles = TASKS["caption"].prompts
+        if style not in styles:
+            raise EngineError(f"There is no caption style {style!r}; choose one of {', '.join(styles)}.")
+        return self.stream(new_request("caption", [image], styles[style], (), settings, model), session)
+
+    def detect_stream(
+        self,
+        image: Picture,
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+        what: str = "",
+    ) -> Generation:
+        """Like `detect`, as a Generation."""
+        return self.stream(new_request("detect", [image], what, (), settings, model), session)
+
+    def answer_stream(
+        self,
+        images: Picture | list[Picture],
+        question: str,
+        history: History = (),
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Generation:
+        """Like `answer`, as a Generation."""
+        pictures = list(images) if isinstance(images, list | tuple) else [images]
+        return self.stream(new_request("vqa", pictures, question, history, settings, model), session)
+
+    def compare_stream(
+        self,
+        images: list[Picture],
+        question: str = "change",
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Generation:
+        """Like `compare`, as a Generation."""
+        words = TASKS["compare"].prompts.get(question, question)
+        return self.stream(new_request("compare", list(images), words, (), settings, model), session)
+
+    def choose(
+        self,
+        images: Picture | list[Picture],
+        question: str,
+        choices: Sequence[str],
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> dict[str, float]:
+        """How probable each of several answers to a question is beside the others: text -> share."""
+        pictures = list(images) if isinstance(images, list | tuple) else [images]
+        requests = [
+            new_request("vqa", pictures, question, (), SamplingParameters(choices=(text,)), model) for text in choices
+        ]
+        return dict(zip(choices, choose([self.stream(request, session) for request in requests]), strict=True))
