@@ -17,6 +17,7 @@ import argparse
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from vlm_demo import images
 from vlm_demo.engine import ICONS, Engine
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 from vlm_demo.results import QueueFull
+from vlm_demo.runners.grammar import Constraint
+from vlm_demo.runners.minivlm import MiniVLMRunner
 from vlm_demo.scenes import make_scene
 from vlm_demo.tasks import TASKS
 
@@ -84,9 +87,11 @@ def straight(engine: Engine, session: object) -> Call:
 
 
 def one_at_a_time(checkpoint: Path) -> Call:
-    """Jobs through the model's own `generate()`."""
+    """Jobs through the model's own `generate()`, its boxes bound to their form as the engine's are."""
     model = MiniVLMForConditionalGeneration.from_pretrained(checkpoint).eval()
     processor = MiniVLMProcessor.from_pretrained(checkpoint)
+    runner = MiniVLMRunner(checkpoint)  # for the form alone
+    end_ids = {processor.tokenizer.eos_token_id}
 
     def call(job: Job) -> int:
         text = TASKS["compare"].prompts.get(job.text, job.text) if job.task == "compare" else job.text
@@ -95,9 +100,24 @@ def one_at_a_time(checkpoint: Path) -> Call:
         ids = torch.tensor([processor.encode_chat([{"role": "user", "task": job.task, "text": words}], len(opened))])
         pixels = processor.image_processor(opened, return_tensors="pt")["pixel_values"]
         limit = TASKS[job.task].max_new_tokens
-        return model.generate(ids, pixel_values=pixels, do_sample=False, max_new_tokens=limit).shape[1] - ids.shape[1]
+        bound = {}
+        if job.task == "detect":
+            bound["prefix_allowed_tokens_fn"] = allowed_tokens(runner.constraint("boxes"), ids.shape[1], end_ids)
+        written = model.generate(ids, pixel_values=pixels, do_sample=False, max_new_tokens=limit, **bound)
+        return written.shape[1] - ids.shape[1]
 
     return call
+
+
+def allowed_tokens(constraint: Constraint, start: int, end_ids: set[int]) -> Callable[[int, torch.Tensor], list[int]]:
+    """What `generate()` asks before each token of one answer, whose prompt has `start` tokens."""
+
+    def allowed(_: int, ids: torch.Tensor) -> list[int]:
+        if len(ids) > start:
+            constraint.advance(ids[-1].item())
+        return constraint.allowed(end_ids)
+
+    return allowed
 
 
 def crowd(calls: list[Call], jobs: list[list[Job]], pid: int | None = None) -> Outcome:

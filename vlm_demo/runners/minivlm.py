@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from vlm_demo.detection import Parsed, parse
 from vlm_demo.images import LoadedImage, load
 from vlm_demo.results import EngineError, Novelty, Result
 from vlm_demo.runners.base import Prompt, TokenSequence
-from vlm_demo.runners.grammar import Boxes, Constraint, OneOf, Vocabulary
+from vlm_demo.runners.grammar import Boxes, Constraint, OneOf, Region, Vocabulary
 from vlm_demo.runners.lru import ByteLRU
 from vlm_demo.runners.transformers_private import file_of
 from vlm_demo.runners.untrained import UNTRAINED, random_weights
@@ -218,7 +219,7 @@ class MiniVLMRunner:
 
     def prefill(self, sequences: list[TokenSequence]) -> None:
         for sequence in sequences:
-            sequence.constraint = self._constraint(sequence)
+            sequence.constraint = self.constraint(sequence.prompt.grammar, sequence.regions)
         self._decoder.prefill(sequences)
 
     def decode(self, sequences: list[TokenSequence]) -> None:
@@ -243,9 +244,10 @@ class MiniVLMRunner:
                 item["confidence"] = self.description.calibrated("boxes", item["confidence"], score) or score
         return parsed
 
-    def _constraint(self, sequence: TokenSequence) -> Constraint | None:
-        """What binds a sequence to the form that its prompt asks for."""
-        grammar = sequence.prompt.grammar
+    def constraint(
+        self, grammar: str | tuple[str, ...] | None, regions: Sequence[tuple[Region, float]] | None = None
+    ) -> Constraint | None:
+        """What binds an answer to the form that a prompt asks for; `regions` are those that the tower proposes."""
         if grammar is None:
             return None
         if self._vocabulary is None:
@@ -253,8 +255,8 @@ class MiniVLMRunner:
             special = set(self.processor.tokenizer.all_special_ids)
             self._vocabulary = Vocabulary((id, text) for id, text in texts if id not in special)
         if grammar == "boxes":
-            regions = None if sequence.regions is None else [region for region, _ in sequence.regions]
-            return Constraint(Boxes(regions, self.description.labels), self._vocabulary)
+            places = None if regions is None else [region for region, _ in regions]
+            return Constraint(Boxes(places, self.description.labels), self._vocabulary)
         return Constraint(OneOf(grammar), self._vocabulary)
 
     def _encode(self, pictures: list[Pixels]) -> dict[bytes, Encoded]:
