@@ -4,6 +4,7 @@ import argparse
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,8 +71,14 @@ def trained(folder: Path, parts=("projector", "language"), **settings) -> tuple[
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("whole") / "run", parts=("vision", "projector", "language"))
+def whole_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("whole") / "run"
+
+
+@pytest.fixture(scope="module")
+def whole(whole_folder):
+    """Log and weights of a run that nothing disturbed."""
+    return trained(whole_folder, parts=("vision", "projector", "language"))
 
 
 def same(one, two) -> bool:
@@ -107,9 +114,9 @@ def test_interrupted_between_saves_it_repeats_the_same_steps(tmp_path, whole, mo
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "missing"])
-def test_a_damaged_checkpoint_is_passed_over_with_a_message(tmp_path, whole, harm, capsys):
+def test_a_damaged_checkpoint_is_passed_over_with_a_message(tmp_path, whole, whole_folder, harm, capsys):
     parts = ("vision", "projector", "language")
-    trained(tmp_path / "run", parts)
+    shutil.copytree(whole_folder, tmp_path / "run")
     newest = checkpoints.last_good(tmp_path / "run")
     file = newest / "model.safetensors"
     data = file.read_bytes()
