@@ -216,6 +216,17 @@ def test_corrections_are_bounded_in_all_and_for_each_session(tmp_path: Path, mon
     assert len(read_corrections(path)) == 5 and "mine" not in path.read_text()
 
 
+def test_who_invents_sessions_fills_no_file_of_corrections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "corrections.jsonl"
+    monkeypatch.setattr(corrections, "MOST_OF_ADDRESS", 2)
+    for number in range(2):
+        record_correction(path, "again", 1, ["detect"], f"session {number}", "10.0.0.7")
+    with pytest.raises(CorrectionsFull, match="enough for now"):
+        record_correction(path, "again", 1, ["detect"], "session 2", "10.0.0.7")
+    record_correction(path, "from elsewhere", 1, ["detect"], "session 2", "10.0.0.8")
+    assert len(read_corrections(path)) == 3 and "10.0.0" not in path.read_text()
+
+
 def test_only_what_the_owner_accepts_is_trained_on(tmp_path: Path) -> None:
     waiting, accepted = tmp_path / "corrections.jsonl", tmp_path / "accepted.jsonl"
     for text in ("good", "bad", "late", "later"):

@@ -15,6 +15,7 @@ from vlm_demo.tasks import TASKS
 
 from .. import jobs, words
 from ..common import HIDDEN, QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
+from ..owner import address
 from ..pictures import draw_boxes, load_pictures
 from ..runs import Run, Sources
 
@@ -152,7 +153,7 @@ def build(page: Page) -> None:
             gr.Warning("Choose what it should have been.")
             return gr.skip()
         try:
-            record_correction(CORRECTIONS, *asked, tasks, session=request.session_hash)
+            record_correction(CORRECTIONS, *asked, tasks, request.session_hash, address(request))
         except CorrectionsFull as why:
             gr.Warning(str(why))
         else:
