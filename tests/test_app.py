@@ -166,7 +166,8 @@ def call(url: str, name: str, data: list) -> str:
 
 
 class Counted:
-    """A page whose model writes slowly, one answer at a time, and whose steps are counted; `go` lets it write."""
+    """A page whose model writes slowly, one answer at a time, and whose steps are counted; `go` lets it write, until
+    it comes to step `halt`."""
 
     def __init__(self) -> None:
         self.engine = fake_engine(LONG, delay=0.02)
@@ -175,8 +176,17 @@ class Counted:
         self.steps: list[int] = []
         self.go = threading.Event()
         self.go.set()
+        self.halt: int | None = None
         step = runner.decode
-        runner.decode = lambda rows: (self.steps.append(len(rows)), self.go.wait(60), step(rows))
+
+        def decode(rows: list) -> None:
+            self.steps.append(len(rows))
+            if len(self.steps) == self.halt:
+                self.go.clear()
+            self.go.wait(60)
+            step(rows)
+
+        runner.decode = decode
 
     def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60  # a busy machine is slow, not wrong
@@ -248,14 +258,17 @@ def test_programs_take_turns_like_everyone(slow, picture: Path) -> None:
     counted, url = slow
     client, other = Client(url, verbose=False), Client(url, verbose=False)
     send = [[handle_file(picture)], "And?"]
+    counted.steps.clear()
     counted.go.clear()  # or the first could end before the others have come
     greedy = [client.submit(*send, max_new_tokens=30, api_name="/answer") for _ in range(4)]
     counted.until(lambda: counted.engine.status().waiting == 3)
     late = other.submit(*send, max_new_tokens=2, api_name="/answer")
     counted.until(lambda: counted.engine.status().waiting == 4)
+    counted.halt = 30 + 30 + 2 + 2  # two of the greedy ones, the late one, and the beginning of the next
     counted.go.set()
     assert late.result()["tokens"] == 2
     assert sum(job.done() for job in greedy) <= 2
+    counted.go.set()
     assert [job.result()["tokens"] for job in greedy] == [30] * 4
 
 
