@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from tests.scripted import PICTURE, Bytes, ask, held, until
-from vlm_demo.engine import Engine, EngineError, QueueFull, SamplingParameters, get_engine, scheduler
+from vlm_demo.engine import Engine, EngineError, QueueFull, SamplingParameters, get_engine, intake, scheduler
 from vlm_demo.engine import engine as engine_module
 from vlm_demo.results import Position, Visitor
 
@@ -238,6 +238,35 @@ def test_a_session_runs_one_at_a_time_and_strangers_run_together(engine, model):
     for generation in [*own, *others]:
         generation.result()
     assert model.joined.index("own 1") > max(model.joined.index(f"other {number}") for number in range(4))
+
+
+def test_who_is_still_being_read_in_holds_nobody_up(engine, model, monkeypatch):
+    """Images are decoded and questions tokenized by those who ask, outside of every lock."""
+    inside, go = threading.Barrier(3), threading.Event()
+
+    def held_up(function, is_meant):
+        def slow(*args):
+            if is_meant(*args):
+                inside.wait(10)
+                go.wait(10)
+            return function(*args)
+
+        return slow
+
+    monkeypatch.setattr(model, "prepare", held_up(model.prepare, lambda turns, *_: turns[-1]["text"] == "long"))
+    monkeypatch.setattr(intake, "load", held_up(intake.load, lambda source: source.width > 100))
+    slow = [
+        threading.Thread(target=engine.answer, args=(image, text))
+        for image, text in ((PICTURE, "long"), (PICTURE.resize((200, 200)), "large"))
+    ]
+    for thread in slow:
+        thread.start()
+    inside.wait(10)
+    assert engine.answer(PICTURE, "short").text == "short"
+    assert all(thread.is_alive() for thread in slow)
+    go.set()
+    for thread in slow:
+        thread.join()
 
 
 def test_a_full_queue_refuses_at_once_and_kindly(model):
