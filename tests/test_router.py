@@ -243,12 +243,13 @@ def test_only_what_the_owner_accepts_is_trained_on(tmp_path: Path) -> None:
     assert review(tmp_path / "none.jsonl", accepted, ask) == 0
 
 
-def test_corrections_change_what_the_router_learns(tmp_path: Path) -> None:
-    from train.router.training import fit, targets
+def test_corrections_change_what_the_router_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from train.router import training
 
+    monkeypatch.setattr(training, "BATCH", 48)  # an eighth of it corrections
     corrections = [Phrase("zork the frobs", 1, frozenset({"compare"}))] * 16
-    net = fit(tmp_path, steps=120, seed=0, corrections=corrections)
-    assert (net(corrections).sigmoid().round() == targets(corrections)).all()
+    net = training.fit(tmp_path, steps=120, seed=0, corrections=corrections)
+    assert (net(corrections).sigmoid().round() == training.targets(corrections)).all()
 
 
 def test_numpy_and_torch_agree() -> None:

@@ -1,5 +1,6 @@
 """For those who see little or use no mouse: the rules of axe-core, arrow keys between tabs, a shortcut that is told."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -32,15 +33,17 @@ def axe() -> Path:
 
 
 def has_no_faults(page: Page) -> None:
+    """In the light and in the dark theme, between which gradio switches by this class."""
     page.mouse.move(0, 0)
-    page.wait_for_timeout(500)  # colours change slowly
-    assert page.evaluate(FOUND) == []
+    for dark in (True, False):
+        page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
+        page.wait_for_timeout(500)  # colours change slowly
+        assert page.evaluate(FOUND) == [], "dark" if dark else "light"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("tab", TABS)
-def test_axe_finds_nothing(visit: Callable, address: str, axe: Path, tab: str, theme: str) -> None:
-    page = visit(f"{address}?__theme={theme}")
+def test_axe_finds_nothing(visit: Callable, address: str, axe: Path, tab: str) -> None:
+    page = visit(f"{address}?__theme=light")
     page.add_script_tag(path=axe)
     go(page, tab)
     name = tab.lower()
@@ -67,9 +70,8 @@ def test_axe_finds_nothing(visit: Callable, address: str, axe: Path, tab: str, t
     has_no_faults(page)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_while_something_runs(visit: Callable, slow_address: str, axe: Path, theme: str) -> None:
-    page = visit(f"{slow_address}?__theme={theme}")
+def test_axe_finds_nothing_while_something_runs(visit: Callable, slow_address: str, axe: Path) -> None:
+    page = visit(f"{slow_address}?__theme=light")
     page.add_script_tag(path=axe)
     choose_example(page)
     page.locator("#caption-run").click()
@@ -118,3 +120,8 @@ def test_the_slider_of_compare_works_by_keys(visit: Callable, address: str) -> N
     expect(slider).to_have_value("51")
     after = page.locator("#compare-slider img").last.evaluate("image => getComputedStyle(image).clipPath")
     assert before != after
+
+
+def test_the_dark_theme_is_the_class_that_these_tests_set(visit: Callable, address: str) -> None:
+    page = visit(f"{address}?__theme=dark")
+    expect(page.locator("body")).to_have_class(re.compile(r"\bdark\b"))
