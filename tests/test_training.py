@@ -26,7 +26,8 @@ def train(folder, steps, stop_at=None):
         if step == stop_at:
             raise KeyboardInterrupt
         x = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
-        return {"loss": (layer(x) - x.sum(1, keepdim=True)).square().mean()}
+        seen = torch.nn.functional.dropout(x, 0.2)
+        return {"loss": (layer(seen) - x.sum(1, keepdim=True)).square().mean()}
 
     loop.run(folder, {"layer": layer}, losses, steps=steps, lr=1e-2, save_every=50)
     return layer

@@ -80,6 +80,7 @@ def run(
             for step in bar:
                 for parameter_group in optimizer.param_groups:
                     parameter_group["lr"] = lr * one_cycle(step, steps)
+                torch.manual_seed(step)  # dropout falls alike in a run that was stopped in between
                 losses = step_losses(step)
                 losses["loss"].backward()
                 nn.utils.clip_grad_norm_(parameters, clip)
