@@ -278,24 +278,23 @@ def test_mistakes_are_answered_in_words(visit: Callable, address: str, tmp_path:
     finished(page, "caption")
 
 
-@pytest.mark.parametrize("tab", TABS)
-def test_a_narrow_screen_needs_no_scrolling_sideways(visit: Callable, address: str, tab: str) -> None:
+def test_a_narrow_screen_needs_no_scrolling_sideways(visit: Callable, address: str) -> None:
     page = visit(address, width=390, height=844)
-    go(page, tab)
-    name = tab.lower()
-    if tab == "Compare":
-        page.get_by_role("button", name="New pair").locator("visible=true").click()
-        page.locator("#image-2 img").wait_for()
-    else:
-        choose_example(page)
-    if tab in ("Chat", "Auto"):
-        page.locator(f"#{name}-box textarea").fill("How many objects are there?")
-    page.locator(f"#{name}-run").click()
-    if tab == "Auto":
-        expect(page.locator("#auto-answers .section")).to_have_count(1)
-    else:
-        finished(page, name)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    choose_example(page)
+    for tab in sorted(TABS, key=lambda tab: tab == "Compare"):  # which brings images of its own, so it comes last
+        go(page, tab)
+        name = tab.lower()
+        if tab == "Compare":
+            page.get_by_role("button", name="New pair").locator("visible=true").click()
+            page.locator("#image-2 img").wait_for()
+        if tab in ("Chat", "Auto"):
+            page.locator(f"#{name}-box textarea").fill("How many objects are there?")
+        page.locator(f"#{name}-run").click()
+        if tab == "Auto":
+            expect(page.locator("#auto-answers .section")).to_have_count(1)
+        else:
+            finished(page, name)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, tab
 
 
 @pytest.mark.parametrize("tab", TABS)
