@@ -4,7 +4,9 @@ import contextlib
 import io
 import json
 import os
+import random
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,10 +22,12 @@ from gradio_client.exceptions import AppError
 
 from tests import rectangles
 from tests.fake_engine import LONG, fake_engine, oracle
+from vlm_demo.detection import Parsed, Report
 from vlm_demo.results import Result, SamplingParameters, Token
 from vlm_demo.scenes import make_scene
 from vlm_demo.ui import Owner, build_app, jobs, launch_options, words
 from vlm_demo.ui.runs import Run, Sessions
+from vlm_demo.ui.tabs import detect
 
 SCENE = make_scene(11)
 ENDPOINTS = {"/caption", "/detect", "/answer", "/compare", "/auto", "/route"}
@@ -284,6 +288,36 @@ def streaming(url: str, name: str, data: list) -> Iterator[Iterator[str]]:
         yield response.iter_lines()
 
 
+@pytest.fixture(scope="module")
+def shown(url: str) -> dict[str, dict[str, str]]:
+    """The code that the page shows beside each endpoint, by language."""
+    endpoints = httpx.get(f"{url}gradio_api/info").json()["named_endpoints"]
+    return {name: endpoint["code_snippets"] for name, endpoint in endpoints.items()}
+
+
+@pytest.mark.parametrize("name", sorted(ENDPOINTS))
+def test_the_python_that_the_page_shows_works_as_it_stands(shown: dict, name: str, capsys) -> None:
+    exec(shown[name]["python"], {})
+    printed = capsys.readouterr().out
+    assert "'tasks':" in printed if name == "/route" else "'text':" in printed
+
+
+def test_the_shell_commands_that_the_page_shows_work_as_they_stand(shown: dict) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("no curl, for which the commands are")
+    script = "\n".join(snippets["bash"] for snippets in shown.values())
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.stdout.count("event: complete") == len(ENDPOINTS) and "event: error" not in done.stdout
+
+
+def test_only_photographs_of_the_page_are_lent(url: str, shown: dict) -> None:
+    assert httpx.get(f"{url}samples/dogs.jpg").headers["content-type"] == "image/jpeg"
+    assert httpx.get(f"{url}samples/credits.json").status_code == 404
+    assert httpx.get(f"{url}samples/../__init__.py").status_code == 404
+    for snippets in shown.values():
+        assert "githubusercontent" not in json.dumps(snippets) and ".invalid" not in json.dumps(snippets)
+
+
 def test_the_server_opens_neither_web_addresses_nor_its_own_files(url: str, picture: Path) -> None:
     meta = {"_type": "gradio.FileData"}
     remote = call(url, "caption", [{"path": "http://example.com/cat.png", "meta": meta}, "brief", 0, 1, 0, -1, []])
@@ -449,6 +483,37 @@ def test_alternatives_of_a_longer_answer_are_shares_of_one_whole() -> None:
     shares = [int(share) for share in re.findall(r"(\d+) %", shown)]
     assert shares[0] == 42 and 95 <= sum(shares) <= 100
     assert "light …" in shown and "dark green" in shown and "dark …" not in shown
+
+
+def test_whatever_the_tokens_the_answer_and_its_alternatives_come_to_no_more_than_the_whole() -> None:
+    chance = random.Random(0)
+    for _ in range(300):
+        tokens = []
+        for number in range(chance.randint(1, words.SHORT_ANSWER)):
+            shares = [chance.random() ** 3 for _ in range(6)]  # the sixth stands for all other tokens
+            top = [(f" {name}", share / sum(shares)) for name, share in zip("abcde", shares, strict=False)]
+            text, probability = chance.choice(top)
+            tokens.append(Token(number, text if number else text.strip(), probability, top))
+        answer = "".join(token.text for token in tokens)
+        shown = words.alternatives(Result("vqa", "", text=answer, tokens=tokens, finish_reason="stop"))
+        assert sum(int(share) for share in re.findall(r"(\d+) %", shown)) <= 100, shown
+
+
+def test_the_number_that_is_told_is_that_of_the_rows() -> None:
+    objects = [
+        {"label": label, "bbox": [0.1 * n, 0.1, 0.05, 0.2], "image": None, "confidence": 0.2 * n}
+        for n, label in enumerate(("cat", "dog", "cat", "cow"), 1)
+    ]
+    parsed = Parsed(objects, ["cat", "dog", "cow"], (100, 100), Report(read=4))
+    for some, told in (
+        (parsed, "Reading the text: 4 read"),
+        (parsed.only(["cat"]), "2 of 4 shown"),
+        (parsed.above(0.5), "2 of 4 shown"),
+        (parsed.only(["cat"]).above(0.5), "1 of 4 shown"),
+        (parsed.only([]), "0 of 4 shown"),
+    ):
+        shown = detect.report(some)
+        assert told in shown and shown.count("<tr>") - 1 == len(some.objects)
 
 
 def test_what_a_model_writes_never_becomes_html() -> None:

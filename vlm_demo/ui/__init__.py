@@ -15,7 +15,7 @@ from starlette.middleware import Middleware  # noqa: E402
 from vlm_demo import images  # noqa: E402
 from vlm_demo.router import Router  # noqa: E402
 
-from . import api, image_panel, privacy, status, theme, worlds  # noqa: E402
+from . import api, image_panel, privacy, snippets, status, theme, worlds  # noqa: E402
 from .common import MODEL_CALLS, Page, watch_images  # noqa: E402
 from .owner import Owner  # noqa: E402
 from .tabs import auto, caption, chat, compare, detect  # noqa: E402
@@ -78,7 +78,7 @@ def launch_options() -> dict[str, Any]:
         "css_paths": [theme.CSS],
         "js": theme.SCRIPT.read_text(encoding="utf-8"),
         "max_file_size": images.MAX_BYTES,
-        "app_kwargs": {"middleware": [Middleware(privacy.CleanUploads)]},
+        "app_kwargs": {"middleware": [Middleware(privacy.CleanUploads), Middleware(snippets.Snippets)]},
         "max_threads": MODEL_CALLS + 64,  # the rest is for what is quick
         "footer_links": ["api"],
         "run_history": False,

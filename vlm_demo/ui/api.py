@@ -77,10 +77,15 @@ def result_json(result: Result) -> JSON:
     return found
 
 
-def _described(component: gr.components.Component) -> gr.components.Component:
-    """Let the API page and the clients say what the argument is that this component stands for."""
+def _described(component: gr.components.Component, example: Any = None) -> gr.components.Component:
+    """Let the API page and the clients say what the argument is that this component stands for, with an example of it;
+    the default is one.
+    """
     info = component.api_info() | {"additional_description": ARGUMENTS[component.label]}
     component.api_info = lambda: info
+    example = component.value if example is None else example
+    if example is not None:
+        component.example_payload = lambda: example
     return component
 
 
@@ -139,8 +144,8 @@ def build(page: Page) -> None:
         image = _described(Picture(type="filepath", label="image"))
         pictures = _described(PictureFiles(file_count="multiple", label="images"))
         style = _described(gr.Textbox("brief", label="style"))
-        question = _described(gr.Textbox(label="question"))
-        text = _described(gr.Textbox(label="text"))
+        question = _described(gr.Textbox(label="question"), "What is there?")
+        text = _described(gr.Textbox(label="text"), "Describe it.")
         history = _described(gr.JSON([], label="history"))
         count = _described(gr.Number(1, label="n_images"))
         settings = [

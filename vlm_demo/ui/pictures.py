@@ -17,18 +17,24 @@ from vlm_demo.images import ImageError, LoadedImage
 
 from .gradio_private import FILE_TYPE, FileData, ImageData, ListFiles, is_http_url_like
 from .runs import Sources
+from .snippets import lent, lent_file
 
 DISPLAY_SIDE = 1024  # pixels; results are drawn on images no larger than this
 
 
 def _only_uploads(base: type) -> Callable:
-    """The method of `base` that takes in what a browser or client sent, but for web addresses."""
+    """The method of `base` that takes in what a browser or client sent, but for web addresses.
+
+    Those of the photographs that come with the page stand for these.
+    """
 
     async def take(self: Any, source: str | Path | None) -> str | None:
         if source is not None and is_http_url_like(str(source)):
-            raise gr.Error(
-                "Web addresses are not opened here. Please upload the picture itself.", print_exception=False
-            )
+            source = lent_file(str(source))
+            if source is None:
+                raise gr.Error(
+                    "Web addresses are not opened here. Please upload the picture itself.", print_exception=False
+                )
         return await base.async_move_resource_to_block_cache(self, source)
 
     return take
@@ -74,6 +80,9 @@ class Picture(gr.Image):
     data_model = OneFile
     async_move_resource_to_block_cache = _only_uploads(gr.Image)
 
+    def example_payload(self) -> dict[str, Any]:
+        return lent(0)
+
     def preprocess(self, payload: ImageData | None) -> str | None:
         if payload is None:
             return None
@@ -91,6 +100,9 @@ class PictureFiles(gr.File):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.data_model = SeveralFiles
+
+    def example_payload(self) -> list[dict[str, Any]]:
+        return [lent(0), lent(1)]
 
     def preprocess(self, payload: SeveralFiles | None) -> list[str] | None:
         return None if payload is None else [file.path for file in payload.root]

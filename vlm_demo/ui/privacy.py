@@ -11,51 +11,33 @@ from typing import Any
 
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from vlm_demo import uploads
 
 from .gradio_private import UPLOAD, get_upload_folder
+from .middleware import Rewriting
 
 MOST = 10_000  # sessions whose files are known; calls over plain HTTP are a session each, and never take leave
 GRACE = 600.0  # seconds after a page was closed; a phone that slept or a lost connection comes back before
 
 
-class CleanUploads:
-    """Middleware around gradio's upload route: cleans each file that it has just written, then gives its address.
+class CleanUploads(Rewriting):
+    """Cleans each file that gradio's upload route has just written, then gives its address.
 
-    gradio offers no place between the two: its route answers with a JSON list of paths as soon as they are written.
+    The route answers with a JSON list of paths as soon as they are written.
     """
 
+    method, path = "POST", UPLOAD
+
     def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+        super().__init__(app)
         self._turn = asyncio.Semaphore(2)  # a large picture takes 200 MB while it is cleaned
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith(UPLOAD):
-            await self.app(scope, receive, send)
-            return
-        start: Message = {}
-        answer = b""
-
-        async def hold(message: Message) -> None:
-            nonlocal start, answer
-            if message["type"] == "http.response.start":
-                start = message
-                return
-            answer += message.get("body", b"")
-            if message.get("more_body"):
-                return
-            if start["status"] == 200:
-                async with self._turn:
-                    cleaned = [await run_in_threadpool(uploads.clean, Path(path)) for path in json.loads(answer)]
-                answer = json.dumps([str(path) for path in cleaned]).encode()
-                others = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
-                start["headers"] = [*others, (b"content-length", str(len(answer)).encode())]
-            await send(start)
-            await send({"type": "http.response.body", "body": answer})
-
-        await self.app(scope, receive, hold)
+    async def rewrite(self, scope: Scope, answer: bytes) -> bytes:
+        async with self._turn:
+            cleaned = [await run_in_threadpool(uploads.clean, Path(path)) for path in json.loads(answer)]
+        return json.dumps([str(path) for path in cleaned]).encode()
 
 
 class ForgetfulBlocks(gr.Blocks):
