@@ -31,6 +31,7 @@ from vlm_demo.results import EngineError, Novelty, Request, Result, Status, expl
 from vlm_demo.runners.base import ModelRunner, TokenSequence
 from vlm_demo.runners.choose import open_runner
 from vlm_demo.runners.untrained import UNTRAINED
+from vlm_demo.runners.vision import ImageInput
 
 PHOTOGRAPHS, ICONS = bundled("minivlm-photographs"), bundled("minivlm-icons")
 MEMORY_BUDGET = 8_000_000_000  # bytes for all models together; one model alone may take more
@@ -113,6 +114,11 @@ class Engine(Tasks):
     def parameters(self, model: str | None = None) -> int | None:
         """How many numbers a model has; None until it has been loaded, and where that is elsewhere."""
         return getattr(_runner(self._backend(model)), "parameters", None) or None
+
+    def image_input(self, model: str | None = None) -> ImageInput | None:
+        """How a model takes an image in; None where it does not tell."""
+        tell = getattr(_runner(self._backend(model)), "image_input", None)
+        return None if tell is None else _explained(tell, "How images are taken in could not be found out")
 
     def name(self, model: str | None = None) -> str:
         """What a model is called in results."""

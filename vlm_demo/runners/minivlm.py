@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import sys
 import threading
 from collections.abc import Sequence
@@ -21,13 +22,12 @@ from vlm_demo.runners.grammar import Boxes, Constraint, OneOf, Region, Vocabular
 from vlm_demo.runners.lru import ByteLRU
 from vlm_demo.runners.transformers_private import file_of
 from vlm_demo.runners.untrained import UNTRAINED, random_weights
-from vlm_demo.runners.vision import NOVELTY_FILE, Encoded, Pixels, novelty_score, regions_of, written
+from vlm_demo.runners.vision import NOVELTY_FILE, Encoded, ImageInput, Pixels, novelty_score, regions_of, written
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PretrainedConfig
 
-    from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
+    from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration, MiniVLMProcessor
     from vlm_demo.runners.batched import BatchDecoder
     from vlm_demo.runners.eager import EagerDecoder
 
@@ -59,7 +59,7 @@ class MiniVLMRunner:
         self.parameters = 0
         self.model: MiniVLMForConditionalGeneration | None = None
         self._processor: MiniVLMProcessor | None = None
-        self._text_config: PretrainedConfig | None = None
+        self._config: MiniVLMConfig | None = None
         self._lock = threading.RLock()
         self._features = ByteLRU(feature_bytes)
         self._prefix_bytes = prefix_bytes
@@ -92,7 +92,7 @@ class MiniVLMRunner:
                 try:
                     from vlm_demo.model import MiniVLMConfig, MiniVLMProcessor
 
-                    self._text_config = MiniVLMConfig.from_pretrained(self.source).text_config
+                    self._config = MiniVLMConfig.from_pretrained(self.source)
                     self._processor = MiniVLMProcessor.from_pretrained(self.source)
                 except (OSError, ValueError, TypeError, KeyError) as error:
                     raise EngineError(f"There is no MiniVLM checkpoint at {self.source}: {error}") from error
@@ -102,7 +102,7 @@ class MiniVLMRunner:
         self, turns: list[dict[str, Any]], images: list[LoadedImage], new_tokens: int, choices: tuple[str, ...] = ()
     ) -> Prompt:
         processor = self.processor
-        context = getattr(self._text_config, "max_position_embeddings", 2048)
+        context = getattr(self._config.text_config, "max_position_embeddings", 2048)
         reserve = min(new_tokens, context // 4)
         dropped = 0
         while True:
@@ -123,6 +123,14 @@ class MiniVLMRunner:
         grammar = choices or ("boxes" if turns[-1].get("task") == "detect" else None)
         key = (tuple(ids), tuple(picture.key for picture in pictures), grammar)
         return Prompt(ids, pictures, min(new_tokens, room), dropped, prefix, key, grammar)
+
+    def image_input(self) -> ImageInput:
+        """How an image is taken in."""
+        processor, config = self.processor, self._config
+        size = processor.image_processor.size
+        regions = getattr(config.vision_config, "num_regions", 0)
+        side = math.isqrt(config.vision_seq_length - regions)
+        return ImageInput((size["width"], size["height"]), (side, side), regions, config.image_seq_length)
 
     def text(self, ids: list[int]) -> str:
         return self.processor.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -160,7 +168,7 @@ class MiniVLMRunner:
             from vlm_demo.runners.linear import Int8Linear, bf16_is_fast
 
             self.device = choose_device(self.device)
-            batched = BatchDecoder.supports(self._text_config)
+            batched = BatchDecoder.supports(self._config.text_config)
             self.dtype = choose_dtype(self.dtype, self.device, batched)
             int8 = self.dtype == "int8"
             if int8 and not (batched and Int8Linear.available(self.device)):

@@ -41,6 +41,17 @@ def novelty_score(features: torch.Tensor, mean: torch.Tensor, whitening: torch.T
 
 
 @dataclass(frozen=True)
+class ImageInput:
+    """How a model takes an image in: resized to `size` (width, height in pixels), seen as a `grid` (columns, rows) of
+    patches and so many proposed `regions`, and read by the language model as so many `tokens`."""
+
+    size: tuple[int, int]
+    grid: tuple[int, int]
+    regions: int
+    tokens: int
+
+
+@dataclass(frozen=True)
 class Pixels:
     """A preprocessed picture `[3, H, W]` and the hash of the loaded image that it was made of."""
 

@@ -15,7 +15,7 @@ from vlm_demo.images import ImageError
 from vlm_demo.samples import samples
 from vlm_demo.tasks import TASKS
 
-from . import draws, words
+from . import draws, sight, words
 from .common import QUICK, Page
 from .pictures import ImageSet, Picture
 
@@ -69,6 +69,8 @@ def build(page: Page) -> None:
     with gr.Accordion("Reveal the truth", open=False, elem_id="truth"):
         truth = gr.HTML('<p class="empty">Draw a new scene, and what it really holds is told here.</p>')
     page.images = ImageSet(slots, chosen, truth, questions, count, more, less)
+
+    sight.build(page)
 
     bring(page, fresh, "New scene", draws.scene)
     page.follow(strip, lambda model: _strip(page.engine.description(model).samples))
