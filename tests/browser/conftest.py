@@ -18,7 +18,8 @@ from vlm_demo.ui import Owner, build_app, draws, launch_options
 CHROMIUM = Path(os.environ.get("CHROMIUM", shutil.which("chromium") or "/usr/bin/chromium"))
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
+    "--disable-component-update --disable-sync "
+    "--use-fake-device-for-media-stream --use-fake-ui-for-media-stream"  # a camera that shows a clock
 ).split()
 PATIENCE = 120_000  # milliseconds that anything on the page may take on a busy machine
 PAIR = 5  # the seed of the pair that "New pair" draws here

@@ -65,8 +65,22 @@ def test_axe_finds_nothing(visit: Callable, address: str, axe: Path, tab: str) -
         expect(page.locator("#auto-boxes img").first).to_be_visible()
     else:
         finished(page, name)
-    for folded in ("Settings", "Reveal the truth"):
+    for folded in ("Settings", "Reveal the truth", "What the model sees"):
         page.get_by_role("button", name=folded).locator("visible=true").click()
+    has_no_faults(page)
+
+
+def test_axe_finds_nothing_in_live_and_game(visit: Callable, address: str, axe: Path) -> None:
+    page = visit(f"{address}?__theme=light")
+    page.add_script_tag(path=axe)
+    go(page, "Live")
+    page.get_by_label("Boxes", exact=True).check()
+    page.locator("#live-run").click()
+    page.locator("#live-camera svg").wait_for(state="attached")
+    has_no_faults(page)
+    go(page, "Game")
+    page.locator("#game-run").click()
+    expect(page.locator("#game-line")).to_contain_text("Score")
     has_no_faults(page)
 
 
@@ -82,7 +96,7 @@ def test_axe_finds_nothing_while_something_runs(visit: Callable, slow_address: s
 def test_arrow_keys_move_between_tabs(visit: Callable, address: str) -> None:
     page = visit(address)
     page.get_by_role("tab", name="Caption").focus()
-    for key, tab in (("ArrowRight", "Detect"), ("ArrowRight", "Chat"), ("ArrowLeft", "Detect"), ("End", "Auto")):
+    for key, tab in (("ArrowRight", "Detect"), ("ArrowRight", "Chat"), ("ArrowLeft", "Detect"), ("End", "Game")):
         page.keyboard.press(key)
         expect(page.get_by_role("tab", name=tab)).to_be_focused()
         expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")

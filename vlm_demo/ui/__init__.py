@@ -18,12 +18,20 @@ from vlm_demo.router import Router  # noqa: E402
 from . import api, image_panel, privacy, snippets, status, theme, worlds  # noqa: E402
 from .common import MODEL_CALLS, Page, watch_images  # noqa: E402
 from .owner import Owner  # noqa: E402
-from .tabs import auto, caption, chat, compare, detect  # noqa: E402
+from .tabs import auto, caption, chat, compare, detect, game, live  # noqa: E402
 
 if TYPE_CHECKING:
     from vlm_demo.engine import Engine
 
-TABS = {"Caption": caption, "Detect": detect, "Chat": chat, "Compare": compare, "Auto": auto}
+TABS = {
+    "Caption": caption,
+    "Detect": detect,
+    "Chat": chat,
+    "Compare": compare,
+    "Auto": auto,
+    "Live": live,
+    "Game": game,
+}
 HEADER = """
 <header class="page-head">
   <svg viewBox="0 0 40 40" aria-hidden="true">
@@ -56,6 +64,8 @@ def build_app(engine: Engine, router: Router | None = None, owner: Owner | None 
                 image_panel.build(page)
             with gr.Column(scale=7, min_width=300), gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
                 for name, module in TABS.items():
+                    if module is game and game.player(page) is None:
+                        continue
                     with gr.Tab(name, id=name.lower()):
                         module.build(page)
         watch_images(page)
