@@ -131,6 +131,16 @@ def make_jobs(folder: Path, users: int, each: int, shared: bool, seed: int) -> l
 
 
 @contextlib.contextmanager
+def page_at(url: str | None) -> Iterator[str]:
+    """The address of a page that runs already, or of one that is started and gone afterwards."""
+    if url:
+        yield url
+    else:
+        with running_app() as (app, _):
+            yield app.url
+
+
+@contextlib.contextmanager
 def running_app(*models: str) -> Iterator[tuple[App, Path]]:
     """The page, and a folder for pictures; both are gone afterwards."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
