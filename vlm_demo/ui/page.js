@@ -28,6 +28,16 @@
   };
   document.addEventListener("keydown", run, true);
 
+  // The upload button below an image opens the files at once; gradio's own empties the place and waits for another click.
+  const upload = (event) => {
+    const slot = event.target.closest('[aria-label="Upload file"]')?.closest(".slots .block");
+    const input = slot?.querySelector("img") && slot.querySelector("input[type=file]");
+    if (!input) return;
+    event.stopPropagation();
+    input.click();
+  };
+  document.addEventListener("click", upload, true);
+
   // Arrow keys, Home and End move between tabs.
   const move = (event) => {
     const tab = event.target.closest('[role="tab"]');
