@@ -13,7 +13,8 @@ from train.evaluation.scenes import read_caption
 from train.icons import drawings
 from vlm_demo import scenes
 from vlm_demo.scenes import draw, glyphs
-from vlm_demo.scenes.several import KINDS, selection_questions
+from vlm_demo.scenes.selection import selection_questions
+from vlm_demo.scenes.several import KINDS
 
 SEEDS = range(60)
 

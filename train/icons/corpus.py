@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from train.icons import drawings
 from vlm_demo import scenes
-from vlm_demo.scenes.several import selection_questions
+from vlm_demo.scenes.selection import selection_questions
 from vlm_demo.scenes.world import GRID
 from vlm_demo.tasks import TASKS
 

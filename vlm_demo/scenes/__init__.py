@@ -4,8 +4,9 @@
 sequence and `make_selection(seed)` a "which image ...?" question. The same seed always gives the same scene.
 """
 
-from .questions import QA
-from .several import Change, Pair, Selection, Story, make_pair, make_selection, make_story
+from .asking import QA
+from .selection import Selection, make_selection
+from .several import Change, Pair, Story, make_pair, make_story
 from .world import COLORS, LABELS, SETTINGS, Scene, SceneObject, is_heldout, make_scene
 
 __all__ = [

@@ -7,8 +7,10 @@ from PIL import Image
 
 from vlm_demo.detection.formats import write_objects
 
+from . import chat as chats
 from . import draw, language
-from . import questions as asking
+from . import questions as asked
+from .asking import QA
 from .glyphs import CODEPOINTS
 from .objects import Layout, SceneObject
 
@@ -33,13 +35,13 @@ class Scene(Layout):
         """A true caption: `brief`, `detailed` or `alt`; `variant` counts through other wordings."""
         return language.caption(self, style, variant)
 
-    def questions(self, seed: int | None = None) -> list[asking.QA]:
+    def questions(self, seed: int | None = None) -> list[QA]:
         """True questions and answers of every kind that this scene allows; `seed` varies the wording."""
-        return asking.questions(self, seed)
+        return asked.questions(self, seed)
 
-    def chat(self, seed: int | None = None) -> list[asking.QA]:
+    def chat(self, seed: int | None = None) -> list[QA]:
         """A short conversation whose later questions lean on the earlier ones."""
-        return asking.chat(self, self.seed if seed is None else seed)
+        return chats.chat(self, self.seed if seed is None else seed)
 
     def detections_json(self) -> str:
         """The detections in the model's own language."""
