@@ -77,6 +77,11 @@ def test_boxes_are_parsed_when_the_answer_is_json(engine):
     assert engine.detect(PICTURE).parsed is not None
 
 
+def test_a_box_becomes_a_question_in_the_models_own_numbers(engine):
+    asked = engine.describe_box(PICTURE, [0.101, 0.2, 1.2, 0.33])
+    assert asked.text == "What is in the box [0.100, 0.200, 0.900, 0.330]?" and asked.task == "vqa"
+
+
 def test_stop_ends_within_one_token_and_hurts_nobody(engine, model):
     model.go.clear()
     stopped = ask(engine, LONG)
@@ -515,6 +520,8 @@ def test_close_is_final_and_does_not_wait_for_a_model_that_hangs(engine, model):
         (lambda engine: engine.compare([PICTURE]), "2 to 4 pictures"),
         (lambda engine: engine.answer(PICTURE, "  "), "type a question"),
         (lambda engine: engine.answer(PICTURE, "x" * 100_000), "characters"),
+        (lambda engine: engine.describe_box(PICTURE, [0.5, 0.5, 0.0, 0.1]), "width and a height"),
+        (lambda engine: engine.describe_box(PICTURE, "cat"), "four numbers"),
         (lambda engine: engine.caption(PICTURE, "poetic"), "brief, detailed, alt"),
         (lambda engine: engine.answer(PICTURE, "and?", [("a dog?", None)]), "pairs of texts"),
         (lambda engine: engine.caption(None), "choose a picture"),

@@ -1,6 +1,9 @@
 """The table of tasks: what each is called, its tag, its prompts and its limits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+BOX_STEPS = 200  # of a coordinate from 0 to 1, as boxes are written
 
 
 @dataclass(frozen=True)
@@ -48,3 +51,8 @@ TASKS: dict[str, Task] = {
 def task_prompt(task: str, text: str = "") -> str:
     """The prompt as a person could type it: the task's tag, then the words, such as `[VQA] How many cats?`."""
     return f"{TASKS[task].tag} {text}".strip()
+
+
+def box_question(box: Sequence[float]) -> str:
+    """The question after what is in a box [x, y, width, height], 0 to 1, put to a model that learned it."""
+    return f"What is in the box [{', '.join(f'{round(value * BOX_STEPS) / BOX_STEPS:.3f}' for value in box)}]?"

@@ -49,6 +49,19 @@ def check(request: Request) -> None:
         raise EngineError(f"{spec.title} takes {wanted} picture{'s' if many > 1 else ''}, not {count}.")
 
 
+def checked_box(box: Sequence[float]) -> tuple[float, float, float, float]:
+    """A box [x, y, width, height], 0 to 1, clipped to the image; EngineError where it is none."""
+    try:
+        x, y, w, h = (float(value) for value in box)
+    except (TypeError, ValueError):
+        raise EngineError("A box is four numbers from 0 to 1: left, top, width, height.") from None
+    left, right = (min(max(value, 0.0), 1.0) for value in (x, x + w))
+    top, bottom = (min(max(value, 0.0), 1.0) for value in (y, y + h))
+    if not (right - left > 0 and bottom - top > 0):  # also refuses NaN
+        raise EngineError("The box must lie in the image and have a width and a height, each as a share from 0 to 1.")
+    return left, top, right - left, bottom - top
+
+
 def opened(request: Request) -> Request:
     """The request with all its images loaded."""
     messages = [

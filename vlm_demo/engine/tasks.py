@@ -6,9 +6,9 @@ from collections.abc import Hashable, Sequence
 
 from vlm_demo.backends.base import Generation
 from vlm_demo.backends.selection import choose
-from vlm_demo.engine.intake import History, Picture, new_request
+from vlm_demo.engine.intake import History, Picture, checked_box, new_request
 from vlm_demo.results import EngineError, Request, Result, SamplingParameters
-from vlm_demo.tasks import TASKS
+from vlm_demo.tasks import TASKS, box_question
 
 
 class Tasks:
@@ -113,6 +113,28 @@ class Tasks:
         """Like `compare`, as a Generation."""
         words = TASKS["compare"].prompts.get(question, question)
         return self.stream(new_request("compare", list(images), words, (), settings, model), session)
+
+    def describe_box(
+        self,
+        image: Picture,
+        box: Sequence[float],
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Result:
+        """Words for what is in a box [x, y, width, height], 0 to 1; raises EngineError where it lies outside."""
+        return self.describe_box_stream(image, box, settings, session, model).result()
+
+    def describe_box_stream(
+        self,
+        image: Picture,
+        box: Sequence[float],
+        settings: SamplingParameters | None = None,
+        session: Hashable | None = None,
+        model: str | None = None,
+    ) -> Generation:
+        """Like `describe_box`, as a Generation."""
+        return self.answer_stream(image, box_question(checked_box(box)), (), settings, session, model)
 
     def choose(
         self,
