@@ -1,19 +1,25 @@
 """What training asks about icon scenes: which captions, boxes and questions, and how often each kind."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from vlm_demo.scenes import LABELS, QA, Pair, Scene
-from vlm_demo.scenes.language import plural
-from vlm_demo.scenes.several import selection_questions
+from train.icons.typing import typed
+from vlm_demo.scenes import QA, Pair, Scene
+from vlm_demo.scenes.everyday import MAKERS, across, named
+from vlm_demo.scenes.grammar import say
+from vlm_demo.scenes.selection import selection_questions
 from vlm_demo.scenes.world import detections_json
-from vlm_demo.tasks import TASKS
+from vlm_demo.tasks import TASKS, box_question
 
 # Questions that the model learns at once are asked less often than those that must find a named thing first.
 EASY = ("which is leftmost", "which is rightmost", "which is highest", "which is lowest", "which is biggest")
 EASY += ("which is smallest", "where is this", "how many in all", "cannot know")
-CAPTIONS = 3  # of one scene: counting and naming group by group takes long to learn
-RELATIONS = 6  # more questions such as "is the cat left of the dog?" for a scene: the last thing that is learned
+CAPTIONS = 1  # of one scene: counting and naming group by group takes long to learn
+RELATIONS = 2  # more questions such as "is the cat left of the dog?" for a scene: the last thing that is learned
+NAMED = 2  # detections of what is named
+BOXES = 2  # boxes for which words are wanted
+PLAIN = 3  # questions in plain wordings,
+EVERYDAY = 16  # and in everyday ones
 
 
 @dataclass
@@ -36,10 +42,26 @@ def sample_questions(found: list[QA], count: int, rng: random.Random) -> list[QA
 
 
 def boxes_of(scene: Scene, rng: random.Random) -> QA:
-    """Detection of one named kind of thing only, now and then one that is not there."""
-    label = rng.choice(scene.objects).label if rng.random() < 0.85 else rng.choice(LABELS)
-    wanted = [item for item in scene.objects if item.label == label]
-    return QA(rng.choice((label, plural(label), f"the {label}")), detections_json(wanted), "")
+    """Detection of what some words name only, now and then of what is not there."""
+    words, wanted = named.named(scene, rng)
+    return QA(typed(words, rng), detections_json(wanted), "")
+
+
+def words_for_box(scene: Scene, rng: random.Random) -> QA:
+    """What is in a box that a person drew, now and then around nothing."""
+    item = rng.choice(scene.objects)
+    box = named.empty_box(scene, rng) if rng.random() < 0.15 else None
+    if box is not None:
+        return QA(box_question(box), named.NOTHING, "box")
+    drawn = named.jittered(item.bbox, rng, rng.choice((0.01, 0.04)))
+    return QA(box_question(drawn), named.expression(scene, item), "box")
+
+
+def everyday_questions(scene: Scene, count: int, rng: random.Random) -> list[QA]:
+    """Questions as people type them, of kinds drawn at random."""
+    makers = rng.sample(MAKERS, 6)
+    found = sample_questions([qa for maker in makers for qa in maker(scene, rng)], count, rng)
+    return [replace(qa, question=typed(qa.question, rng)) for qa in found]
 
 
 def caption_of(scene: Scene, rng: random.Random) -> QA:
@@ -50,66 +72,50 @@ def caption_of(scene: Scene, rng: random.Random) -> QA:
     return QA(prompt, scene.caption(style, variant), style)
 
 
-def about_image(qa: QA, number: int, rng: random.Random) -> QA:
-    """The question asked of one of several pictures."""
-    bare = qa.question.rstrip("?.")
-    wordings = [
-        f"Image {number}: {qa.question[0].lower()}{qa.question[1:]}",
-        f"In image {number}, {qa.question[0].lower()}{qa.question[1:]}",
-    ]
-    if "picture" not in bare:
-        wordings.append(f"{bare} in image {number}?")
-    return QA(rng.choice(wordings), qa.answer, qa.kind)
-
-
 def scene_branches(scene: Scene, rng: random.Random) -> list[Branch]:
-    """Some captions, one detection, boxes of one thing, many questions and two conversations."""
+    """Some captions, one detection, boxes of what is named, words for boxes, many questions and a conversation."""
     branches = [
         *[Branch([("caption", caption_of(scene, rng))], "caption") for _ in range(CAPTIONS)],
         Branch([("detect", QA("", scene.detections_json(), ""))], "detect"),
-        Branch([("detect", boxes_of(scene, rng))], "named"),
+        *[Branch([("detect", boxes_of(scene, rng))], "named") for _ in range(NAMED)],
+        *[Branch([("vqa", words_for_box(scene, rng))], "box") for _ in range(BOXES)],
+        *[Branch([("vqa", qa)], "everyday") for qa in everyday_questions(scene, EVERYDAY, rng)],
     ]
     found = scene.questions(rng.getrandbits(40))
-    branches += [Branch([("vqa", qa)], "vqa") for qa in sample_questions(found, 8, rng)]
+    plain = sample_questions(found, PLAIN, rng)
     # Two drawings of the questions name the same two things in either order, with the opposite answer.
     relations = [qa for qa in found + scene.questions(rng.getrandbits(40)) if qa.kind.startswith("is it")]
     rng.shuffle(relations)
+    branches += [Branch([("vqa", qa)], "vqa") for qa in plain]
     branches += [Branch([("vqa", qa)], "relation") for qa in relations[:RELATIONS]]
-    branches += [Branch([("vqa", qa) for qa in scene.chat(rng.getrandbits(40))], "vqa") for _ in range(2)]
-    return branches
+    return [*branches, Branch([("vqa", qa) for qa in scene.chat(rng.getrandbits(40))], "vqa")]
 
 
 def several_branches(members: tuple[Scene, ...], rng: random.Random, which: int = 4, about: int = 2) -> list[Branch]:
-    """`which` questions of the form "which image ...?", and `about` questions about one of the pictures."""
+    """`which` questions after which of the pictures, as many about all of them, and `about` about one of them."""
     found = selection_questions(members, rng)
-    by_kind = sample_questions(found, 4, rng)
-    more = rng.sample(found, min(len(found), which))
-    branches = [Branch([("compare", qa)], "which") for qa in dict.fromkeys(by_kind + more)][:which]
-    for _ in range(about):
-        number = rng.randint(1, len(members))
-        found = members[number - 1].questions(rng.getrandbits(40))
-        qa = rng.choice([qa for qa in found if qa.kind != "cannot know"])
-        branches.append(Branch([("vqa", about_image(qa, number, rng))], "vqa"))
+    plain = sample_questions(found, 2, rng)
+    asked = sample_questions(across.which(members, rng), which, rng)
+    asked += sample_questions(across.together(members, rng), which // 2, rng)
+    asked += [across.about_one(members, rng) for _ in range(about)]
+    if rng.random() < 0.5:
+        asked.append(across.each(members, rng))
+    branches = [Branch([("compare", qa)], "which") for qa in plain]
+    for qa in asked:
+        task = rng.choice(("vqa", "compare"))
+        branches.append(Branch([(task, replace(qa, question=typed(qa.question, rng)))], "which"))
     return branches
 
 
 def pair_branches(pair: Pair, rng: random.Random) -> list[Branch]:
     """What changed, in words and in boxes, and questions after single kinds of change."""
     prompts = TASKS["compare"].prompts
-    wording = rng.choice(
-        (
-            prompts["change"],
-            prompts["change"],
-            "What is different?",
-            "Spot the difference.",
-            "What has changed between the images?",
-        )
-    )
+    wording = prompts["change"] if rng.random() < 0.4 else typed(say(rng, *across.DIFFERENCE), rng)
     asked = pair.questions(rng.getrandbits(40))
     happened = [qa for qa in asked if qa.answer in pair.change_text]
     single = [*rng.sample(happened, min(len(happened), 1)), *rng.sample(asked, 2)]
     return [
-        Branch([("compare", QA(wording, pair.change_text, ""))], "change"),
+        Branch([(rng.choice(("compare", "compare", "vqa")), QA(wording, pair.change_text, ""))], "change"),
         Branch([("compare", QA(prompts["boxes"], pair.boxes_json, ""))], "boxes"),
-        *[Branch([("compare", qa)], "changes") for qa in dict.fromkeys(single)],
+        *[Branch([(rng.choice(("compare", "vqa")), qa)], "changes") for qa in dict.fromkeys(single)],
     ]

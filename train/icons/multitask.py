@@ -27,7 +27,7 @@ from vlm_demo.model.processing_minivlm import MAX_IMAGES
 from vlm_demo.scenes.world import GRID
 
 ALIGNMENT = 0.3  # weight of `alignment_loss`
-PROBING = 0.5  # weight of the losses of `Probe`
+PROBING = 0.5  # weight of the losses of `Probe`, unless the command says another
 
 
 class Probe(nn.Module):
@@ -97,7 +97,7 @@ def value_text(step: int) -> str:
 
 
 def batch_losses(
-    model: MiniVLMForConditionalGeneration, probe: Probe, batch: dict[str, torch.Tensor]
+    model: MiniVLMForConditionalGeneration, probe: Probe, batch: dict[str, torch.Tensor], probing: float = PROBING
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Sum of weighted losses, losses of picture tokens, and for each kind of answer the sum of token losses and their
     number."""
@@ -119,7 +119,7 @@ def batch_losses(
     pictured = batch["input_ids"] == model.config.image_token_id  # [B, T]
     halfway = outputs.hidden_states[len(outputs.hidden_states) // 2]  # the layers above can use what is there by then
     tokens = halfway[pictured].unflatten(0, (-1, IMAGE_SEQ_LENGTH))  # [P, N, D]
-    shown = PROBING * probe(tokens, batch)
+    shown = probing * probe(tokens, batch) if probing else torch.zeros(())
     shown = shown + ALIGNMENT * alignment_loss(model, outputs.image_hidden_states, batch["cells"], batch["words"])
     return weighted, shown, totals, torch.bincount(kinds, minlength=len(KINDS))
 
@@ -148,6 +148,14 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=24_000)
     parser.add_argument("--stories", type=int, default=6_000)
     parser.add_argument(
+        "--first",
+        type=int,
+        default=0,
+        help="number of the first batch: runs with other numbers see other data, and train.icons.average joins them",
+    )
+    parser.add_argument("--save-every", type=int, default=100, help="steps after which a stopped run can go on")
+    parser.add_argument("--probing", type=float, default=PROBING, help="weight of the probe; 0 in a short run")
+    parser.add_argument(
         "--compile", action="store_true", help="fuse the layers' small operations (needs a C++ compiler)"
     )
     args = parser.parse_args()
@@ -174,7 +182,13 @@ def main() -> None:
         nonlocal batches
         if batches is None:  # the worker prepares the steps still to come while this process computes
             batches = iter(
-                DataLoader(steps, batch_size=None, sampler=range(step, args.steps), num_workers=1, prefetch_factor=4)
+                DataLoader(
+                    steps,
+                    batch_size=None,
+                    sampler=range(args.first + step, args.first + args.steps),
+                    num_workers=1,
+                    prefetch_factor=4,
+                )
             )
         totals, counts = torch.zeros(len(KINDS)), torch.zeros(len(KINDS))
         whole, pictures = torch.zeros(()), torch.zeros(())
@@ -182,7 +196,7 @@ def main() -> None:
         share = sum(float(part["weights"][part["labels"] != -100].sum()) for part in parts)
         for part in parts:
             with torch.autocast("cpu", torch.bfloat16):
-                loss, shown, sums, n = batch_losses(model, probe, part)
+                loss, shown, sums, n = batch_losses(model, probe, part, args.probing)
             loss = loss / share + shown / len(parts)
             if part is not parts[-1]:  # the loop goes back through the last one
                 loss.backward()
@@ -193,7 +207,9 @@ def main() -> None:
         return {"loss": whole, **told, "pictures": pictures}
 
     trained = {"projector": model.model.projector, "language_model": model.model.language_model, "probe": probe}
-    loop.run(args.folder, trained, step_losses, steps=args.steps, lr=args.lr, weight_decay=0.05, save_every=100)
+    loop.run(
+        args.folder, trained, step_losses, steps=args.steps, lr=args.lr, weight_decay=0.05, save_every=args.save_every
+    )
     model.save_pretrained(args.folder / "model")
     processor.save_pretrained(args.folder / "model")
 

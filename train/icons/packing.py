@@ -24,7 +24,9 @@ IMAGE_SEQ_LENGTH = 64
 WEIGHTS = {
     "caption": 6.0,
     "detect": 8.0,
-    "named": 3.0,
+    "named": 2.0,
+    "box": 1.0,
+    "everyday": 1.0,
     "vqa": 1.0,
     "relation": 1.0,
     "change": 6.0,
@@ -34,7 +36,7 @@ WEIGHTS = {
 }
 KINDS = tuple(WEIGHTS)
 TRIES = 3  # groups looked at to find a hard one, see `is_hard`
-ROWS = {"scenes": 16, "pairs": 9, "stories": 2, "selections": 3}  # rows of each kind in one step
+ROWS = {"scenes": 7, "pairs": 1, "stories": 0.3, "selections": 3}  # rows of each kind in one step, on average
 # What a probe tells apart in a second picture; a move by its direction.
 MARKS = (
     "nothing",
@@ -107,6 +109,9 @@ class Steps(Dataset):
 
     def __init__(self, processor: MiniVLMProcessor, maps: dict[str, list[np.ndarray]]) -> None:
         self.processor, self.maps = processor, maps
+        self.rows = {
+            kind: count for kind, count in ROWS.items() if maps.get("scenes" if kind == "selections" else kind)
+        }
         first = {word: processor.encode_text(word)[0] for word in _words()}  # words are one token each
         self.words = {
             f"{color} {label}": [first[f" {label}"], first[f" {plural(label)}"], first[label], first[f" {color}"]]
@@ -122,7 +127,8 @@ class Steps(Dataset):
 
     def __getitem__(self, step: int) -> list[dict[str, torch.Tensor]]:
         rng = random.Random(f"step {step}")
-        return [self.batch([self.row(kind, rng) for _ in range(count)]) for kind, count in ROWS.items()]
+        counts = {kind: int(count) + (rng.random() < count % 1) for kind, count in self.rows.items()}
+        return [self.batch([self.row(kind, rng) for _ in range(n)]) for kind, n in counts.items() if n]
 
     def row(self, kind: str, rng: random.Random) -> Group:
         """One row of a kind."""
@@ -130,7 +136,7 @@ class Steps(Dataset):
             picks = [rng.randrange(len(self.maps["scenes"]) * drawings.CHUNK) for _ in range(rng.randint(2, 4))]
             members = tuple(drawings.group("scenes", index) for index in picks)
             pictures = [self.maps["scenes"][i // drawings.CHUNK][i % drawings.CHUNK, 0] for i in picks]
-            return Group(several_branches(members, rng, which=10), pictures, members)
+            return Group(several_branches(members, rng, which=8, about=4), pictures, members)
         for _ in range(TRIES):
             index = rng.randrange(len(self.maps[kind]) * drawings.CHUNK)
             made = drawings.group(kind, index)

@@ -295,22 +295,23 @@ class Grammar:
         if r.random() < 0.08:
             text = " ".join(_SHORT.get(w, w) if r.random() < 0.6 else w for w in text.split(" "))
         if r.random() < 0.2:
-            text = self._mistype(text)
+            text = mistype(text, r)
         return text
 
-    def _mistype(self, text: str) -> str:
-        r = self.random
-        rate = r.choice((0.1, 0.2, 0.4))
-        words = text.split(" ")
-        for i, word in enumerate(words):
-            if len(word) < 3 or r.random() > rate:
-                continue
-            at = r.randrange(len(word) - 1)
-            a, b = word[at], word[at + 1]
-            words[i] = (
-                word[:at]
-                + r.choice((b + a, b + a, a, b, a + a + b, _NEIGHBOURS.get(a, a) + b, a + " " + b))
-                + word[at + 2 :]
-            )
-        joined = r.randrange(len(words)) if len(words) > 2 and r.random() < 0.2 else None
-        return " ".join(words) if joined is None else " ".join(words[:joined]) + " ".join(words[joined:])
+
+def mistype(text: str, r: random.Random) -> str:
+    """The text with some mistakes: letters swapped, left out, doubled, a neighbouring key, words run together."""
+    rate = r.choice((0.1, 0.2, 0.4))
+    words = text.split(" ")
+    for i, word in enumerate(words):
+        if len(word) < 3 or r.random() > rate:
+            continue
+        at = r.randrange(len(word) - 1)
+        a, b = word[at], word[at + 1]
+        words[i] = (
+            word[:at]
+            + r.choice((b + a, b + a, a, b, a + a + b, _NEIGHBOURS.get(a, a) + b, a + " " + b))
+            + word[at + 2 :]
+        )
+    joined = r.randrange(len(words)) if len(words) > 2 and r.random() < 0.2 else None
+    return " ".join(words) if joined is None else " ".join(words[:joined]) + " ".join(words[joined:])
