@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vlm_demo.familiarity import Familiarity, read_familiarity
+
 FILE = "description.json"
 
 
@@ -26,6 +28,8 @@ class Description:
         threshold: Confidence from which a box is shown unless a person moves the slider.
         calibration: For "boxes" and "answers", the numbers of a logistic curve from what the model gave to its words
             (and the detector to the region) to how often that is right, fitted on validation images.
+        unfamiliar: What is said beside an answer to a question unlike those that it was trained on.
+        familiarity: Tells such questions; None where the checkpoint holds no `questions.safetensors`.
     """
 
     title: str = ""
@@ -36,6 +40,8 @@ class Description:
     select_by_asking: bool = False
     threshold: float = 0.0
     calibration: dict[str, list[float]] = field(default_factory=dict)
+    unfamiliar: str = ""
+    familiarity: Familiarity | None = field(default=None, compare=False, repr=False)
 
     def untrained(self) -> Description:
         """The description of the same architecture with random weights: nothing that was measured is true of it."""
@@ -64,9 +70,11 @@ def logit(probability: float) -> float:
 def read_description(folder: Path | str | None) -> Description:
     """The description in a checkpoint's folder, or the defaults where there is none."""
     file = Path(folder or "", FILE)
+    familiarity = read_familiarity(folder)
     if folder is None or not file.is_file():
-        return Description()
+        return Description(familiarity=familiarity)
     fields: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    fields.pop("familiarity", None)
     if fields.get("labels") is not None:
         fields["labels"] = tuple(fields["labels"])
-    return Description(**fields)
+    return Description(**fields, familiarity=familiarity)

@@ -159,6 +159,7 @@ class Result:
     can tell, and `outside` says that a picture is far from what the model was trained on. `dropped_turns` counts the
     oldest turns of a chat that no longer fit into the model's context. `seed` is the seed that sampled this text. Of a
     `calibrated` model, `chance` is how often such answers were right on validation images; None: not measured.
+    `unfamiliar` says that the question is unlike those that the model was trained on, and its answer probably wrong.
     """
 
     task: str
@@ -178,6 +179,7 @@ class Result:
     position: Position | None = None
     calibrated: bool = False
     chance: float | None = None
+    unfamiliar: bool = False
 
     @property
     def confidence(self) -> float | None:

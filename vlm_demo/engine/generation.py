@@ -10,6 +10,7 @@ from vlm_demo.detection import Parsed, parse
 from vlm_demo.engine.request import QueuedRequest
 from vlm_demo.engine.scheduler import Scheduler
 from vlm_demo.results import Position, Result
+from vlm_demo.tasks import TASKS
 
 
 class LocalGeneration:
@@ -99,6 +100,9 @@ class LocalGeneration:
                 result.calibrated = True
                 if result.task == "vqa" and result.confidence is not None:
                     result.chance = about.calibrated("answers", result.confidence)
+            if about is not None and about.familiarity and result.task in ("vqa", "compare") and not result.parsed:
+                question = result.prompt.removeprefix(TASKS[result.task].tag)
+                result.unfamiliar = about.familiarity.is_unfamiliar(question, result.tokens)
             self._final = result
         return result
 

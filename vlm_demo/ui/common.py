@@ -70,9 +70,13 @@ class Page:
         return self.engine.description(self.model(session)).samples
 
     def outside(self, results: Sequence[Result], model: str | None) -> str:
-        """The notice for pictures outside a model's world, empty when all are inside."""
-        foreign = any(result.outside for result in results)
-        return words.notice(self.engine.description(model).notice or words.OUTSIDE) if foreign else ""
+        """The notice for pictures outside a model's world, or for a question unlike those it knows; empty where all is
+        familiar."""
+        about = self.engine.description(model)
+        if any(result.outside for result in results):
+            return words.notice(about.notice or words.OUTSIDE)
+        unfamiliar = any(result.unfamiliar for result in results)
+        return words.notice(about.unfamiliar or words.UNFAMILIAR) if unfamiliar else ""
 
     def on(self, triggers: list[Any], listener: Callable[..., Iterator[Updates]], inputs: Any, outputs: Any) -> None:
         """Let triggers run the model through a listener made by `handler`; a newer run takes over from an older one."""

@@ -10,6 +10,10 @@ from vlm_demo.detection import Parsed, pixels
 from vlm_demo.results import Result
 
 OUTSIDE = "This picture looks unlike anything that this model was trained on, so take its answer as a guess."
+UNFAMILIAR = (
+    "This question is unlike those that this model was trained on, so take its answer as a guess. "
+    "Other words for the same question may help."
+)
 SPECIAL = re.compile(r"</?\w+>|<\|\w+\|>|\[[A-Z]+\]")  # tokens of the prompt layout, no words
 LIKELY = 0.01  # less would be shown as 0 %
 SHORT_ANSWER = 3  # tokens; longer answers have too many alternatives to list
@@ -41,7 +45,9 @@ def facts(result: Result) -> list[str]:
     found = [f"{result.timings.total:.2f} s", f"{result.new_tokens} token{'' if result.new_tokens == 1 else 's'}"]
     if result.finish_reason == "running":
         return ["Writing …", *found]
-    if result.calibrated:  # then nothing is called sure that has not been measured
+    if result.unfamiliar:  # then no number means anything
+        pass
+    elif result.calibrated:  # then nothing is called sure that has not been measured
         found += [f"right in about {round(100 * result.chance)} % of such cases"] if result.chance is not None else []
     elif result.confidence is not None and result.parsed is None:  # boxes have a confidence each
         found.append(f"{round(100 * result.confidence)} % sure")
@@ -97,7 +103,7 @@ def alternatives(result: Result) -> str:
     The shares are of one whole: the answer as it is, or an answer that leaves it at one of its tokens.
     """
     tokens = [token for token in result.tokens if token.text.strip()]
-    if not 0 < len(tokens) <= SHORT_ANSWER or result.finish_reason == "cancelled":
+    if not 0 < len(tokens) <= SHORT_ANSWER or result.finish_reason == "cancelled" or result.unfamiliar:
         return ""
     found: dict[str, float] = {}
     written, so_far = "", 1.0
