@@ -13,9 +13,13 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from train.evaluation import unfamiliar
+from train.evaluation.everyday import answers, everyday_questions, measure_everyday
+from train.evaluation.pointing import measure_pointing
 from train.evaluation.scenes import measure
 from train.finetune import checkpoints
 from train.icons import drawings, features
+from train.icons.vocabulary import asked
 from vlm_demo.engine import Engine
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 from vlm_demo.runners.vision import NOVELTY_FILE, novelty_score, pool_features
@@ -38,6 +42,15 @@ def fit_novelty(maps: list[np.ndarray]) -> dict[str, torch.Tensor]:
     return {"mean": mean, "whitening": whitening, "threshold": threshold}
 
 
+def fit_unfamiliar(target: Path) -> None:
+    """Fit the notice for unfamiliar questions on answers to one half of the wordings that training never made."""
+    engine = Engine(target, dtype="float32")
+    held_out = everyday_questions(6, 1000, half=0)
+    told = [(one.question, result, right) for one, result, right in answers(engine, held_out)]
+    engine.close()
+    unfamiliar.write(unfamiliar.fit((qa.question for qa in asked(2000)), told), target)
+
+
 def card(figures: dict, step: int, note: str, parameters: int, size: int) -> str:
     """The model card, with the measured figures."""
     n = figures["n"]
@@ -52,12 +65,19 @@ def card(figures: dict, step: int, note: str, parameters: int, size: int) -> str
         ("What changed, in words", "change", figures["n_change"]),
         ("Which image shows ...", "which_image", figures["n_which_image"]),
         ("Story across three images", "story", figures["n_story"]),
+        ("Boxes of what is named: all of them and no other", "named", figures["n_named"]),
+        ("None found, where what is named is not there", "named_absent", figures["n_named_absent"]),
+        ("Words for what is in a box drawn by hand", "words_for_box", figures["n_words_for_box"]),
+        ('"None of them.", where no image shows it', "none_of_them", figures["n_none_of_them"]),
     ]
     table = "\n".join(f"| {name} | {figures[key]:.1%} | {count} |" for name, key, count in rows)
     kinds = "\n".join(
         f"| {kind} | {entry['accuracy']:.1%} | {entry['n']} |" for kind, entry in figures["vqa_by_kind"].items()
     )
-    held, vision = figures["heldout"], figures["vision"]
+    everyday = "\n".join(
+        f"| {kind} | {entry['accuracy']:.1%} | {entry['n']} |" for kind, entry in figures["everyday_by_kind"].items()
+    )
+    held, vision, notice = figures["heldout"], figures["vision"], figures["unfamiliar"]
     return f"""---
 license: apache-2.0
 library_name: transformers
@@ -86,6 +106,16 @@ Questions by kind:
 |---|---|---|
 {kinds}
 
+Everyday wordings: {figures["n_wordings"]} questions written by hand, in words that no training template makes, asked
+{figures["n_everyday"]} times about unseen scenes (`python -m train.evaluation.everyday`): **{figures["everyday"]:.1%}
+right**. The notice for unfamiliar questions, fitted on every other wording and measured on the rest, flags
+{notice["wrong_flagged"]:.0%} of {notice["n_wrong"]} wrong answers and {notice["right_flagged"]:.0%} of
+{notice["n_right"]} right ones.
+
+| everyday kind | right | of |
+|---|---|---|
+{everyday}
+
 Combinations of colour and label that training never showed ({held["n"]} scenes made only of them, beside as many made
 only of seen ones): captions {held["heldout"]["caption_objects"]:.1%} against {held["seen"]["caption_objects"]:.1%},
 detection F1 {held["heldout"]["detection_f1"]:.3f} against {held["seen"]["detection_f1"]:.3f}.
@@ -99,8 +129,9 @@ encoder frozen: `python -m train.icons.multitask`, {step:,} steps. The curves ar
 ## Limits
 
 It knows nothing but icon scenes: on a photograph every answer is a guess in the words of its own world, and the app
-says so (`novelty.safetensors` holds the score). It reads English questions worded much like those in
-`vlm_demo/scenes/language.py`. It sees 128 x 128 pixels, so small icons are told apart less surely than large ones.
+says so (`novelty.safetensors` holds the score). It reads English questions; where one is worded unlike all that it was
+trained on, the app says that too (`questions.safetensors`). It sees 128 x 128 pixels, so small icons are told apart
+less surely than large ones.
 
 The icons are Font Awesome Free (icons CC BY 4.0, font SIL OFL 1.1).
 """
@@ -113,6 +144,8 @@ def main() -> None:
     parser.add_argument("--target", type=Path, default=TARGET)
     parser.add_argument("--scenes", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep-novelty", action="store_true", help="the target's: the encoder is the same as before")
+    parser.add_argument("--each", type=int, default=3, help="scenes for each everyday wording")
     parser.add_argument("--note", default="", help="what else the card should say of the training")
     args = parser.parse_args()
     # The encoder's scores come from its training; where only its weights are left, the last bundle still knows them.
@@ -124,13 +157,20 @@ def main() -> None:
     model.save_pretrained(args.target)
     processor.save_pretrained(args.target)
     checkpoints.leave_out_code(args.target)
-    maps = features.compute(model.model.vision_tower.eval(), "scenes", 12 * drawings.CHUNK)
-    save_file(fit_novelty(maps), args.target / NOVELTY_FILE)
+    if not args.keep_novelty:
+        maps = features.compute(model.model.vision_tower.eval(), "scenes", 12 * drawings.CHUNK)
+        save_file(fit_novelty(maps), args.target / NOVELTY_FILE)
+    fit_unfamiliar(args.target)
     shutil.copy(args.run / "losses.png", args.target / "losses.png")
     size = sum(path.stat().st_size for path in args.target.glob("*.safetensors"))
     step = json.loads((args.run / "log.json").read_text())[-1]["step"]
     engine = Engine(args.target, dtype="float32")  # what the weights are worth on any machine
-    figures = {**measure(engine, args.scenes, args.seed), "vision": vision}
+    figures = {
+        **measure(engine, args.scenes, args.seed),
+        **measure_pointing(engine, args.scenes, args.seed),
+        **measure_everyday(engine, args.each, args.seed),
+        "vision": vision,
+    }
     engine.close()
     figures_file.write_text(json.dumps(figures, indent=2))
     (args.target / "README.md").write_text(card(figures, step, args.note, model.num_parameters(), size))

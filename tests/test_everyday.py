@@ -1,0 +1,144 @@
+"""Everyday questions about icon scenes: what is said of them is true, and held-out wordings stay held out."""
+
+import random
+import re
+
+import pytest
+
+from train.evaluation import everyday as held_out
+from vlm_demo import scenes
+from vlm_demo.scenes.asking import COLORS, LABELS
+from vlm_demo.scenes.everyday import across, everyday, named
+from vlm_demo.scenes.everyday.vocabulary import FOREIGN, many
+from vlm_demo.scenes.grammar import say
+from vlm_demo.scenes.language import plural
+
+SEEDS = range(40)
+ASKED = [(scene, qa) for seed in SEEDS for scene in [scenes.make_scene(seed)] for qa in everyday(scene, seed)]
+
+
+def test_a_template_is_filled_with_one_of_its_choices():
+    found = {say(random.Random(seed), "How many (red|blue (big|small)|) cats ?") for seed in range(50)}
+    assert found == {"How many red cats?", "How many blue big cats?", "How many blue small cats?", "How many cats?"}
+
+
+def test_questions_after_a_place_a_thing_or_a_colour_never_get_yes_or_no_or_json():
+    for _, qa in ASKED:
+        if re.match(r"(where|what|which|in what|in which) ", qa.question.lower()):
+            assert qa.answer not in ("yes", "no") and "{" not in qa.answer, qa
+
+
+def test_answers_to_yes_or_no_questions_are_not_all_alike():
+    for kind in (
+        "is there",
+        "has it this colour",
+        "is it beside",
+        "is anything this colour",
+        "is it bigger or smaller",
+    ):
+        answers = [qa.answer for _, qa in ASKED if qa.kind == kind]
+        assert 0.2 < answers.count("yes") / len(answers) < 0.8, kind
+
+
+def test_counts_are_counted():
+    for scene, qa in ASKED:
+        if qa.kind == "how many of a colour":
+            color = next(color for color in COLORS if re.search(rf"\b{color}\b", qa.question))
+            assert int(qa.answer) == sum(item.color == color for item in scene.objects)
+        if qa.kind == "how many in all":
+            assert int(qa.answer) == len(scene.objects)
+
+
+def test_what_is_not_there_is_said_not_to_be_there():
+    told = [(scene, qa) for scene, qa in ASKED if qa.kind == "is not there"]
+    assert len(told) > 40
+    for scene, qa in told:
+        gone = qa.answer.removeprefix("There is no ").rstrip(".")
+        assert gone in qa.question and gone not in {item.label for item in scene.objects}
+
+
+def test_words_mean_the_objects_that_they_come_with():
+    """Checked where the words can be read again: colour, label and everything."""
+    checked = 0
+    for seed in range(300):
+        scene, rng = scenes.make_scene(seed), random.Random(seed)
+        words, wanted = named.named(scene, rng)
+        said = [color for color in COLORS if re.search(rf"\b{color}\b", words)]
+        kinds = [label for label in LABELS if re.search(rf"\b({label}|{plural(label)})\b", words)]
+        if re.fullmatch(r".*\b(the|all|a|an|every|any)? ?(\w+) (\w+)", words) and said and len(kinds) == 1:
+            assert all(item.color == said[0] and item.label == kinds[0] for item in wanted), words
+            checked += 1
+        if re.search(r"\beverything( in the \w+)?$", words):
+            assert len(wanted) == len(scene.objects)
+    assert checked > 20
+
+
+def test_expressions_mean_one_object_only():
+    for seed in range(150):
+        scene = scenes.make_scene(seed)
+        said = [set(named.expressions(scene, item)) for item in scene.objects]
+        for number, item in enumerate(scene.objects):
+            assert named.expression(scene, item) in said[number]
+            others = set().union(*(said[k] for k in range(len(said)) if k != number))
+            same = [other for other in scene.objects if other.name == item.name]
+            assert len(same) > 2 or not said[number] & others
+
+
+def test_which_image_names_all_of_them_or_none():
+    answers = set()
+    for seed in range(60):
+        rng = random.Random(seed)
+        members = tuple(scenes.make_scene(3 * seed + k) for k in range(rng.randint(2, 3)))
+        for qa in across.which(members, rng):
+            if qa.kind == "which image: label" and not any(many(word) in qa.question for word in FOREIGN):
+                label = next(x for x in LABELS if re.search(rf"\b({x}|{plural(x)})\b", qa.question))
+                hits = [n for n, scene in enumerate(members, 1) if any(i.label == label for i in scene.objects)]
+                assert [int(n) for n in re.findall(r"\d", qa.answer)] == hits
+            answers.add(qa.answer)
+    assert across.NONE in answers and "Image 1 and image 2." in answers and across.SAME_NUMBER in answers
+
+
+def test_a_question_about_one_of_several_pictures_says_which():
+    members = tuple(scenes.make_scene(k) for k in range(2))
+    for seed in range(60):
+        question = across.about_one(members, random.Random(seed)).question.lower()
+        assert re.search(r"(image|picture) [12]|\b(first|second|last|left|right) (image|picture|photo|one)", question)
+
+
+def generic(text: str) -> str:
+    """A wording without its marks and without the things that it names."""
+    words = "|".join(sorted([*LABELS, *map(plural, LABELS), *COLORS, *FOREIGN, *map(many, FOREIGN)], key=len)[::-1])
+    text = re.sub(r"\{\w+\}", "*", re.sub(rf"\b({words})\b", "*", text.lower()))
+    return " ".join(re.findall(r"[a-z0-9*]+", re.sub(r"\ban (?=\*)", "a ", text)))
+
+
+def test_no_template_makes_a_held_out_wording():
+    made = {generic(qa.question) for _, qa in ASKED}
+    for seed in range(150):
+        members = (scenes.make_scene(seed), scenes.make_scene(seed + 1000))
+        rng = random.Random(seed)
+        asked = [*across.which(members, rng), *across.together(members, rng), across.each(members, rng)]
+        made |= {generic(qa.question) for qa in asked} | {generic(say(rng, *across.DIFFERENCE))}
+    wordings = [wording for found in held_out.read_wordings().values() for wording in found]
+    assert len(wordings) >= 150 and len(set(wordings)) > 140
+    assert not {generic(wording) for wording in wordings} & made
+
+
+@pytest.mark.parametrize("kind", held_out.read_wordings())
+def test_a_held_out_question_is_filled_in_and_has_an_answer(kind):
+    one = held_out.ask(kind, held_out.read_wordings()[kind][0], 0)
+    assert "{" not in one.question and one.answers and held_out.is_right(one.answers[0], one.answers)
+    assert not held_out.is_right("something else", one.answers)
+
+
+@pytest.mark.parametrize(
+    ("said", "right", "same"),
+    [
+        ("a red cat and two blue dogs", "two blue dogs and a red cat", True),
+        ("Red cat.", "the red cat", True),
+        ("two", "2", True),
+        ("a red cat", "a red cat and a dog", False),
+    ],
+)
+def test_answers_are_the_same_in_any_order_and_case(said, right, same):
+    assert held_out.is_right(said, [right]) == same

@@ -1,0 +1,152 @@
+"""Everyday wordings that no training template makes: python -m train.evaluation.everyday [--model FOLDER] [--each 3]
+
+Each wording in `everyday.txt` is asked about several unseen scenes, as the page would ask it in Chat, and compared with
+the truth of the scene. Prints the share that is right, by kind, and how well the notice for unfamiliar questions tells
+wrong answers from right ones.
+"""
+
+import argparse
+import json
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from train.evaluation.metrics import plain_answer, share
+from train.evaluation.scenes import SIDE, run_all
+from train.evaluation.truths import TRUTHS, Answers, OfTwo, Truth
+from vlm_demo.engine import ICONS, Engine, Result
+from vlm_demo.scenes import Scene, make_pair, make_scene
+
+WORDINGS = Path(__file__).with_suffix(".txt")
+FIRST_SEED = 1 << 44  # scenes that neither training nor any other measurement sees
+
+
+@dataclass(frozen=True)
+class Everyday:
+    """A question in everyday words about one or two scenes, with the answers that are right."""
+
+    scenes: tuple[Scene, ...]
+    question: str
+    answers: Answers
+    kind: str
+    wording: str
+
+
+def read_wordings() -> dict[str, list[str]]:
+    """The wordings by kind."""
+    found: dict[str, list[str]] = {}
+    for line in WORDINGS.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            kind = line[1:-1]
+        elif line and not line.startswith("#"):
+            found.setdefault(kind, []).append(line)
+    return found
+
+
+def is_right(said: str, answers: Answers) -> bool:
+    """Whether an answer says what one of the right ones says; the parts of a list may stand in any order."""
+    return any(_parts(said) == _parts(answer) for answer in answers)
+
+
+def _parts(text: str) -> list[str]:
+    return sorted(filter(None, map(plain_answer, re.split(r", | and |\. ", text.rstrip(".")))))
+
+
+def ask(kind: str, wording: str, seed: int) -> Everyday:
+    """A wording asked about the first scenes from a seed on that allow it."""
+    rng = random.Random(f"{kind} {wording} {seed}")
+    while True:
+        scene_seed = FIRST_SEED + rng.getrandbits(30)
+        scenes, found = _changed(scene_seed) if kind == "change" else _shown(kind, scene_seed, rng)
+        if found is not None:
+            slots, answers = found
+            question = re.sub(r"\ba (?=[aeiou])", "an ", wording.format(**slots))
+            return Everyday(scenes, question, answers, kind, wording)
+
+
+def _shown(kind: str, seed: int, rng: random.Random) -> tuple[tuple[Scene, ...], Truth]:
+    truth = TRUTHS[kind]
+    if isinstance(truth, OfTwo):
+        scenes = (make_scene(seed), make_scene(seed + 1))
+        return scenes, truth.function(scenes, rng)
+    scene = make_scene(seed)
+    return (scene,), truth(scene, rng)
+
+
+def _changed(seed: int) -> tuple[tuple[Scene, ...], Truth]:
+    pair = make_pair(seed)
+    return pair.scenes, ({}, [pair.change_text]) if pair.changes else None
+
+
+def everyday_questions(each: int, seed: int = 0, half: int | None = None) -> list[Everyday]:
+    """Every wording, or every other one from the first (`half` 0) or second (1), each asked about so many scenes."""
+    return [
+        ask(kind, wording, seed + k)
+        for kind, wordings in read_wordings().items()
+        for wording in (wordings if half is None else wordings[half::2])
+        for k in range(each)
+    ]
+
+
+def answers(engine: Engine, asked: Sequence[Everyday]) -> list[tuple[Everyday, Result, bool]]:
+    """What the engine says to each question in Chat, and whether it is right."""
+
+    def call(one: Everyday) -> Result:
+        return engine.answer([scene.image(SIDE) for scene in one.scenes], one.question)
+
+    return [(one, result, is_right(result.text, one.answers)) for one, result in run_all(list(asked), call, "everyday")]
+
+
+def measure_everyday(engine: Engine, each: int, seed: int = 0) -> dict:
+    """The share that is right, in all and by kind; and what the notice flags among wrong and right answers to the
+    half of the wordings that it was not fitted to."""
+    told = {half: answers(engine, everyday_questions(each, seed, half)) for half in (0, 1)}
+    by_kind: dict[str, list[bool]] = {}
+    for one, _, right in told[0] + told[1]:
+        by_kind.setdefault(one.kind, []).append(right)
+    every = [right for hits in by_kind.values() for right in hits]
+    return {
+        "everyday": share(every),
+        "n_everyday": len(every),
+        "n_wordings": len({one.wording for one, _, _ in told[0] + told[1]}),
+        "unfamiliar": shares_flagged([(result.unfamiliar, right) for _, result, right in told[1]]),
+        "everyday_by_kind": {
+            kind: {"accuracy": round(share(hits), 4), "n": len(hits)} for kind, hits in by_kind.items()
+        },
+    }
+
+
+def shares_flagged(told: Sequence[tuple[bool, bool]]) -> dict[str, float]:
+    """Of pairs (flagged, right): the shares flagged among wrong and among right answers, with their numbers."""
+    hits = {right: [flagged for flagged, ok in told if ok == right] for right in (True, False)}
+    return {
+        "wrong_flagged": share(hits[False]),
+        "n_wrong": len(hits[False]),
+        "right_flagged": share(hits[True]),
+        "n_right": len(hits[True]),
+    }
+
+
+def main() -> None:
+    """Print the figures, and with --wrong every wrong answer."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default=str(ICONS))
+    parser.add_argument("--each", type=int, default=3, help="scenes for each wording")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dtype", default="auto", help="as of app.py")
+    parser.add_argument("--wrong", action="store_true", help="show wrong answers")
+    args = parser.parse_args()
+    engine = Engine(args.model, dtype=args.dtype)
+    if args.wrong:
+        for one, result, right in answers(engine, everyday_questions(args.each, args.seed)):
+            if not right:
+                print(f"{one.kind}: {one.question} -> {result.text} (right: {one.answers[0]})")
+    else:
+        print(json.dumps(measure_everyday(engine, args.each, args.seed), indent=2))
+    engine.close()
+
+
+if __name__ == "__main__":
+    main()
