@@ -36,7 +36,7 @@ class Route:
     `tasks` stand in the order in which the request names them. `parts` gives for each of them the words that concern
     it, such as {"vqa": "how many cats", "detect": "where?"}; `text` is the whole request without its tags.
     `probabilities` has every task. When `unsure` is true the app should ask instead of running anything; `note` then
-    says why, in words for people. Without `unsure` a note tells what was left out.
+    says why, in words for people. Without `unsure` a note tells what was left out. `tagged`: a tag decided.
     """
 
     tasks: list[str]
@@ -45,6 +45,7 @@ class Route:
     note: str | None = None
     text: str = ""
     parts: dict[str, str] = field(default_factory=dict)
+    tagged: bool = False
 
 
 class Router:
@@ -143,7 +144,7 @@ def _checked(
     """The route, unsure and with a note where the tasks cannot run on so many pictures."""
 
     def route(tasks: list[str], unsure: bool, note: str | None) -> Route:
-        return Route(tasks, probabilities, unsure, note, text, {task: parts[task] for task in tasks})
+        return Route(tasks, probabilities, unsure, note, text, {task: parts[task] for task in tasks}, tagged)
 
     if not tasks:
         return route([], True, "That could mean several things. What shall I do with the picture?")

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vlm_demo.images import LoadedImage
-from vlm_demo.results import SamplingParameters
+from vlm_demo.results import EngineError, SamplingParameters
 from vlm_demo.tasks import TASKS
 
 if TYPE_CHECKING:
     from vlm_demo.engine import Engine, Generation
+    from vlm_demo.router import Router
 
 Start = Callable[[SamplingParameters, Hashable | None, str | None], "Generation"]
 
@@ -24,6 +25,34 @@ class Job:
     title: str
     picture: int
     start: Start
+
+
+# What stands before and behind the words for a thing, in requests for boxes.
+ASKED = re.compile(
+    r"^(?:(?:and|then|also|now|please|can you|could you|would you|i want(?: to see)?|tell me|just)\b[\s,]*)*"
+    r"(?:(?:find|box|mark|locate|detect|highlight|frame|circle|spot|outline|point (?:at|to|out)|look for|search for"
+    r"|draw (?:a )?(?:box|boxes|rectangle|rectangles) (?:around|on|over)|put (?:a )?(?:box|boxes) (?:around|on)"
+    r"|show(?: me)?(?: where)?|where(?:'s| is| are|s)?|how many|count(?: up)?|give me(?: boxes (?:of|for))?"
+    r"|what number of|boxes (?:of|for|around)|list|name|me)\b[\s,]*)*",
+    re.IGNORECASE,
+)
+BEHIND = re.compile(
+    r"(?:[\s,]*\b(?:please|and|is|are|there|do you see|can you see|in (?:the|this) (?:picture|image|photo|scene)"
+    r"|here|located|for me|with boxes|with a box|where|if any|too)\b)*[\s?.!,]*$",
+    re.IGNORECASE,
+)
+ALL = re.compile(
+    r"(?:(?:all|every|each)(?: (?:of )?(?:the )?)?)?(?:it|its|they|them|these|those|everything|all|(?:the |all )*"
+    r"(?:objects?|things?|items?)|where|this|that)?",
+    re.IGNORECASE,
+)
+
+
+def named_in(request: str) -> str:
+    """The words for what is to be found: "the red cat" of "please find the red cat"; empty where that is everything,
+    or what has been spoken of before ("where are they?")."""
+    words = BEHIND.sub("", ASKED.sub("", request.strip()))
+    return "" if ALL.fullmatch(words.strip()) else words.strip()
 
 
 def style_of(text: str) -> str:
@@ -39,6 +68,7 @@ def plan(engine: Engine, parts: Mapping[str, str], pictures: Sequence[LoadedImag
     Captions and boxes come once for each picture.
     """
     jobs: list[Job] = []
+    spoken = parts.get("vqa", "")  # "how many cats, and where?": what is to be found stands in the question
     for task, words in parts.items():
         if task == "vqa":
             jobs.append(Job("Answer", 0, _start(engine.answer_stream, list(pictures), words, ())))
@@ -47,11 +77,38 @@ def plan(engine: Engine, parts: Mapping[str, str], pictures: Sequence[LoadedImag
         else:
             for number, picture in enumerate(pictures, 1):
                 title = TASKS[task].title + (f", picture {number}" if len(pictures) > 1 else "")
-                about = [engine.detect_stream, picture]
                 if task == "caption":
-                    about = [engine.caption_stream, picture, style_of(words)]
-                jobs.append(Job(title, number, _start(*about)))
+                    start = _start(engine.caption_stream, picture, style_of(words))
+                else:
+                    start = _detection(engine, picture, named_in(words) or named_in(spoken))
+                jobs.append(Job(title, number, start))
     return jobs
+
+
+def in_chat(
+    engine: Engine, router: Router, text: str, pictures: Sequence[LoadedImage], turns: Sequence[tuple[str, str]]
+) -> Start:
+    """How a question typed in Chat is asked: a tag does what it says or is refused in words (EngineError), and what
+    compares images goes where comparing was learned; all else is a question."""
+    route = router.route(text, len(pictures))
+    if route.tagged:
+        if "detect" in route.tasks:
+            raise EngineError(
+                f"{TASKS['detect'].tag} draws boxes, which Chat cannot show. Use Detect or Auto, or ask: where is it?"
+            )
+        if route.unsure:
+            raise EngineError(route.note or "That could mean several things.")
+        if route.tasks == ["caption"]:
+            if len(pictures) > 1:
+                raise EngineError(f"{TASKS['caption'].tag} takes one picture. Ask, for example: describe image 2.")
+            return _start(engine.caption_stream, pictures[0], style_of(route.text))
+    if route.tasks == ["compare"] and not route.unsure:
+        return _start(engine.compare_stream, list(pictures), route.text or "change")
+    return _start(engine.answer_stream, list(pictures), route.text, list(turns))
+
+
+def _detection(engine: Engine, picture: LoadedImage, what: str) -> Start:
+    return lambda settings, session, model=None: engine.detect_stream(picture, settings, session, model, what)
 
 
 def _start(stream: Callable[..., Generation], *arguments: object) -> Start:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from vlm_demo.tasks import TASKS
 
-from .. import words
+from .. import jobs, words
 from ..common import QUICK, Page, Updates, clear_when_new, end_run, handler, retry_settings, run_row, settings_panel
 from ..pictures import load_pictures
 from ..runs import Run, Sources
@@ -71,9 +71,8 @@ def build(page: Page) -> None:
         """Ask one more question after `turns`; `again` samples another wording."""
         opened = load_pictures(sources)
         settings = panel.read(*values)
-        generation = page.engine.answer_stream(
-            opened, question, turns, retry_settings(settings) if again else settings, run.session, run.model
-        )
+        start = jobs.in_chat(page.engine, page.router, question, opened, turns)
+        generation = start(retry_settings(settings) if again else settings, run.session, run.model)
         yield {box: "", chatbot: messages([*turns, (question, "")]), line: "", likely: ""}
         for _, result in run.follow(generation):
             now = [*turns, (question, result.text)]

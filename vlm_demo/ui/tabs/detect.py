@@ -16,6 +16,7 @@ from vlm_demo.tasks import TASKS
 from .. import downloads, words
 from ..common import QUICK, Page, Updates, clear_when_new, handler, run_row, settings_panel
 from ..hover import HoverImage, overlay
+from ..jobs import named_in
 from ..pictures import for_display, load_pictures
 from ..runs import Run, Sources
 
@@ -105,7 +106,7 @@ def build(page: Page) -> None:
         yield {drawn: (for_display(picture), [])}
         whole = 0  # objects that were complete when the boxes were drawn last
         for _, result in run.follow(
-            page.engine.detect_stream(picture, panel.read(*values), run.session, run.model, what)
+            page.engine.detect_stream(picture, panel.read(*values), run.session, run.model, named_in(what))
         ):
             updates = {raw: result.text, line: words.quiet(result)}
             written = parse_written(result.text, picture.size)

@@ -1,0 +1,70 @@
+"""From what people type to calls of the model: what is to be found, and what Chat does with tags."""
+
+import pytest
+from PIL import Image
+
+from vlm_demo.results import EngineError
+from vlm_demo.router import Router
+from vlm_demo.ui.jobs import in_chat, named_in, plan
+
+IMAGE = Image.new("RGB", (8, 8))
+
+
+class Recorder:
+    """An engine that only writes down how it is called."""
+
+    def __getattr__(self, name):
+        return lambda *arguments: (name, *arguments)
+
+
+@pytest.fixture(scope="module")
+def router():
+    return Router.load()
+
+
+@pytest.mark.parametrize(
+    ("request_", "what"),
+    [
+        ("find the red one", "the red one"),
+        ("the cat left of the tree", "the cat left of the tree"),
+        ("How many hippos", "hippos"),
+        ("Please find the dogs in the picture", "the dogs"),
+        ("show me where the cats are", "the cats"),
+        ("draw boxes around all the cats, please", "all the cats"),
+        ("everything red", "everything red"),
+        ("box everything", ""),
+        ("and where?", ""),
+        ("where are they?", ""),
+    ],
+)
+def test_the_words_for_what_is_to_be_found(request_, what):
+    assert named_in(request_) == what
+
+
+def test_boxes_are_of_what_the_question_spoke_of():
+    jobs = plan(Recorder(), {"vqa": "How many hippos", "detect": "and where?"}, [IMAGE])
+    assert jobs[1].start(None, None)[0] == "detect_stream" and jobs[1].start(None, None)[-1] == "hippos"
+
+
+def asked(router, text, pictures=1, turns=()):
+    return in_chat(Recorder(), router, text, [IMAGE] * pictures, turns)(None, None)
+
+
+def test_chat_asks_and_compares(router):
+    assert asked(router, "What colour is the cat?")[:1] == ("answer_stream",)
+    assert asked(router, "[VQA] What colour?")[2] == "What colour?"
+    assert asked(router, "the difference between them", 2)[0] == "compare_stream"
+    assert asked(router, "[CAPTION] in detail")[0] == "caption_stream"
+
+
+@pytest.mark.parametrize(
+    ("text", "pictures", "words"),
+    [
+        ("[OD] cats", 1, "Detect or Auto"),
+        ("[COMPARE] what changed?", 1, "Change the pictures"),
+        ("[VQA]", 1, "question"),
+    ],
+)
+def test_a_tag_that_chat_cannot_follow_is_refused_in_words(router, text, pictures, words):
+    with pytest.raises(EngineError, match=words):
+        asked(router, text, pictures)
