@@ -67,6 +67,12 @@ def test_the_drawing_has_the_boxes_on_their_edges(tmp_path: Path) -> None:
     assert beside[1] > 100 and beside[0] < 20 and on_the_edge != beside
 
 
-def test_labels_of_another_world_have_a_list_of_their_own() -> None:
-    assert downloads.classes(["tree", "zebra crossing"]) == ["tree", "zebra crossing"]
-    assert downloads.classes(["tree"]) == list(LABELS)
+def test_every_image_of_a_world_has_the_same_list_of_classes(tmp_path: Path) -> None:
+    case = CASES[0]
+    path = case.save(tmp_path)
+    result = fake_engine(reply).detect(images.load(path))
+    photographs = ["person", *case.boxes, "zebra"]
+    assert downloads.Found.of(str(path), case.size, result, photographs).classes == photographs
+    assert downloads.Found.of(str(path), case.size, result).classes == list(LABELS)
+    foreign = downloads.Found.of(str(path), case.size, result, ["cat"])
+    assert foreign.classes == ["cat", "tree"]

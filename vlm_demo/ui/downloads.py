@@ -32,7 +32,7 @@ boxes.png                     the boxes drawn
 class Found:
     """The last answer of one person: enough to draw, filter and export it again without the model.
 
-    `parsed` has the size of the image as it was uploaded.
+    `parsed` has the size of the image as it was uploaded, `labels` are all that the model's world has.
     """
 
     source: str  # path or data URL of the image
@@ -40,22 +40,24 @@ class Found:
     model: str
     prompt: str
     seed: int | None
+    labels: Sequence[str]
 
     @classmethod
-    def of(cls, source: str, size: tuple[int, int], result: Result) -> Found:
-        """`size` is that of the image as it was uploaded."""
-        return cls(source, result.parsed.of_size(size), result.model, result.prompt, result.seed)
+    def of(cls, source: str, size: tuple[int, int], result: Result, labels: Sequence[str] | None = None) -> Found:
+        """`size` is that of the image as it was uploaded; `labels` are all that the model may write, None where that is
+        the world of icon scenes, or not known."""
+        parsed = result.parsed.of_size(size)
+        return cls(source, parsed, result.model, result.prompt, result.seed, labels or scenes.LABELS)
+
+    @property
+    def classes(self) -> list[str]:
+        """One list for every image, so that exports can be joined: the world's labels. Foreign ones stand behind."""
+        return [*self.labels, *sorted(set(self.parsed.labels).difference(self.labels))]
 
     @property
     def name(self) -> str:
         """The image's own name."""
         return "image.png" if self.source.startswith("data:") else Path(self.source).name
-
-
-def classes(labels: Sequence[str]) -> list[str]:
-    """One list for every image, so that exports can be joined: the world's labels. Foreign ones have their own."""
-    known = list(scenes.LABELS)
-    return known if set(labels) <= set(known) else sorted(labels)
 
 
 def files(found: Found, parsed: Parsed, picture: LoadedImage, folder: str) -> list[str]:
@@ -65,7 +67,7 @@ def files(found: Found, parsed: Parsed, picture: LoadedImage, folder: str) -> li
     """
     drawn = io.BytesIO()
     annotate(picture.rgb, parsed).save(drawn, "PNG", compress_level=1)
-    names = classes(found.parsed.labels)
+    names = found.classes
     about = {"file_name": found.name, "model": found.model, "prompt": found.prompt, "seed": found.seed}
     written = {
         "boxes.png": drawn.getvalue(),

@@ -114,7 +114,7 @@ def build(page: Page) -> None:
                 whole = len(written.objects)
                 updates |= {drawn: overlay(picture, written), table: words.boxes(written.objects, size=size)}
             yield updates
-        answer = downloads.Found.of(sources[0], size, result)
+        answer = downloads.Found.of(sources[0], size, result, page.engine.description(run.model).labels)
         names = answer.parsed.labels
         threshold = page.engine.description(run.model).threshold
         rated = any(item["confidence"] is not None for item in answer.parsed.objects)
