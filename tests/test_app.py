@@ -124,7 +124,7 @@ def test_answer_endpoint_passes_the_history_on(client: Client, picture: Path, en
 def test_compare_endpoint_wants_two_pictures(client: Client, picture: Path) -> None:
     two = [handle_file(picture), handle_file(picture)]
     assert client.predict(two, "What changed?", api_name="/compare")["text"] == "Nothing changed."
-    with pytest.raises(AppError, match="2 to 4 pictures, not 1"):
+    with pytest.raises(AppError, match="2 to 4 images, not 1"):
         client.predict(two[:1], "What changed?", api_name="/compare")
 
 
@@ -149,7 +149,7 @@ def test_route_endpoint(client: Client) -> None:
 def test_errors_tell_a_person_what_to_do(client: Client, picture: Path, tmp_path: Path) -> None:
     text = tmp_path / "notes.png"
     text.write_text("This is no picture.")
-    with pytest.raises(AppError, match="not a picture"):
+    with pytest.raises(AppError, match="not an image"):
         client.predict(handle_file(text), api_name="/caption")
     with pytest.raises(AppError, match="Choose an image first"):
         client.predict(None, api_name="/caption")
@@ -551,3 +551,13 @@ def test_only_the_owner_frees_the_memory(engine) -> None:
     assert press(address, "free-memory", "owner", key="chalk")["success"]
     assert not engine.status().loaded
     demo.close()
+
+
+def test_drawn_boxes_have_words_for_those_who_do_not_see_them():
+    boxes = {"cat": [0.0, 0.0, 0.2, 0.2], "tree": [0.4, 0.4, 0.2, 0.2], "dog": [0.8, 0.4, 0.2, 0.2]}
+    objects = [{"label": label, "bbox": box, "image": None, "confidence": None} for label, box in boxes.items()]
+    assert words.drawn(objects) == (
+        "The image with 3 boxes drawn on it: cat at the top left, tree in the middle, dog at the right."
+    )
+    assert words.drawn([objects[0] | {"image": 2}]).endswith("1 box drawn on it: cat at the top left of image 2.")
+    assert words.drawn(objects * 8).endswith(", and 4 more.") and "no box" in words.drawn([])

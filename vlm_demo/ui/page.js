@@ -51,21 +51,42 @@
   };
   document.addEventListener("keydown", move);
 
+  const each = (selector, change) => document.querySelectorAll(selector).forEach(change);
+
+  // Screen readers announce what changes in a place that was there before, and often not what is put there anew. So
+  // each new status is told in one place that stays.
+  const heard = document.createElement("div");
+  heard.id = "heard";
+  heard.className = "only-heard";
+  heard.setAttribute("role", "status");
+  document.body.append(heard);
+  const announce = () => {
+    const news = [];
+    each('[role="status"]:not(#heard)', (status) => {
+      status.removeAttribute("role");
+      news.push(status.textContent.trim());
+    });
+    if (news.length) heard.textContent = news.join(" ");
+  };
+
+  // What drawn boxes show, in words, which the table of them knows.
+  const describe = (image) => {
+    const told = [...(image.closest('[role="tabpanel"]')?.querySelectorAll("[data-boxes]") ?? [])];
+    image.alt = told.map((place) => place.dataset.boxes).join(" ") || "The image, without boxes";
+  };
+
   // What gradio's components call themselves wrongly, or not at all.
   const mend = () => {
-    const each = (selector, change) => document.querySelectorAll(selector).forEach(change);
     each("button.upload-container[aria-label]", (button) => button.removeAttribute("aria-label")); // its text says it
     each('div[aria-label="Empty value"]:not([role])', (place) => place.setAttribute("role", "img"));
-    each(".drawn-boxes button.thumbnail-item[aria-label]", (button) => {
-      button.removeAttribute("aria-label");
-      button.querySelector("img").alt = "The boxes that are found, drawn on it";
-    });
+    each(".drawn-boxes button.thumbnail-item[aria-label]", (button) => button.removeAttribute("aria-label"));
     each(".toast-header[role]", (head) => head.removeAttribute("role")); // there is a button in it
-    each("#detect-drawn img", (image) => (image.alt = "The image with the boxes that the table lists"));
+    each("#detect-drawn img, .drawn-boxes img", describe);
     each(".run-button:not([aria-keyshortcuts])", (button) => button.setAttribute("aria-keyshortcuts", "Control+Enter"));
   };
   let mending = 0;
-  const watch = new MutationObserver(() => (mending = mending || requestAnimationFrame(() => (mend(), (mending = 0)))));
+  const look = () => (mend(), announce(), (mending = 0));
+  const watch = new MutationObserver(() => (mending = mending || requestAnimationFrame(look)));
   watch.observe(document.body, { childList: true, subtree: true });
-  mend();
+  look();
 }

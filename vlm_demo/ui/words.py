@@ -9,13 +9,14 @@ from html import escape
 from vlm_demo.detection import Parsed, pixels
 from vlm_demo.results import Result
 
-OUTSIDE = "This picture looks unlike anything that this model was trained on, so take its answer as a guess."
+OUTSIDE = "This image looks unlike anything that this model was trained on, so take its answer as a guess."
 UNFAMILIAR = (
     "This question is unlike those that this model was trained on, so take its answer as a guess. "
     "Other words for the same question may help."
 )
 SPECIAL = re.compile(r"</?\w+>|<\|\w+\|>|\[[A-Z]+\]")  # tokens of the prompt layout, no words
 LIKELY = 0.01  # less would be shown as 0 %
+MOST_TOLD = 20  # boxes that an alternative text names
 SHORT_ANSWER = 3  # tokens; longer answers have too many alternatives to list
 
 
@@ -89,7 +90,29 @@ def boxes(objects: Sequence[dict], title: str = "", size: tuple[int, int] | None
         row = [escape(str(item["label"])), box, meter(sure) if sure is not None else "–"]
         rows.append([str(item.get("image") or "–"), *row] if several else row)
     head = ["Label", "Box in pixels (x, y, w, h)" if size else "Box (x, y, w, h)", "Confidence"]
-    return table(title, ["Picture", *head] if several else head, rows)
+    rows_of_boxes = table(title, ["Image", *head] if several else head, rows)
+    return f'<div data-boxes="{escape(drawn(objects))}">{rows_of_boxes}</div>'
+
+
+def drawn(objects: Sequence[dict]) -> str:
+    """What an image with these boxes drawn on it shows, for those who do not see it."""
+    if not objects:
+        return "The image; no box is drawn on it."
+    told = [
+        f"{item['label']} {place(item['bbox'])}" + (f" of image {item['image']}" if item.get("image") else "")
+        for item in objects[:MOST_TOLD]
+    ]
+    more = len(objects) - len(told)
+    told += [f"and {more} more"] if more else []
+    return f"The image with {len(objects)} box{'' if len(objects) == 1 else 'es'} drawn on it: {', '.join(told)}."
+
+
+def place(box: Sequence[float]) -> str:
+    """Where in an image a box [x, y, w, h] has its centre: "at the top left", "in the middle"."""
+    x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
+    rows, columns = ("top ", "", "bottom "), ("left", "", "right")
+    words = (rows[min(int(3 * y), 2)] + columns[min(int(3 * x), 2)]).strip()
+    return f"at the {words}" if words else "in the middle"
 
 
 def report(parsed: Parsed, lead: str = "Reading the text") -> str:
