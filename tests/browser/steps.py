@@ -8,7 +8,7 @@ from vlm_demo.ui import draws
 
 EXAMPLE = 0  # which of the examples the tests press
 SCENE = make_scene(draws.EXAMPLES[EXAMPLE])
-TABS = ("Caption", "Detect", "Chat", "Compare", "Auto")
+TABS = ("Caption", "Detect", "Chat", "Compare", "Auto", "Versus")
 expect.set_options(timeout=PATIENCE)
 
 
@@ -28,6 +28,9 @@ def starting(page: Page, tab: str) -> None:
 
 
 def finished(page: Page, tab: str) -> None:
+    if tab == "versus":
+        expect(page.locator("#versus-vote-tie")).to_be_visible()
+        return
     expect(page.locator(f"#{tab}-line p:not([data-old])")).to_contain_text("tokens")
     expect(page.locator(f"#{tab}-stop")).to_be_hidden()
 

@@ -18,7 +18,7 @@ from vlm_demo.router import Router  # noqa: E402
 from . import api, image_panel, privacy, snippets, status, theme, worlds  # noqa: E402
 from .common import MODEL_CALLS, Page, watch_images  # noqa: E402
 from .owner import Owner  # noqa: E402
-from .tabs import auto, caption, chat, compare, detect, game, live  # noqa: E402
+from .tabs import auto, caption, chat, compare, detect, game, live, versus  # noqa: E402
 
 if TYPE_CHECKING:
     from vlm_demo.engine import Engine
@@ -29,6 +29,7 @@ TABS = {
     "Chat": chat,
     "Compare": compare,
     "Auto": auto,
+    "Versus": versus,
     "Live": live,
     "Game": game,
 }

@@ -1,0 +1,205 @@
+"""The Versus tab: one image and prompt to two models, their answers beside each other, and the visitor's vote."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+from PIL import Image
+
+from vlm_demo.detection import parse_written
+from vlm_demo.images import LoadedImage
+from vlm_demo.results import EngineError, SamplingParameters
+from vlm_demo.tasks import TASKS
+from vlm_demo.versus import VERDICTS, Vote, kept, places, vote, votes_csv, votes_json
+
+from ..common import QUICK, Page, Updates, clear_when_new, handler, run_row, settings_panel
+from ..duels import NAMES, Duel, Side, agreement, drawing, figures, heard, marks, tally, view
+from ..marks import Mark
+from ..pictures import load_pictures
+from ..runs import Run, Sources
+from ..worlds import title
+
+if TYPE_CHECKING:
+    from vlm_demo.engine import Generation
+
+KINDS = [("Describe it", "caption"), ("Find the objects", "detect"), ("Answer a question", "vqa")]
+ASKED = {  # the box for words: its label, and what stands in it while it is empty
+    "detect": ("Only this", "Everything, or for example: dogs, the person on the left"),
+    "vqa": ("Your question", "How many dogs are there?"),
+}
+SIDE = 640  # pixels; the images under the boxes are no larger
+
+
+def choices(page: Page) -> list[tuple[str, str]]:
+    """The models and their untrained selves, each by title and name."""
+    trained = page.engine.models
+    untrained = [twin for model in trained if (twin := page.engine.untrained(model)) is not None]
+    return [(title(page, model), model) for model in (*trained, *untrained)]
+
+
+def build(page: Page) -> None:
+    """Components and wiring of the tab."""
+    offered = choices(page)
+    with gr.Row():
+        models = [
+            gr.Dropdown(
+                offered,
+                value=offered[min(number, len(offered) - 1)][1],
+                label=f"{name} model",
+                filterable=False,
+                min_width=220,
+                elem_id=f"versus-{name.lower()}-model",
+            )
+            for number, name in enumerate(NAMES)
+        ]
+    kind = gr.Radio(KINDS, value="caption", label="What both do", elem_id="versus-kind")
+    box = gr.Textbox(max_lines=3, visible=False, elem_id="versus-box")
+    blind = gr.Checkbox(label="Blind", info="Sides by lot, names hidden until you have voted.", elem_id="versus-blind")
+    row = run_row(page, "versus", "Ask both", single=True)
+    with gr.Row(elem_classes="duels answer-place"):
+        boards = [gr.HTML(elem_classes="duel", elem_id=f"versus-answer-{name.lower()}") for name in NAMES]
+    row.notice.render()
+    with gr.Row(elem_classes="row-of-buttons", visible=False) as ballot:
+        gr.HTML('<span class="lead">Which is better?</span>')
+        verdicts = {
+            verdict: gr.Button(text, size="sm", elem_id=f"versus-vote-{verdict}") for verdict, text in VERDICTS.items()
+        }
+    told = gr.HTML(elem_classes="optional", elem_id="versus-told")
+    agreed = gr.HTML(elem_classes="optional", elem_id="versus-agreement")
+    sizes = gr.HTML(elem_classes="optional", elem_id="versus-figures")
+    with gr.Row(elem_classes="row-of-buttons", visible=False) as offers:
+        gr.HTML('<span class="lead">Your votes</span>')
+        files = [gr.DownloadButton(name, size="sm", elem_id=f"versus-{name.lower()}") for name in ("CSV", "JSON")]
+    with gr.Accordion("Settings", open=False):
+        panel = settings_panel("versus", TASKS["caption"].max_new_tokens)
+    duel_state, votes_state = gr.State(None), gr.State([])
+
+    def blank() -> Updates:
+        return {
+            **dict.fromkeys(boards, ""),
+            **dict.fromkeys((told, agreed, sizes), ""),
+            ballot: gr.update(visible=False),
+            duel_state: None,
+        }
+
+    def start(
+        kind: str, picture: LoadedImage, text: str, settings: SamplingParameters, session: str, model: str
+    ) -> Generation:
+        if kind == "caption":
+            return page.engine.caption_stream(picture, "brief", settings, session, model)
+        if kind == "detect":
+            return page.engine.detect_stream(picture, settings, session, model, text)
+        return page.engine.answer_stream(picture, text, (), settings, session, model)
+
+    def answer(run: Run, generation: Generation, side: Side, picture: Image.Image) -> Iterator[Side]:
+        """One side as it grows; boxes appear as each is complete."""
+        drawn = -1  # objects in the drawing
+        for _, result in run.follow(generation):
+            body = f'<p class="answer">{escape(result.text)}</p>'
+            if result.task == "detect":
+                parsed = result.parsed or parse_written(result.text, picture.size)
+                body = side.body
+                if len(parsed.objects) > drawn and (result.parsed is not None or not parsed.failed):
+                    drawn = len(parsed.objects)
+                    body = drawing(picture, parsed, [Mark(o["label"], o["bbox"]) for o in parsed.objects])
+            side = replace(side, result=result, body=body)
+            yield side
+
+    def work(
+        run: Run, sources: Sources, left: str, right: str, kind: str, text: str, blind: bool, *values: Any
+    ) -> Iterator[Updates]:
+        yield blank()
+        picture = load_pictures(sources)[0]
+        if left == right:
+            raise EngineError("Choose two different models, one for each side.")
+        if kind == "vqa" and not text.strip():
+            raise EngineError("Please type a question first.")
+        small = picture.rgb.copy()
+        small.thumbnail((SIDE, SIDE))
+        order = [left, right]
+        if blind:
+            random.SystemRandom().shuffle(order)
+        duel = Duel((Side(order[0]), Side(order[1])), blind)
+        settings = panel.read(*values)
+        yield {board: view(page, duel, number) for number, board in enumerate(boards) if number}
+        for number, board in enumerate(boards):
+            before = duel.sides[number]
+            try:
+                generation = start(kind, picture, text, settings, run.session, before.model)
+                for side in answer(run, generation, before, small):
+                    duel = duel.having(number, side)
+                    yield {board: view(page, duel, number)}
+            except EngineError as error:
+                duel = duel.having(number, replace(duel.sides[number], trouble=str(error)))
+                yield {board: view(page, duel, number)}
+            if run.stopped:
+                break
+        if not duel.whole:
+            yield {boards[1]: "" if duel.sides[1].result is None and not duel.sides[1].trouble else gr.skip()}
+            return
+        updates: Updates = {duel_state: duel, ballot: gr.update(visible=True)}
+        if kind == "detect":
+            parsed = [side.result.parsed for side in duel.sides]
+            found = places(*(one.objects for one in parsed))
+            for number, side in enumerate(duel.sides):
+                duel = duel.having(number, replace(side, body=drawing(small, parsed[number], marks(found, number))))
+            updates |= {board: view(page, duel, number) for number, board in enumerate(boards)}
+            updates |= {agreed: agreement(found), duel_state: duel}
+        if not duel.hidden:
+            updates[sizes] = figures(page, duel)
+        updates[told] = f'<p class="only-heard" role="status">{escape(heard(duel))}</p>'
+        yield updates
+
+    page.on(
+        [row.run.click, box.submit],
+        handler(page, row, work),
+        [*page.images.inputs, *models, kind, box, blind, *panel.inputs],
+        [*row.outputs, *blank()],
+    )
+    clear_when_new(page, row, blank)
+
+    def decide(verdict: str, duel: Duel | None, votes: list[Vote]) -> Updates:
+        """Note a vote, and tell whose answers these were."""
+        if duel is None:
+            return {ballot: gr.update(visible=False)}
+        left, right = (side.result for side in duel.sides)
+        votes = kept(votes, vote(left, right, verdict, duel.hidden))
+        shown = replace(duel, hidden=False)
+        thanks = f"Your vote: {VERDICTS[verdict].lower()}. " + ", ".join(
+            f"{name.lower()} is {title(page, side.model)}" for name, side in zip(NAMES, duel.sides, strict=True)
+        )
+        written = {"votes.csv": votes_csv(votes), "votes.json": votes_json(votes)}
+        paths = [save_bytes_to_cache(text.encode(), name, files[0].GRADIO_CACHE) for name, text in written.items()]
+        return {
+            **{board: view(page, shown, number) for number, board in enumerate(boards)},
+            told: f'<p class="quiet" role="status">{escape(thanks)}. {tally(votes)}</p>',
+            sizes: figures(page, shown),
+            ballot: gr.update(visible=False),
+            offers: gr.update(visible=True),
+            duel_state: None,  # one vote a pair
+            votes_state: votes,
+            **dict(zip(files, paths, strict=True)),
+        }
+
+    outputs = [*boards, told, sizes, ballot, offers, duel_state, votes_state, *files]
+    for verdict, button in verdicts.items():
+        button.click(
+            lambda duel, votes, verdict=verdict: decide(verdict, duel, votes),
+            [duel_state, votes_state],
+            outputs,
+            **QUICK,
+        )
+
+    def ask_for(kind: str) -> Any:
+        if kind not in ASKED:
+            return gr.update(visible=False)
+        label, placeholder = ASKED[kind]
+        return gr.update(visible=True, label=label, placeholder=placeholder, value="")
+
+    kind.input(ask_for, kind, box, queue=False, **QUICK)
