@@ -185,10 +185,10 @@ MENDED = {  # name: (text, words of the report); each must give the dog and the 
         "2 read, 1 dropped (not between 0 and 1)",
     ),
     "thousandths": (answer(DOG, named("cow", 100, 200, 300, 400), CAT), "2 read, 1 dropped (not between 0 and 1)"),
-    "a picture away": (answer(DOG, named("cow", 1.2, 0.1, 0.2, 0.2), CAT), "2 read, 1 dropped (outside the picture)"),
+    "a picture away": (answer(DOG, named("cow", 1.2, 0.1, 0.2, 0.2), CAT), "2 read, 1 dropped (outside the image)"),
     "corners for a size": (
         answer(DOG, named("cow", 0.6, 0.6, 0.9, 0.9), CAT),
-        "2 read, 1 dropped (mostly outside the picture)",
+        "2 read, 1 dropped (mostly outside the image)",
     ),
     "two kinds of damage": (
         answer(DOG, named("cow", 0.1), named("cow", 0.1), '{"label": "pig"}', CAT)[:-1],

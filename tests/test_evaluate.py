@@ -80,7 +80,7 @@ def test_the_app_is_asked_and_scored_task_by_task():
     assert scores["detect"]["f1"] == 1 and scores["detect"]["json_valid"] == 1
     assert scores["vqa"] == {"n": 1, "vqa_accuracy": 1}
     assert scores["compare"]["n"] == 2 and scores["compare"]["exact"] == 0.5  # the refused one counts as wrong
-    assert "pictures" in answers[4].failure and answers[4].result.text == ""
+    assert "images" in answers[4].failure and answers[4].result.text == ""
     assert list(source.bad) == ["mixed/test row 5"]
     assert [len(one.pictures) for one in answers] == [1, 1, 0, 0, 0]
     asked = next(turns for turns in engine.runner.asked if turns[-1]["task"] == "vqa")

@@ -106,7 +106,7 @@ def test_what_asks_for_nothing_is_asked_back(router: Router, text: str) -> None:
 def test_one_picture_cannot_be_compared(router: Router) -> None:
     alone = router.route("what changed between them?", n_images=1)
     assert alone.unsure
-    assert "2 to 4 pictures" in alone.note
+    assert "2 to 4 images" in alone.note
     both = router.route("describe the picture and tell me what changed between the two photos", n_images=1)
     assert (both.tasks, both.unsure) == (["caption"], False)
     assert "left out" in both.note
@@ -118,7 +118,7 @@ def test_one_picture_cannot_be_compared(router: Router) -> None:
 def test_without_a_picture_it_asks_for_one(router: Router) -> None:
     route = router.route("describe this picture", n_images=0)
     assert route.unsure
-    assert "Add a picture" in route.note
+    assert "Add an image" in route.note
 
 
 def test_the_request_is_found_at_the_end_of_a_very_long_text(router: Router) -> None:

@@ -39,8 +39,8 @@ _UPRIGHT = {
 # What people send that is not a picture by our formats, by its first bytes.
 _NOT_PICTURES = (
     (b"%pdf", "This is a PDF document. Please export the page as PNG or JPEG."),
-    (b"<!doctype html", "This is a web page, not a picture. Please save the picture itself and send that file."),
-    (b"<html", "This is a web page, not a picture. Please save the picture itself and send that file."),
+    (b"<!doctype html", "This is a web page, not an image. Please save the image itself and send that file."),
+    (b"<html", "This is a web page, not an image. Please save the image itself and send that file."),
     (b"<svg", "This is an SVG drawing, which is not read here. Please export it as PNG."),
     (b"<?xml", "This is an SVG or XML file, which is not read here. Please export it as PNG."),
 )
@@ -116,9 +116,9 @@ def _readable(source: Source) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
     except ImageError:
         raise
     except MemoryError:
-        raise ImageError("There is not enough memory for this picture. Please send a smaller one.") from None
+        raise ImageError("There is not enough memory for this image. Please send a smaller one.") from None
     except Exception as error:  # decoders raise almost anything on hostile bytes: OSError, SyntaxError, struct.error
-        raise ImageError("The picture is damaged or cut off. Please save or download it once more.") from error
+        raise ImageError("The image is damaged or cut off. Please save or download it once more.") from error
 
 
 class Turns:
@@ -161,7 +161,7 @@ def read(source: str | Path | bytes | BinaryIO) -> bytes:
         if not isinstance(data, bytes):
             raise ImageError("The file was opened as text. Please open it in binary mode.")
     else:
-        raise ImageError(f"A picture was expected, not {type(source).__name__}.")
+        raise ImageError(f"An image was expected, not {type(source).__name__}.")
     if not data:
         raise ImageError("The file is empty.")
     if len(data) > MAX_BYTES:
@@ -171,22 +171,22 @@ def read(source: str | Path | bytes | BinaryIO) -> bytes:
 
 def _read_file(path: str | Path) -> bytes:
     if "://" in str(path)[:20] or str(path)[:6].lower() in ("http:/", "https:"):  # Path("http://a") is "http:/a"
-        raise ImageError("Web addresses are not opened here. Please download the picture and send the file.")
+        raise ImageError("Web addresses are not opened here. Please download the image and send the file.")
     path = Path(path)
     try:
         if path.is_file():  # not a pipe or a device: reading one could block for ever
             with path.open("rb") as file:
                 return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # no permission, a name too long, a zero byte in the name
-        raise ImageError(f"The picture file {path.name[:80]!r} could not be opened.") from error
-    raise ImageError(f"There is no picture file {path.name[:80]!r}.")
+        raise ImageError(f"The image file {path.name[:80]!r} could not be opened.") from error
+    raise ImageError(f"There is no image file {path.name[:80]!r}.")
 
 
 def _decode_data_url(url: str) -> bytes:
     """The bytes of a base64 `data:` URL; its length is checked before it is decoded."""
     header, comma, payload = url[:200].partition(",")
     if not comma or not header.lower().endswith(";base64"):
-        raise ImageError("A data: URL must hold a picture in base64, as in data:image/png;base64,....")
+        raise ImageError("A data: URL must hold an image in base64, as in data:image/png;base64,....")
     start = len(header) + 1
     if len(url) - start > MAX_BYTES * 4 // 3 + 1024:
         raise ImageError(_too_many_bytes())
@@ -204,19 +204,19 @@ def open_image(data: bytes) -> Image.Image:
         if head.startswith(start):
             raise ImageError(message)
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS and b"avif" not in data[8:40]:
-        raise ImageError("HEIC pictures are not read here. Please save the picture as JPEG and send that file.")
+        raise ImageError("HEIC images are not read here. Please save the image as JPEG and send that file.")
     try:
         return _check_size(Image.open(BytesIO(data), formats=FORMATS))
     except Image.DecompressionBombError:
         raise ImageError(_too_many_pixels()) from None
     except UnidentifiedImageError as error:
-        raise ImageError(f"This is not a picture that can be read here, or it is damaged. {_READABLE}") from error
+        raise ImageError(f"This is not an image that can be read here, or it is damaged. {_READABLE}") from error
 
 
 def _check_size(image: Image.Image) -> Image.Image:
     width, height = image.size
     if width < 1 or height < 1:
-        raise ImageError("The picture is empty: it is zero pixels wide or high.")
+        raise ImageError("The image is empty: it is zero pixels wide or high.")
     if width * height > MAX_PIXELS:
         raise ImageError(_too_many_pixels())
     return image
@@ -227,7 +227,7 @@ def _too_many_bytes() -> str:
 
 
 def _too_many_pixels() -> str:
-    return f"The picture has more than {MAX_PIXELS // 1_000_000} million pixels. Please make it smaller first."
+    return f"The image has more than {MAX_PIXELS // 1_000_000} million pixels. Please make it smaller first."
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -236,9 +236,9 @@ def _from_array(array: np.ndarray) -> Image.Image:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (2, 3, 4)):
         raise ImageError(f"An array must be [height, width] or [height, width, 1 to 4], not {list(array.shape)}.")
     if array.dtype.kind not in "buif":
-        raise ImageError(f"An array of {array.dtype} is not a picture. Please use uint8.")
+        raise ImageError(f"An array of {array.dtype} is not an image. Please use uint8.")
     if array.shape[0] < 1 or array.shape[1] < 1:
-        raise ImageError("The picture is empty: it is zero pixels wide or high.")
+        raise ImageError("The image is empty: it is zero pixels wide or high.")
     if array.shape[0] * array.shape[1] > MAX_PIXELS:
         raise ImageError(_too_many_pixels())
     return Image.fromarray(array if array.dtype == np.uint8 else _to_8_bits(array))

@@ -104,7 +104,7 @@ class Request:
         ):
             raise EngineError("In a chat, user and assistant take turns, and the user has the first and the last word.")
         if any(message.images for message in self.messages if message.role == "assistant"):
-            raise EngineError("Only the user's messages may hold pictures.")
+            raise EngineError("Only the user's messages may hold images.")
 
 
 @dataclass(frozen=True)

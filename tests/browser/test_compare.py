@@ -61,7 +61,7 @@ def test_fresh_pictures_bring_their_question(repeater: str, visit: Callable) -> 
     draw(page, "New story", 3)
     expect(page.get_by_label("What happens across them?")).to_be_checked()
     assert asked(page) == "3 pictures. What happens across these images?"
-    draw(page, "New selection", 2)
+    draw(page, "Which scene", 2)
     selection = make_selection(SEED)
     expect(page.locator("#compare-box textarea")).to_have_value(selection.qa.question)
     expect(page.get_by_label("Which image shows …")).to_be_checked()
@@ -76,4 +76,4 @@ def test_more_than_two_pictures_are_not_left_out_in_silence(repeater: str, visit
     page.get_by_label("What changed?").check()
     expect(page.locator("#compare-box textarea")).to_have_value("What changed?")
     page.locator("#compare-run").click()
-    expect(page.locator("#compare-notice")).to_contain_text("about two pictures, and here are 3")
+    expect(page.locator("#compare-notice")).to_contain_text("about two images, and here are 3")

@@ -120,6 +120,7 @@ def test_chat(visit: Callable, address: str) -> None:
     ask(page, "Is this <image> at [OD] **night**?")
     expect(page.locator("#chat-log .user.message").last).to_contain_text("<image> at [OD] **night**?")
     expect(answers(page)).to_have_count(2)
+    expect(page.locator("#chat-log").get_by_label("Clear")).to_be_hidden()  # there is one way to begin anew
     page.get_by_role("button", name="New conversation").click()
     expect(answers(page)).to_have_count(0)
 
@@ -268,7 +269,7 @@ def test_mistakes_are_answered_in_words(visit: Callable, address: str, tmp_path:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"nothing" * 9)
     page.locator("#image-1 input[type=file]").set_input_files(broken)
-    expect(page.get_by_text(re.compile("damaged|not a picture")).first).to_be_visible()
+    expect(page.get_by_text(re.compile("damaged|not an image")).first).to_be_visible()
     expect(page.locator("#image-1 img")).to_have_count(0)
     photo = tmp_path / "upside.tiff"
     SCENE.image(128).convert("CMYK").save(photo)

@@ -65,9 +65,9 @@ def read_box(value: Value, size: tuple[int, int], repairs: list[str]) -> list[fl
         raise Dropped("no area")
     left, top, right, bottom = max(x, 0.0), max(y, 0.0), min(x + w, 1.0), min(y + h, 1.0)
     if min(right - left, bottom - top) < NO_SIDE:
-        raise Dropped("outside the picture")
+        raise Dropped("outside the image")
     if (right - left) * (bottom - top) < 0.5 * w * h:
-        raise Dropped("mostly outside the picture")
+        raise Dropped("mostly outside the image")
     if max(left - x, top - y, x + w - right, y + h - bottom) > EDGE:
         repairs.append("clipped")
     # An untouched side stays as it was written: 0.3, not 0.30000000000000004.

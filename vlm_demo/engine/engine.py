@@ -103,7 +103,7 @@ class Engine(Tasks):
             self._scheduler.load(runner)
             return self._scheduler.call(lambda: runner.novelty(prompt)[0])
 
-        return _explained(measure, "The picture could not be measured")
+        return _explained(measure, "The image could not be measured")
 
     def untrained(self, model: str) -> str | None:
         """The name by which a request reaches a model's architecture with random weights, made on first use; None where

@@ -46,7 +46,7 @@ def check(request: Request) -> None:
     if not spec.min_images <= count <= spec.max_images:
         few, many = spec.min_images, spec.max_images
         wanted = f"{few}" if few == many else f"{few} to {many}"
-        raise EngineError(f"{spec.title} takes {wanted} picture{'s' if many > 1 else ''}, not {count}.")
+        raise EngineError(f"{spec.title} takes {wanted} image{'s' if many > 1 else ''}, not {count}.")
 
 
 def checked_box(box: Sequence[float]) -> tuple[float, float, float, float]:
@@ -76,7 +76,7 @@ def opened(request: Request) -> Request:
 def open_picture(picture: Picture) -> LoadedImage:
     """A picture as everything behind takes it; raises EngineError where it cannot be read."""
     if picture is None:
-        raise EngineError("Please choose a picture first.")
+        raise EngineError("Please choose an image first.")
     try:
         return load(picture)
     except ImageError as error:

@@ -147,16 +147,16 @@ def _checked(
         return Route(tasks, probabilities, unsure, note, text, {task: parts[task] for task in tasks}, tagged)
 
     if not tasks:
-        return route([], True, "That could mean several things. What shall I do with the picture?")
+        return route([], True, "That could mean several things. What shall I do with the image?")
     if n_images < 1:
-        return route(tasks, True, "Add a picture first.")
+        return route(tasks, True, "Add an image first.")
     compare = TASKS["compare"]
     if "compare" in tasks and not compare.min_images <= n_images <= compare.max_images:
-        have = f"comparing takes {compare.min_images} to {compare.max_images} pictures, and there {_are(n_images)}"
+        have = f"comparing takes {compare.min_images} to {compare.max_images} images, and there {_are(n_images)}"
         others = [task for task in tasks if task != "compare"]
         if others:
             return route(others, False, f"The comparison is left out: {have}.")
-        return route(tasks, True, f"{have[0].upper()}{have[1:]}. Change the pictures or choose something else.")
+        return route(tasks, True, f"{have[0].upper()}{have[1:]}. Change the images or choose something else.")
     if tagged and "vqa" in tasks and not text:
         return route(tasks, True, f"Write the question after {TASKS['vqa'].tag}.")
     return route(tasks, False, None)

@@ -66,7 +66,7 @@ class BatchDecoder:
         known = self._read_pictures(sequences)
         for sequence in sequences:
             if _prefix(sequence) and known[_prefix(sequence)] is None:
-                sequence.error = EngineError("The model gave no valid numbers for this picture. Try another one.")
+                sequence.error = EngineError("The model gave no valid numbers for this image. Try another one.")
         sequences = [sequence for sequence in sequences if sequence.error is None]
         if not sequences:
             return

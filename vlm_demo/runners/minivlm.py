@@ -113,7 +113,7 @@ class MiniVLMRunner:
             dropped += 1
         if room < min(reserve, MIN_ANSWER):
             raise EngineError(
-                f"The question and its pictures take {len(ids)} tokens, but the model reads at most {context}, "
+                f"The question and its images take {len(ids)} tokens, but the model reads at most {context}, "
                 "the answer included. Please ask a shorter question."
             )
         rgb = [image.rgb for image in images]
@@ -281,7 +281,7 @@ class MiniVLMRunner:
                 features, outputs = self.model.model.get_vision_outputs(pixels)  # [n, N, C]
                 projected = self.model.model.projector(features.to(self.model.lm_head.weight.dtype))  # [n, N, D]
             if not (pixels.isfinite().all() and projected.isfinite().all()):
-                raise EngineError("This picture holds invalid numbers, or the model fails on it. Try another one.")
+                raise EngineError("This image holds invalid numbers, or the model fails on it. Try another one.")
             novelties, regions = self._measure(features), regions_of(outputs, self.description.labels)
             for key, one, novelty, boxes in zip(keys, projected, novelties, regions, strict=True):
                 found[key] = Encoded(one.clone(), novelty, boxes)

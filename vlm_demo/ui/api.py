@@ -36,13 +36,13 @@ log = logging.getLogger(__name__)
 JSON = dict[str, Any]
 CALL = MODEL_CALL | {"api_visibility": "public"}
 ARGUMENTS = {
-    "image": "A picture, sent with handle_file.",
-    "images": "A list of pictures, each sent with handle_file: one to four, for /compare two to four.",
+    "image": "An image, sent with handle_file.",
+    "images": "A list of images, each sent with handle_file: one to four, for /compare two to four.",
     "style": "How the caption is written: brief, detailed or alt.",
     "question": 'A question in plain words; for /compare also "change", "boxes" or "story", the usual questions.',
     "text": "What you want, in plain words or with a tag such as [OD].",
     "history": "Earlier [question, answer] pairs of the same conversation, oldest first.",
-    "n_images": "How many pictures come with the text.",
+    "n_images": "How many images come with the text.",
     "temperature": "0 always takes the likeliest token, higher is bolder, at most 10.",
     "top_p": "Share of the likely tokens to draw from, above 0 and at most 1.",
     "max_new_tokens": "The longest answer in tokens; 0 is the task's own limit.",

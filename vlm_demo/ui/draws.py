@@ -23,7 +23,7 @@ LABELS = {  # what the buttons of scenes are called where they bring photographs
     "New scene": "Another photograph",
     "New pair": "Two photographs",
     "New story": "Three photographs",
-    "New selection": "Which of three?",
+    "Which scene": "Which photograph",
 }
 QUESTIONS = ["What do you see?", "Is there a person in the picture?", "List everything in the picture."]
 

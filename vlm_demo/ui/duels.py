@@ -99,7 +99,7 @@ def agreement(found: Sequence[Place]) -> str:
         rows.append([str(row), *labels, "–" if place.iou is None else f"{place.iou:.2f}", AGREE[place.kind]])
     same = sum(place.kind == "both" for place in found)
     head = f"{same} of {len(found)} places the same"
-    return words.table(head, ["", *NAMES, "Overlap (IoU)", ""], rows)
+    return words.table(head, ["Place", *NAMES, "Overlap (IoU)", "Who sees it"], rows)
 
 
 def figures(page: Page, duel: Duel) -> str:
@@ -117,7 +117,7 @@ def figures(page: Page, duel: Duel) -> str:
             ]
         )
     names = ("Parameters", "First token after", "Tokens a second", "Tokens", "Whole answer")
-    head = ["", *(title(page, side.model) for side in duel.sides)]
+    head = ["Figure", *(title(page, side.model) for side in duel.sides)]
     return words.table("Sizes and times", head, [list(row) for row in zip(names, *columns, strict=True)])
 
 

@@ -76,7 +76,7 @@ def plan(engine: Engine, parts: Mapping[str, str], pictures: Sequence[LoadedImag
             jobs.append(Job("Comparison", 0, _start(engine.compare_stream, list(pictures), words or "change")))
         else:
             for number, picture in enumerate(pictures, 1):
-                title = TASKS[task].title + (f", picture {number}" if len(pictures) > 1 else "")
+                title = TASKS[task].title + (f", image {number}" if len(pictures) > 1 else "")
                 if task == "caption":
                     start = _start(engine.caption_stream, picture, style_of(words))
                 else:
@@ -100,7 +100,7 @@ def in_chat(
             raise EngineError(route.note or "That could mean several things.")
         if route.tasks == ["caption"]:
             if len(pictures) > 1:
-                raise EngineError(f"{TASKS['caption'].tag} takes one picture. Ask, for example: describe image 2.")
+                raise EngineError(f"{TASKS['caption'].tag} takes one image. Ask, for example: describe image 2.")
             return _start(engine.caption_stream, pictures[0], style_of(route.text))
     if route.tasks == ["compare"] and not route.unsure:
         return _start(engine.compare_stream, list(pictures), route.text or "change")

@@ -33,7 +33,7 @@ def _only_uploads(base: type) -> Callable:
             source = lent_file(str(source))
             if source is None:
                 raise gr.Error(
-                    "Web addresses are not opened here. Please upload the picture itself.", print_exception=False
+                    "Web addresses are not opened here. Please upload the image itself.", print_exception=False
                 )
         return await base.async_move_resource_to_block_cache(self, source)
 
@@ -46,7 +46,7 @@ class OneFile(ImageData):
     @classmethod
     def model_validate(cls, sent: Any, **options: Any) -> OneFile:
         one = sent[0] if isinstance(sent, list) and len(sent) == 1 else sent
-        return super().model_validate(_file(one, "One picture is expected here"), **options)
+        return super().model_validate(_file(one, "One image is expected here"), **options)
 
 
 class SeveralFiles(ListFiles):
@@ -55,7 +55,7 @@ class SeveralFiles(ListFiles):
     @classmethod
     def model_validate(cls, sent: Any, **options: Any) -> SeveralFiles:
         several = sent if isinstance(sent, list) else [sent]
-        files = [_file(one, "A list of pictures is expected here, each") for one in several]
+        files = [_file(one, "A list of images is expected here, each") for one in several]
         return super().model_validate(files, **options)
 
 

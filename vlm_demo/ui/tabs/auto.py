@@ -14,7 +14,7 @@ from vlm_demo.router import CorrectionsFull, record_correction
 from vlm_demo.tasks import TASKS
 
 from .. import jobs, words
-from ..common import HIDDEN, QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
+from ..common import QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
 from ..owner import address
 from ..pictures import draw_boxes, load_pictures
 from ..runs import Run, Sources
@@ -71,13 +71,13 @@ def build(page: Page) -> None:
     )
     row = run_row(page, "auto", "Go")
     shown = gr.HTML(INVITATION, js_on_load=CHOOSE, elem_classes="answer-place", elem_id="auto-card")
-    with gr.Row(elem_classes="row-of-buttons", visible=HIDDEN) as choices:
-        wrong = gr.Button("Wrong task", size="sm", elem_id="auto-wrong")
+    with gr.Row(elem_classes="row-of-buttons", visible=False) as choices:
+        wrong = gr.Button("Report a wrong choice", size="sm", elem_id="auto-wrong")
     with gr.Group(visible=False) as correction:
         right = gr.CheckboxGroup(
             [(NAMES[name], name) for name in TASKS], label="It should have been", elem_id="auto-right"
         )
-        save = gr.Button("Remember this, on this machine", size="sm", elem_id="auto-save")
+        save = gr.Button("Save the correction", size="sm", elem_id="auto-save")
     answers = gr.HTML(elem_classes="optional", elem_id="auto-answers")
     row.notice.render()
     drawn = boxes_gallery("Boxes", "auto-boxes")
@@ -88,7 +88,7 @@ def build(page: Page) -> None:
     def blank() -> Updates:
         return {
             shown: INVITATION,
-            choices: gr.update(visible=HIDDEN),
+            choices: gr.update(visible=False),
             correction: gr.update(visible=False),
             asked: None,
             answers: "",
@@ -131,7 +131,7 @@ def build(page: Page) -> None:
             results.append(result)
             if result.parsed is not None and result.parsed.objects:
                 for number in [job.picture] if job.picture else range(1, len(opened) + 1):
-                    boxes.append((draw_boxes(opened[number - 1], result.parsed, number), f"Picture {number}"))
+                    boxes.append((draw_boxes(opened[number - 1], result.parsed, number), f"Image {number}"))
                 yield {drawn: gr.update(value=boxes, visible=True)}
             if result.finish_reason == "cancelled":
                 break

@@ -17,7 +17,7 @@ from ..runs import Run, Sources
 
 SUGGESTIONS = 3
 INVISIBLE = "\u200b"
-PLACEHOLDER = "Ask anything about the picture: how many, which colour, where, is there …"
+PLACEHOLDER = "Ask anything about the image: how many, which colour, where, is there …"
 
 Turn = tuple[str, str]  # question, answer
 
@@ -132,7 +132,7 @@ def build(page: Page) -> None:
     async def forget(request: gr.Request) -> Updates:
         return blank() | await end_run(page, row, request.session_hash or "")
 
-    gr.on([clear.click, chatbot.clear], forget, None, [*row.outputs, *blank()], queue=False, **QUICK)
+    clear.click(forget, None, [*row.outputs, *blank()], queue=False, **QUICK)
     clear_when_new(page, row, blank, adding=True)  # a conversation goes on when images are added to it
 
     def suggest(questions: list[str]) -> list[Any]:

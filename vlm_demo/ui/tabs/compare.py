@@ -32,7 +32,7 @@ QUESTIONS = {
     "story": TASKS["compare"].prompts["story"],
     "own": "",
 }
-FRESH = {"New pair": draws.pair, "New story": draws.story, "New selection": draws.selection}
+FRESH = {"New pair": draws.pair, "New story": draws.story, "Which scene": draws.selection}
 BOXES = "Boxes of the change"
 SLIDE = """
 element.addEventListener("input", (event) => {
@@ -49,7 +49,7 @@ def wipe(first: LoadedImage, second: LoadedImage) -> str:
         file = io.BytesIO()
         picture.rgb.resize(size).save(file, "JPEG", quality=90)
         source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-        pictures += f'<img src="{source}" alt="Picture {number}, to be compared">'
+        pictures += f'<img src="{source}" alt="Image {number}, to be compared">'
     return (
         f'<div class="wipe"><div>{pictures}</div>'
         '<label>Slide from one to the other <input type="range" min="0" max="100" value="50"></label></div>'
@@ -115,7 +115,7 @@ def build(page: Page) -> None:
         about_change = question.strip().lower() == CHANGE.lower()
         if about_change and len(opened) > 2:
             raise EngineError(
-                f"What changed is told about two pictures, and here are {len(opened)}. "
+                f"What changed is told about two images, and here are {len(opened)}. "
                 "Remove some, or ask what happens across them."
             )
         started = [page.engine.compare_stream(opened, question, settings, run.session, run.model)]
@@ -138,7 +138,7 @@ def build(page: Page) -> None:
             shown[table] = words.report(boxes, BOXES)
         elif boxes is not None:
             drawings = [draw_boxes(picture, boxes, number) for number, picture in enumerate(opened, 1)]
-            labelled = [(picture, f"Picture {number}") for number, picture in enumerate(drawings, 1)]
+            labelled = [(picture, f"Image {number}") for number, picture in enumerate(drawings, 1)]
             shown |= {drawn: gr.update(value=labelled, visible=True), table: words.boxes(boxes.objects, BOXES)}
         if len(opened) == 2:
             shown[slider] = wipe(*opened)
