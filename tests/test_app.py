@@ -23,11 +23,12 @@ from gradio_client.exceptions import AppError
 from tests import rectangles
 from tests.fake_engine import LONG, fake_engine, oracle
 from vlm_demo.detection import Parsed, Report
+from vlm_demo.images import ImageError
 from vlm_demo.results import Result, SamplingParameters, Token
 from vlm_demo.scenes import make_scene
 from vlm_demo.ui import Owner, build_app, jobs, launch_options, words
 from vlm_demo.ui.runs import Run, Sessions
-from vlm_demo.ui.tabs import detect
+from vlm_demo.ui.tabs import detect, live
 
 SCENE = make_scene(11)
 ENDPOINTS = {"/caption", "/detect", "/answer", "/compare", "/auto", "/route"}
@@ -308,6 +309,12 @@ def test_the_shell_commands_that_the_page_shows_work_as_they_stand(shown: dict) 
     script = "\n".join(snippets["bash"] for snippets in shown.values())
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
     assert done.stdout.count("event: complete") == len(ENDPOINTS) and "event: error" not in done.stdout
+
+
+def test_a_frame_of_the_camera_is_no_path(picture: Path) -> None:
+    for sent in (str(picture), f"file://{picture}", "http://127.0.0.1/a.png", None):
+        with pytest.raises(ImageError, match="data: URL"):
+            live.read_frame(sent)
 
 
 def test_only_photographs_of_the_page_are_lent(url: str, shown: dict) -> None:

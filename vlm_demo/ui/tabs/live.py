@@ -41,6 +41,13 @@ def shown(number: int, inside: str, refused: bool = False) -> str:
     return f'<div data-frame="{number}"{" data-refused" if refused else ""}>{inside}</div>'
 
 
+def read_frame(sent: object) -> LoadedImage:
+    """A frame as the page sends it, a data URL; anything else could be the path of a file of this machine."""
+    if not (isinstance(sent, str) and sent.startswith("data:image/")):
+        raise ImageError("A frame of the camera must come as a data: URL of an image.")
+    return images.load(sent)
+
+
 def answer(result: Result, size: tuple[int, int], threshold: float) -> str:
     """A whole answer about a frame of this size."""
     if result.parsed is None:
@@ -88,7 +95,7 @@ def build(page: Page) -> None:
         session, number = request.session_hash or "", int(event.number)
         run = page.sessions.start(session, "live", address=address(request))
         try:
-            image = images.load(str(event.frame))
+            image = read_frame(event.frame)
             for _, result in run.follow(begin(run, kind, question, image)):
                 if result.position is not None:  # a text in the making would flicker
                     yield {line: words.quiet(result)}
