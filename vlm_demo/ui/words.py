@@ -116,7 +116,9 @@ def place(box: Sequence[float]) -> str:
 
 
 def report(parsed: Parsed, lead: str = "Reading the text") -> str:
-    """The parse report in words."""
+    """The parse report in words, and how many of the boxes that were read are shown."""
+    shown, read = len(parsed.objects), parsed.report.read
+    lead = f"{shown} of {read} shown. {lead}" if shown < read else lead
     return f'<p class="quiet">{escape(lead)}: {escape(str(parsed.report))}</p>'
 
 

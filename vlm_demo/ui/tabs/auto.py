@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,11 @@ def build(page: Page) -> None:
         done: list[str] = []
         results: list[Result] = []
         boxes: list[tuple[Any, str]] = []
+        threshold = page.engine.description(run.model).threshold
         for job in jobs.plan(page.engine, parts, opened):
             for _, result in run.follow(job.start(settings, run.session, run.model)):
+                if result.parsed is not None:  # the boxes that Detect shows
+                    result = replace(result, parsed=result.parsed.above(threshold))
                 latest = section(job.title, result)
                 yield {answers: "".join([*done, latest])}
             done.append(latest)

@@ -27,11 +27,9 @@ def report(parsed: Parsed) -> str:
     """The table and the report in words; a failed reading and an empty scene look different."""
     if parsed.failed:
         return words.notice(f"{parsed.report}. The model's own text stands beside this.", bad=True)
-    shown, read = len(parsed.objects), parsed.report.read
-    if not read:
+    if not parsed.report.read:
         return f'<p class="answer">{escape(str(parsed.report))}.</p>'
-    lead = f"{shown} of {read} shown. Reading the text" if shown < read else "Reading the text"
-    return words.boxes(parsed.objects, size=parsed.size) + words.report(parsed, lead)
+    return words.boxes(parsed.objects, size=parsed.size) + words.report(parsed)
 
 
 def build(page: Page) -> None:
