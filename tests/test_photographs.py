@@ -9,10 +9,10 @@ from PIL import Image
 
 from train.blocks import block_mask
 from train.photographs import asking, words
-from train.photographs.asking import Branch, Seen
+from train.photographs.conversations import Conversation, Seen
 from train.photographs.data import Photo, Question, Variant, alt_text, bare_caption, mirror, mosaic, variants
 from train.photographs.evaluation import calibration_error, f1, match
-from train.photographs.grounded import colour_questions, doing_questions
+from train.photographs.grounded import color_questions, doing_questions
 from train.photographs.packing import Steps
 from vlm_demo.model import MiniVLMProcessor
 
@@ -77,7 +77,7 @@ def test_questions_from_captions_have_a_true_and_a_false_one():
     assert [answer for _, answer in pairs] == ["yes", "no"]
     assert "horse" in pairs[0][0] and "tennis" in pairs[1][0]  # both about a man
     for seed in range(20):
-        question, answer = colour_questions(CAPTIONS, random.Random(seed))[0]
+        question, answer = color_questions(CAPTIONS, random.Random(seed))[0]
         true = {"shirt": "red", "horse": "brown"}[next(thing for thing in ("shirt", "horse") if thing in question)]
         assert answer == true if question.startswith("What") else (true in question) == (answer == "yes")
 
@@ -104,7 +104,7 @@ def test_a_batch_depends_on_its_number_alone(steps):
 
 def test_a_branch_sees_the_image_and_itself(steps):
     ids, labels, positions, block, weights, _ = steps.pack(
-        [Branch("asked", (("vqa", "who?", "a man"),)), Branch("asked", (("vqa", "what?", "a horse"),))],
+        [Conversation("asked", (("vqa", "who?", "a man"),)), Conversation("asked", (("vqa", "what?", "a horse"),))],
         1,
         random.Random(0),
     )
@@ -119,19 +119,19 @@ def test_a_branch_sees_the_image_and_itself(steps):
 def test_every_branch_fits_its_image():
     rng = random.Random(3)
     for _ in range(50):
-        for branch in asking.one_image(Seen(photo(), ()), [photo(OTHER, (), "none", 9)], 3, rng):
-            for task, question, answer in branch.turns:
+        for conversation in asking.one_image(Seen(photo(), ()), [photo(OTHER, (), "none", 9)], 3, rng):
+            for task, question, answer in conversation.turns:
                 assert task in ("caption", "detect", "vqa") and answer
                 if question.lower().startswith(("is there a horse", "can you see a horse", "do you see a horse")):
                     assert answer == "yes"
 
 
 def test_boxes_are_matched_most_certain_first():
-    said = [
+    predictions = [
         {"label": "horse", "bbox": (0.1, 0.3, 0.4, 0.5), "confidence": 0.4},
         {"label": "horse", "bbox": (0.1, 0.3, 0.4, 0.45), "confidence": 0.9},
         {"label": "cat", "bbox": (0.2, 0.1, 0.1, 0.3), "confidence": 0.9},
     ]
-    assert match(said, BOXES) == [None, 0, None]
-    assert f1([(said, BOXES)], lambda label, box: True) == pytest.approx(2 / 5)
+    assert match(predictions, BOXES) == [None, 0, None]
+    assert f1([(predictions, BOXES)], lambda label, box: True) == pytest.approx(2 / 5)
     assert calibration_error([(0.9, True), (0.9, False)]) == pytest.approx(0.4)

@@ -1,1 +1,1 @@
-"""The photograph model: pretrained backbones, joined and trained on real pictures."""
+"""The photograph model: pretrained backbones, joined and trained on real images."""

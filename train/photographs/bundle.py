@@ -1,7 +1,7 @@
 """Makes the bundled checkpoint of what was trained: python -m train.photographs.bundle --data FOLDER
 
-Takes the trained model in bfloat16, fits the score that tells photographs from other pictures and the curves that make
-its confidence the chance of being right, measures quality through the app's own engine, and writes everything with a
+Takes the trained model in bfloat16, fits the out-of-distribution score and the curves that turn its confidence into
+the chance of being right, measures quality through the app's own engine, and writes everything with a
 model card to checkpoints/minivlm-photographs. FOLDER holds photographs/ and fruits/.
 """
 
@@ -22,7 +22,7 @@ from train.photographs import evaluation as figures_of
 from train.photographs.card import card
 from train.photographs.data import Variant, read
 from train.photographs.features import Images, batches, see
-from train.photographs.outside import KINDS, make
+from train.photographs.out_of_distribution import KINDS, make
 from train.photographs.words import LABELS
 from vlm_demo.checkpoints import bundled
 from vlm_demo.description import FILE, Description, logit
@@ -31,7 +31,7 @@ from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 from vlm_demo.runners.vision import NOVELTY_FILE, pool_features
 
 SHARD = "45MB"
-FITTED_ON, MADE = 1000, 40  # photographs, and pictures of each kind that are none
+FITTED_ON, FOREIGN = 1000, 40  # photographs, and images of each other kind
 ASKED = ("vaq2.0(yes/no)", "coco-qa")  # kinds of questions whose confidence is fitted
 FLAGGED, SLACK = (
     0.98,
@@ -60,22 +60,22 @@ def average(paths: list[Path], shares: list[float]) -> dict[str, torch.Tensor]:
 
 
 def fit_novelty(tower, data: Path) -> dict[str, torch.Tensor]:
-    """Mean, directions and threshold for `novelty_score`, from training photographs and pictures that are none.
+    """Mean, directions and threshold for `novelty_score`, from training photographs and images of other kinds.
 
-    Each direction parts photographs from one kind of made pictures, or from all (logistic regression on pooled
+    Each direction separates photographs from one kind of drawn images, or from all (logistic regression on pooled
     features); the score is how far an image lies from photographs along these directions, in standard deviations.
     """
     photos = read(data / "photographs", "train")
     shown = Images(photos, [(n, 0) for n in range(0, len(photos), max(1, len(photos) // FITTED_ON))])
     pooled = torch.cat([pool_features(features) for features, _ in batches(tower, shown, 1)])  # [P, 2C]
-    made = {kind: pooled_features(tower, make(kind, MADE, seed=0)) for kind in KINDS}
+    foreign_by_kind = {kind: pooled_features(tower, make(kind, FOREIGN, seed=0)) for kind in KINDS}
     fit, held = pooled[: len(pooled) * 2 // 3], pooled[len(pooled) * 2 // 3 :]
     mean, scale = fit.mean(0), fit.std(0).clamp(min=0.05)
     width = pooled.shape[1] // 2
     seen = torch.arange(width) < sum(tower.config.map_sizes)  # what the towers see, not the regions' boxes
     scale = torch.where(torch.cat([seen, seen]), scale, torch.inf)
     directions = []
-    for foreign in (*made.values(), torch.cat(list(made.values()))):
+    for foreign in (*foreign_by_kind.values(), torch.cat(list(foreign_by_kind.values()))):
         inputs = ((torch.cat([fit, foreign]) - mean) / scale).numpy()
         kinds = np.r_[np.zeros(len(fit)), np.ones(len(foreign))]
         weights = LogisticRegression(C=1e-3, max_iter=500, class_weight="balanced").fit(inputs, kinds).coef_[0]
@@ -103,20 +103,23 @@ def calibrate(target: Path, data: Path, limit: int | None) -> None:
     """Fit both curves and the threshold on every second validation photograph, and write them into the description."""
     photos = read(data / "photographs", "validation")[::2]
     boxed = [photo for photo in photos if photo.boxed == "all"]
-    found = {}
+    rated_by_source = {}
     for name, weights in (("words", [0.0, 1.0, 0.0]), ("region", [0.0, 0.0, 1.0])):  # what each gives alone
         write_description(target, replace(ABOUT, calibration={"boxes": weights}))
         engine = Engine(target, max_waiting=10_000)
         results, _, rated = figures_of.detections(engine, boxed, 0.0)
-        found[name] = rated
+        rated_by_source[name] = rated
         if name == "words":
             asked = [
                 (photo, qa) for photo in photos for qa in photo.questions if qa.kind in ("vaq2.0(yes/no)", "coco-qa")
             ]
             _, answers = figures_of.questions(engine, asked[:limit], "answers")
         engine.close()
-    pairs = [(word, region) for (word, _), (region, _) in zip(found["words"], found["region"], strict=True)]
-    right = [ok for _, ok in found["words"]]
+    pairs = [
+        (word, region)
+        for (word, _), (region, _) in zip(rated_by_source["words"], rated_by_source["region"], strict=True)
+    ]
+    right = [ok for _, ok in rated_by_source["words"]]
     about = replace(
         ABOUT,
         calibration={
@@ -140,12 +143,13 @@ def write_description(folder: Path, description: Description) -> None:
 
 
 def flagged(engine: Engine, data: Path, count: int) -> dict[str, float]:
-    """Share of pictures of each kind that are called foreign; photographs are those of the validation split."""
-    pictures = {kind: make(kind, count, seed=1) for kind in KINDS}
+    """Share of images of each kind that are flagged as out of distribution; photographs are of the validation split."""
+    images_by_kind = {kind: make(kind, count, seed=1) for kind in KINDS}
     photos = read(data / "photographs", "validation")
-    pictures["photographs"] = [photo.open() for photo in photos[:: max(1, len(photos) // (4 * count))]]
+    images_by_kind["photographs"] = [photo.open() for photo in photos[:: max(1, len(photos) // (4 * count))]]
     return {
-        kind: sum(engine.novelty(image).outside for image in images) / len(images) for kind, images in pictures.items()
+        kind: sum(engine.novelty(image).outside for image in images) / len(images)
+        for kind, images in images_by_kind.items()
     }
 
 

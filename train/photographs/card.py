@@ -64,8 +64,8 @@ On validation pictures that training never showed, greedy, through the app's eng
 Confidence is calibrated on every second validation picture. Expected calibration error over all of them: answers
 {figures["calibration"]["answers"]:.3f}, boxes {figures["calibration"]["boxes"]:.3f}.
 
-The notice for pictures that are no photographs, on pictures of each kind that `train/photographs/outside.py` makes;
-photographs are those of the validation split:
+The notice for pictures that are no photographs, on pictures of each kind that
+`train/photographs/out_of_distribution.py` makes; photographs are those of the validation split:
 
 | kind | flagged |
 |---|---|

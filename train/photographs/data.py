@@ -11,7 +11,7 @@ from PIL import Image
 
 SIDE = 300  # pixels of a training image
 CROPS = 4  # variants that are cropped, beside the whole image and its mirror image
-MIN_KEPT = 0.4  # share of a box that must lie within a crop to be still told
+MIN_KEPT = 0.4  # share of a box that must lie within a crop for the box to count
 SIDES = re.compile(r"\b(left|right)(s|most|ward|wards|side|hand|handed)?\b", re.IGNORECASE)
 SWAPPED = {"left": "right", "right": "left", "Left": "Right", "Right": "Left", "LEFT": "RIGHT", "RIGHT": "LEFT"}
 FRAMING = re.compile(

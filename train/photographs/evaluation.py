@@ -1,4 +1,4 @@
-"""What a model is worth on unseen photographs, every answer compared with what people wrote and boxed."""
+"""What a model is worth on unseen photographs, every answer compared with what people wrote and annotated."""
 
 import random
 from collections import Counter
@@ -20,7 +20,7 @@ from vlm_demo.detection.library import sv
 from vlm_demo.engine import Engine
 from vlm_demo.results import Result
 
-LARGE = 0.02  # share of the picture from which an object is large
+LARGE = 0.02  # share of the image from which an object is large
 BINS = 10  # of the calibration error
 GREY = Image.new("RGB", (300, 300), (128, 128, 128))  # what a model sees that must guess
 
@@ -30,7 +30,7 @@ Rated = tuple[float, bool]  # a confidence, and whether the answer or box was ri
 
 
 def in_parallel(function: Callable[[Any, int], Any], items: Sequence[Any], what: str) -> list[Any]:
-    """`function(item, number)` for all items, many at once, in order; the number stands for a session."""
+    """`function(item, number)` for all items, many at once, in order; the number is the session."""
     with ThreadPoolExecutor(48) as pool:
         numbered = pool.map(function, items, range(len(items)))
         return list(tqdm(numbered, desc=what, total=len(items), mininterval=5))
@@ -47,16 +47,16 @@ def captions(engine: Engine, photos: Sequence[Photo], name: str) -> Figures:
 
 
 def f1(pairs: Sequence[tuple[list[dict], Sequence[tuple[str, tuple]]]], counts: Callable[[str, Any], bool]) -> float:
-    """F1 over objects that `counts(label, box)`; a found object counts by its true box, a false one by its own."""
-    hits = said_count = true_count = 0
-    for said, true in pairs:
-        true_count += sum(counts(*one) for one in true)
-        for item, n in zip(said, match(said, true), strict=True):
+    """F1 over objects that `counts(label, box)`; a match counts by its reference box, a false positive by its own."""
+    hits = n_predictions = n_references = 0
+    for predictions, true in pairs:
+        n_references += sum(counts(*one) for one in true)
+        for item, n in zip(predictions, match(predictions, true), strict=True):
             one = (item["label"], item["bbox"]) if n is None else true[n]
             if counts(*one):
-                said_count += 1
+                n_predictions += 1
                 hits += n is not None
-    return 2 * hits / max(1, said_count + true_count)
+    return 2 * hits / max(1, n_predictions + n_references)
 
 
 def detections(engine: Engine, photos: Sequence[Photo], threshold: float) -> tuple[list[Result], Figures, list[Rated]]:
@@ -83,7 +83,7 @@ def detections(engine: Engine, photos: Sequence[Photo], threshold: float) -> tup
     return results, figures, rated
 
 
-def map50(said: Sequence[list[dict]], photos: Sequence[Photo]) -> float:
+def map50(predictions: Sequence[list[dict]], photos: Sequence[Photo]) -> float:
     """Mean average precision at IoU 0.5 over the classes that occur."""
 
     def boxes(items: Sequence[tuple[str, Sequence[float], float]]) -> sv.Detections:
@@ -91,9 +91,11 @@ def map50(said: Sequence[list[dict]], photos: Sequence[Photo]) -> float:
         classes = np.array([LABELS.index(label) if label in LABELS else len(LABELS) for label, *_ in items], int)
         return sv.Detections(corners, class_id=classes, confidence=np.array([c for *_, c in items], np.float32))
 
-    told = [boxes([(item["label"], item["bbox"], item["confidence"] or 1.0) for item in items]) for items in said]
+    predicted = [
+        boxes([(item["label"], item["bbox"], item["confidence"] or 1.0) for item in items]) for items in predictions
+    ]
     true = [boxes([(label, box, 1.0) for label, box in photo.objects]) for photo in photos]
-    return max(0.0, float(MeanAveragePrecision().update(told, true).compute().map50))
+    return max(0.0, float(MeanAveragePrecision().update(predicted, true).compute().map50))
 
 
 # Questions
@@ -105,7 +107,7 @@ def right(text: str, question: Question) -> bool:
 
 
 def questions(engine: Engine, asked: Sequence[Asked], name: str, blind: bool = False) -> tuple[float, list[Rated]]:
-    """Share of right answers, and the confidence of each beside whether it was right; `blind`: of a grey picture."""
+    """Share of right answers, and the confidence of each beside whether it was right; `blind`: of a grey image."""
 
     def ask(one: Asked, n: int) -> Result:
         return engine.answer(GREY if blind else one[0].open(), one[1].question, session=n)
@@ -123,14 +125,14 @@ def choices(engine: Engine, asked: Sequence[Asked], blind: bool = False) -> floa
 
     def ask(one: Asked, n: int) -> bool:
         photo, question = one
-        shares = engine.choose(GREY if blind else photo.open(), question.question, question.choices, session=n)
-        return max(shares, key=shares.__getitem__) == question.answer
+        probabilities = engine.choose(GREY if blind else photo.open(), question.question, question.choices, session=n)
+        return max(probabilities, key=probabilities.__getitem__) == question.answer
 
     return share(in_parallel(ask, asked, "visual7w, blind" if blind else "visual7w"))
 
 
 def which_image(engine: Engine, photos: Sequence[Photo], count: int) -> Figures:
-    """Which of three pictures has a caption, and whether none is said of a caption that none has."""
+    """Which of three images has a caption, and whether the answer is "none" for a caption that none of them has."""
     rng = random.Random(0)
     groups = [rng.sample(list(photos), 4) for _ in range(count)]
 
@@ -145,7 +147,7 @@ def which_image(engine: Engine, photos: Sequence[Photo], count: int) -> Figures:
 
     answers = in_parallel(ask, groups, "which image")
     return {
-        "which_image": share(found for found, _ in answers),
+        "which_image": share(ok for ok, _ in answers),
         "none_of_them": share(none for _, none in answers),
         "n_which_image": len(groups),
     }
@@ -169,7 +171,7 @@ def commonest(asked: Sequence[Asked]) -> float:
 
 
 def measure(engine: Engine, data: Path, split: str = "validation", limit: int | None = None) -> Figures:
-    """Every figure that a split allows (Flickr8k's test pictures have captions alone), on at most `limit` of a kind.
+    """Every figure that a split allows (Flickr8k's test images have captions alone), on at most `limit` of a kind.
 
     `data` holds `photographs/` and, for the fruits, `fruits/`.
     """
@@ -181,11 +183,11 @@ def measure(engine: Engine, data: Path, split: str = "validation", limit: int | 
     figures |= captions(engine, [photo for photo in photos if photo.captions and photo not in flickr][:limit], "coco")
     threshold = engine.description().threshold
     boxed = [photo for photo in photos if photo.boxed == "all"][:limit]
-    _, found, rated_boxes = detections(engine, boxed, threshold)
-    figures |= found
+    _, detection, rated_boxes = detections(engine, boxed, threshold)
+    figures |= detection
     fruits = read(data / "fruits", "test")[:limit]
-    _, found, _ = detections(engine, fruits, threshold)
-    figures |= {"fruits_f1": found["detection_f1"], "n_fruits": len(fruits)}
+    _, detection, _ = detections(engine, fruits, threshold)
+    figures |= {"fruits_f1": detection["detection_f1"], "n_fruits": len(fruits)}
 
     kinds = {"yes_no": "vaq2.0(yes/no)", "coco_qa": "coco-qa"}
     blind, common, rated = {}, {}, []
@@ -205,6 +207,6 @@ def measure(engine: Engine, data: Path, split: str = "validation", limit: int | 
     blind["visual7w_choice"], common["visual7w_choice"] = choices(engine, asked, blind=True), 0.25
     figures |= which_image(engine, [photo for photo in photos if photo.captions], min(limit or 300, 300))
     description = engine.description()
-    told = [(description.calibrated("answers", confidence) or confidence, ok) for confidence, ok in rated]
-    figures["calibration"] = {"answers": calibration_error(told), "boxes": calibration_error(rated_boxes)}
+    predicted = [(description.calibrated("answers", confidence) or confidence, ok) for confidence, ok in rated]
+    figures["calibration"] = {"answers": calibration_error(predicted), "boxes": calibration_error(rated_boxes)}
     return figures | {"blind": blind, "commonest": common}

@@ -64,7 +64,7 @@ def batches(tower: PhotoVisionModel, images: Images, workers: int) -> Iterator[t
         yield see(tower, pixels)
 
 
-def standardise(tower: PhotoVisionModel, photos: list[Photo], workers: int) -> None:
+def standardize(tower: PhotoVisionModel, photos: list[Photo], workers: int) -> None:
     """Set the tower's mean and deviation of each channel from a part of the photographs."""
     width = len(tower.feature_mean)
     tower.feature_mean.zero_()
@@ -82,7 +82,7 @@ def standardise(tower: PhotoVisionModel, photos: list[Photo], workers: int) -> N
 
 
 class Features:
-    """Features of everything in `shown`, and the regions of each by number and variant, as `asking.Seen` has them.
+    """Features of everything in `shown`, and the regions of each by number and variant, as in `conversations.Seen`.
 
     On a GPU all are computed at once. On a CPU each is computed when it is first asked for, which a run that shows few
     of them does not wait for, and kept in memory.
@@ -92,18 +92,18 @@ class Features:
         self.tower, self.images = tower, Images(photos, shown)
         self.index = {one: n for n, one in enumerate(shown)}
         self.regions: Mapping[Shown, tuple] = LazyRegions(self)
-        self.kept: dict[Shown, tuple[torch.Tensor, tuple]] = {}
+        self.cache: dict[Shown, tuple[torch.Tensor, tuple]] = {}
         self.device = tower.device
         if self.device.type != "cuda":
             return
         shape = (len(shown), tower.config.seq_length, tower.config.hidden_size)
         self.data = torch.empty(shape, dtype=torch.bfloat16, device=self.device)
-        found, at = [], 0
+        all_regions, at = [], 0
         for features, regions in batches(tower, self.images, workers):
             self.data[at : at + len(features)] = features
-            found += regions
+            all_regions += regions
             at += len(features)
-        self.regions = dict(zip(shown, found, strict=True))
+        self.regions = dict(zip(shown, all_regions, strict=True))
 
     def __call__(self, shown: list[Shown]) -> torch.Tensor:
         """`[images, N, C]`, bfloat16, on the tower's device."""
@@ -113,16 +113,16 @@ class Features:
 
     def look(self, one: Shown) -> tuple[torch.Tensor, tuple]:
         """Features `[N, C]` and regions of one image, on a CPU."""
-        if one not in self.kept:
+        if one not in self.cache:
             pixels = self.images[self.index[one]][None]
             with torch.autocast("cpu", torch.bfloat16):
                 features, regions = see(self.tower, pixels.contiguous(memory_format=torch.channels_last))
-            self.kept[one] = (features[0], regions[0])
-        return self.kept[one]
+            self.cache[one] = (features[0], regions[0])
+        return self.cache[one]
 
 
 class LazyRegions(Mapping):
-    """The regions of what is shown, each found when it is asked for."""
+    """The regions of what is shown, each computed when it is asked for."""
 
     def __init__(self, features: Features) -> None:
         self.features = features

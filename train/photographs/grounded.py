@@ -8,7 +8,7 @@ import random
 import re
 from collections.abc import Iterable
 
-COLOURS = "black white red blue green yellow brown orange pink purple gray grey".split()
+COLORS = "black white red blue green yellow brown orange pink purple gray grey".split()
 STOP = set(
     "a an the is are was of in on at to and with by for his her their its it he she they this that there from into as "
     "up down out over near while some two three several group people person man woman men women boy girl".split()
@@ -17,7 +17,7 @@ DOING = re.compile(
     r"^(a|an|the|two|three|four|several|some|many)((?: [\w-]+){1,3}?) (?:(is|are) )?(\w{2,}ing)\b ?([\w' -]*?)[.,]",
     re.IGNORECASE,
 )
-COLOURED = re.compile(rf"\b({'|'.join(COLOURS)}) (\w{{3,}})\b", re.IGNORECASE)
+COLORED = re.compile(rf"\b({'|'.join(COLORS)}) (\w{{3,}})\b", re.IGNORECASE)
 NO_THING = {"and", "with", "dress", "background", "colored", "coloured", "hair", "haired", "top", "striped", "clothes"}
 
 Pair = tuple[str, str]  # question, answer
@@ -45,9 +45,9 @@ def doing_questions(own: Iterable[str], foreign: Iterable[str], rng: random.Rand
     """One question to be answered by yes, from a caption of this image, and one by no, from one of another image about
     the same somebody where there is one."""
     own = list(own)
-    true = [found for text in own if (found := doing(text, rng))]
+    true = [matched for text in own if (matched := doing(text, rng))]
     known = set().union(*map(content, own))
-    false = [found for text in foreign if (found := doing(text, rng)) and len(content(found[1]) & known) == 0]
+    false = [matched for text in foreign if (matched := doing(text, rng)) and len(content(matched[1]) & known) == 0]
     if not true or not false:
         return []
     who, question = rng.choice(true)
@@ -55,25 +55,25 @@ def doing_questions(own: Iterable[str], foreign: Iterable[str], rng: random.Rand
     return [(question, "yes"), (rng.choice(alike or [text for _, text in false]), "no")]
 
 
-def colour_questions(captions: Iterable[str], rng: random.Random) -> list[Pair]:
+def color_questions(captions: Iterable[str], rng: random.Random) -> list[Pair]:
     """What colour is the bus? Is it red? Is it blue?"""
-    found = {}
+    matched = {}
     for text in captions:
-        for colour, thing in COLOURED.findall(text):
-            found.setdefault(thing.lower(), set()).add(colour.lower())
-    single = [(thing, next(iter(colours))) for thing, colours in found.items() if len(colours) == 1]
-    single = [(thing, colour) for thing, colour in single if thing not in NO_THING and thing not in COLOURS]
+        for color, thing in COLORED.findall(text):
+            matched.setdefault(thing.lower(), set()).add(color.lower())
+    single = [(thing, next(iter(colors))) for thing, colors in matched.items() if len(colors) == 1]
+    single = [(thing, color) for thing, color in single if thing not in NO_THING and thing not in COLORS]
     if not single:
         return []
-    thing, colour = rng.choice(single)
+    thing, color = rng.choice(single)
     verb = "Are" if thing.endswith("s") and not thing.endswith("ss") else "Is"
-    other = rng.choice([name for name in COLOURS if name not in (colour, "gray", "grey")])
+    other = rng.choice([name for name in COLORS if name not in (color, "gray", "grey")])
     word = rng.choice(("color", "colour"))
     return [
         rng.choice(
             (
-                (f"What {word} {verb.lower()} the {thing}?", colour),
-                (f"{verb} the {thing} {colour}?", "yes"),
+                (f"What {word} {verb.lower()} the {thing}?", color),
+                (f"{verb} the {thing} {color}?", "yes"),
                 (f"{verb} the {thing} {other}?", "no"),
             )
         )

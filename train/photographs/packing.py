@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from train.photographs import asking, several
-from train.photographs.asking import Branch, Seen
+from train.photographs.conversations import Conversation, Seen
 from train.photographs.data import Photo, Variant, variants
 from vlm_demo.model import MiniVLMProcessor
 
@@ -36,13 +36,13 @@ OTHERS = 24  # photographs from which false captions and questions are taken
 SEVERAL = 0.2  # share of rows with two to four images
 CAPTIONS = 3  # brief captions of one image in one row
 PAD_TO = 64  # positions: few different shapes
-MAX_LENGTH = 896  # positions of a row; branches that do not fit are left out
+MAX_LENGTH = 896  # positions of a row; conversations that do not fit are left out
 
 Shown = tuple[int, int]  # number of a photograph, number of its variant
 
 
 class Steps(Dataset):
-    """Batches by number: item `step` depends on nothing but the step, so a stopped run can go on exactly."""
+    """Batches by number: item `step` depends on nothing but the step, so a stopped run can resume exactly."""
 
     def __init__(
         self,
@@ -54,8 +54,8 @@ class Steps(Dataset):
         captions: int = CAPTIONS,
         seed: str = "train",
     ) -> None:
-        """`regions` of each photograph and variant that may be shown, as `asking.Seen` has them; `rows` of a batch, the
-        share of them with `several` images, brief `captions` of one image."""
+        """`regions` of each photograph and variant that may be shown, as in `conversations.Seen`; `rows` of a batch,
+        the share of them with `several` images, brief `captions` of one image."""
         self.processor, self.photos, self.regions = processor, photos, regions
         self.rows, self.several, self.captions, self.seed = rows, several, captions, seed
         self.shown = sorted({number for number, _ in regions})
@@ -77,7 +77,7 @@ class Steps(Dataset):
             rows.append(self.row(self.shown[order[number % count]], rng))
         return self.batch(rows, rng)
 
-    def row(self, number: int, rng: random.Random) -> tuple[list[Branch], list[Shown]]:
+    def row(self, number: int, rng: random.Random) -> tuple[list[Conversation], list[Shown]]:
         """What is asked about one photograph, or about it and others."""
         picked = [number]
         if rng.random() < self.several and self.photos[number].source != "mosaic":
@@ -101,10 +101,10 @@ class Steps(Dataset):
             return Seen(photo, self.regions[shown])
         return Seen(variants(photo.image_id)[shown[1]].photo(photo), self.regions[shown])
 
-    def batch(self, rows: list[tuple[list[Branch], list[Shown]]], rng: random.Random) -> dict:
+    def batch(self, rows: list[tuple[list[Conversation], list[Shown]]], rng: random.Random) -> dict:
         """Rows padded to the longest: `input_ids`, `labels`, `position_ids`, `block`, `weights`, `kinds` `[B, T]`, and
-        which images stand in them, one after another, as `shown`."""
-        packed = [self.pack(branches, len(shown), rng) for branches, shown in rows]
+        which images they contain, one after another, as `shown`."""
+        packed = [self.pack(conversations, len(shown), rng) for conversations, shown in rows]
         length = -(-max(len(ids) for ids, *_ in packed) // PAD_TO) * PAD_TO
         ids = torch.zeros(len(packed), length, dtype=torch.long)
         labels, block = torch.full_like(ids, -100), torch.full_like(ids, -1)
@@ -123,9 +123,9 @@ class Steps(Dataset):
             "shown": [one for _, shown in rows for one in shown],
         }
 
-    def pack(self, branches: list[Branch], n_images: int, rng: random.Random) -> tuple[list, ...]:
-        """The images (block 0) and the branches (blocks 1, 2, ...) in one row; a branch counts positions from the
-        images on."""
+    def pack(self, conversations: list[Conversation], n_images: int, rng: random.Random) -> tuple[list, ...]:
+        """The images (block 0) and the conversations (blocks 1, 2, ...) in one row; the positions of each conversation
+        continue those of the images."""
         processor = self.processor
         prefix = [processor.tokenizer.bos_token_id, self.user]
         for number in range(1, n_images + 1):
@@ -133,17 +133,17 @@ class Steps(Dataset):
         start = len(prefix)
         ids, labels, positions = list(prefix), [-100] * start, list(range(start))
         block, weights, kinds = [0] * start, [0.0] * start, [0] * start
-        branches = rng.sample(branches, len(branches))
-        for number, branch in enumerate(branches, 1):
+        conversations = rng.sample(conversations, len(conversations))
+        for number, conversation in enumerate(conversations, 1):
             turns = []
-            for task, question, answer in branch.turns:
+            for task, question, answer in conversation.turns:
                 turns += [{"role": "user", "task": task, "text": question}, {"role": "assistant", "text": answer}]
             # Without images a chat starts with the first two tokens of the prefix.
             own, own_labels = (column[2:] for column in processor.encode_chat_with_labels(turns, 0))
             if len(ids) + len(own) > MAX_LENGTH:
                 continue
             answers = sum(label != -100 for label in own_labels)
-            if branch.kind in ("caption", "style", "across"):
+            if conversation.kind in ("caption", "style", "across"):
                 own = [
                     processor.tokenizer.pad_token_id if label != -100 and rng.random() < WORD_DROPOUT else id
                     for id, label in zip(own, own_labels, strict=True)
@@ -152,8 +152,8 @@ class Steps(Dataset):
             labels += own_labels
             positions += range(start, start + len(own))
             block += [number] * len(own)
-            weights += [WEIGHTS[branch.kind] * len(branch.turns) / answers] * len(own)
-            kinds += [KINDS.index(branch.kind)] * len(own)
+            weights += [WEIGHTS[conversation.kind] * len(conversation.turns) / answers] * len(own)
+            kinds += [KINDS.index(conversation.kind)] * len(own)
         return ids, labels, positions, block, weights, kinds
 
 

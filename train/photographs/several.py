@@ -3,21 +3,21 @@
 import random
 
 from train.photographs import words
-from train.photographs.asking import Branch, Seen, known_labels, wording
+from train.photographs.conversations import Conversation, Seen, known_labels, wording
 from train.photographs.data import Photo, Question, bare_caption
 
 
-def several_images(group: list[Seen], others: list[Photo], rng: random.Random) -> list[Branch]:
+def several_images(group: list[Seen], others: list[Photo], rng: random.Random) -> list[Conversation]:
     """Which image shows ..., describe one of them, what differs, what happens across them, a question about one."""
-    branches = [branch for _ in range(3) for branch in which(group, others, rng)]
+    conversations = [conversation for _ in range(3) for conversation in which(group, others, rng)]
     described = [n for n, seen in enumerate(group) if seen.photo.captions]
     if described:
         n = rng.choice(described)
         task = rng.choice(("vqa", "compare"))
         question = wording(rng, words.NTH, n=str(n + 1), nth=words.NTHS[n])
-        branches.append(Branch("caption", ((task, question, rng.choice(group[n].photo.captions)),)))
+        conversations.append(Conversation("caption", ((task, question, rng.choice(group[n].photo.captions)),)))
     if len(described) == len(group):
-        branches.append(across(group, rng))
+        conversations.append(across(group, rng))
     n = rng.randrange(len(group))
     if group[n].photo.questions:
         qa: Question = rng.choice(group[n].photo.questions)
@@ -25,11 +25,11 @@ def several_images(group: list[Seen], others: list[Photo], rng: random.Random) -
         question = rng.choice(
             (f"Image {n + 1}: {bare}", f"In image {n + 1}, {bare}", f"In the {words.NTHS[n]} image, {bare}")
         )
-        branches.append(Branch("asked", ((rng.choice(("vqa", "compare")), question, qa.answer),)))
-    return branches
+        conversations.append(Conversation("asked", ((rng.choice(("vqa", "compare")), question, qa.answer),)))
+    return conversations
 
 
-def which(group: list[Seen], others: list[Photo], rng: random.Random) -> list[Branch]:
+def which(group: list[Seen], others: list[Photo], rng: random.Random) -> list[Conversation]:
     """Which image shows a caption, or a thing? Now and then: none."""
     if rng.random() < 0.25:
         label = rng.choice(words.LABELS)
@@ -37,7 +37,7 @@ def which(group: list[Seen], others: list[Photo], rng: random.Random) -> list[Br
         if len(there) > 1 or any(n not in there and not seen.absent(label) for n, seen in enumerate(group)):
             return []
         answer = f"Image {there[0] + 1}." if there else words.NONE
-        return [Branch("which", (("compare", wording(rng, words.WHICH_LABEL, a=words.article(label)), answer),))]
+        return [Conversation("which", (("compare", wording(rng, words.WHICH_LABEL, a=words.article(label)), answer),))]
     n = rng.randrange(len(group))
     captions, answer = group[n].photo.captions, f"Image {n + 1}."
     if rng.random() < 0.2:
@@ -46,14 +46,14 @@ def which(group: list[Seen], others: list[Photo], rng: random.Random) -> list[Br
         return []
     text = rng.choice(captions)
     question = rng.choice(words.WHICH).format(caption=text, bare=bare_caption(text))
-    return [Branch("which", (("compare", question, answer),))]
+    return [Conversation("which", (("compare", question, answer),))]
 
 
-def across(group: list[Seen], rng: random.Random) -> Branch:
+def across(group: list[Seen], rng: random.Random) -> Conversation:
     """All images in one answer: what differs, or what happens from one to the next."""
     texts = [bare_caption(rng.choice(seen.photo.captions)) for seen in group]
     if len(group) == 2 and rng.random() < 0.7:
-        return Branch(
+        return Conversation(
             "across",
             (
                 (
@@ -64,4 +64,4 @@ def across(group: list[Seen], rng: random.Random) -> Branch:
             ),
         )
     story = f"First, {texts[0]}. " + " ".join(f"Then, {text}." for text in texts[1:])
-    return Branch("across", (("compare", wording(rng, words.ACROSS), story),))
+    return Conversation("across", (("compare", wording(rng, words.ACROSS), story),))

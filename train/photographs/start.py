@@ -23,7 +23,7 @@ LAYERS = (0, 1, 2, 4, 7, 10, 13, 16, 19, 22, 26, 29)
 VOCABULARY = 12_288  # tokens that are kept: a BPE vocabulary cut behind any merge is still one
 PROJECTOR_WIDTH = 1152
 # What boxes are written with, a token each.
-PIECES = (' {"objects": [{"label": "', ' {"objects": []}', '", "bbox": [', ']}, {"label": "', "]}]}")
+JSON_TOKENS = (' {"objects": [{"label": "', ' {"objects": []}', '", "bbox": [', ']}, {"label": "', "]}]}")
 CLASSES = {f'{label}", "bbox": [': label for label in LABELS}
 COORDINATES = tuple(f"{number * STEP:.3f}" for number in range(round(1 / STEP) + 1))
 
@@ -38,7 +38,7 @@ def cut_tokenizer(tokenizer: PreTrainedTokenizerFast, size: int) -> PreTrainedTo
     names = {f"{name}_token": getattr(tokenizer, f"{name}_token") for name in ("bos", "eos", "pad")}
     result = PreTrainedTokenizerFast(tokenizer_object=cut, clean_up_tokenization_spaces=False, **names)
     result.add_special_tokens({"additional_special_tokens": special_tokens()})
-    spelled = [*PIECES, *CLASSES, *(f"{text}, " for text in COORDINATES), *COORDINATES]
+    spelled = [*JSON_TOKENS, *CLASSES, *(f"{text}, " for text in COORDINATES), *COORDINATES]
     result.add_tokens([AddedToken(text, normalized=False) for text in spelled])
     return result
 
@@ -51,18 +51,18 @@ def new_embeddings(old: torch.Tensor, before: PreTrainedTokenizerFast, after: Pr
     waves = torch.randn(16, old.shape[1], generator=generator) * old.std() / 4
     frequencies = torch.arange(1, 9) * torch.pi
     weight = old[: len(after)].clone()
-    kept = after.backend_tokenizer.get_vocab_size(with_added_tokens=False)
+    n_kept = after.backend_tokenizer.get_vocab_size(with_added_tokens=False)
     rows = []
-    for number in range(kept, len(after)):
+    for number in range(n_kept, len(after)):
         text = after.convert_ids_to_tokens(number)
         spelled = f" {CLASSES[text]}" if text in CLASSES else text
-        pieces = before.backend_tokenizer.encode(spelled, add_special_tokens=False).ids
-        row = old[pieces].mean(0)
+        spelling = before.backend_tokenizer.encode(spelled, add_special_tokens=False).ids
+        row = old[spelling].mean(0)
         if text.removesuffix(", ") in COORDINATES:
             value = float(text.removesuffix(", ")) * frequencies
             row = row + torch.cat([value.sin(), value.cos()]) @ waves
         rows.append(row)
-    return torch.cat([weight[:kept], torch.stack(rows)])
+    return torch.cat([weight[:n_kept], torch.stack(rows)])
 
 
 def start(

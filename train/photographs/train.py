@@ -2,8 +2,8 @@
 
 Projector and language model learn every task at once from frozen, cached features (`train/photographs/packing.py` makes
 the batches); the loss is averaged within an answer and then over answers with a weight for each kind. Runs on a GPU
-where there is one. Stopped or killed, the same command goes on from the last save with the same batches. `--start
-CHECKPOINT` goes on from a finished model, with new steps and a new learning rate.
+where there is one. Stopped or killed, the same command resumes from the last save with the same batches. `--start
+CHECKPOINT` trains a finished model further, with new steps and a new learning rate.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from train import loop
 from train.blocks import block_mask
 from train.photographs.data import CROPS, read
-from train.photographs.features import Features, standardise, with_mosaics
+from train.photographs.features import Features, standardize, with_mosaics
 from train.photographs.packing import CAPTIONS, KINDS, SEVERAL, Steps
 from train.photographs.start import LAYERS, VOCABULARY, start
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
@@ -81,7 +81,7 @@ class Training:
         totals, counts, loss = 0.0, 0.0, 0.0
         for part in parts:
             with precision(self.features.device):
-                own, sums, n = batch_losses(self.model, part, self.dropped(self.features(part["shown"])))
+                own, sums, n = batch_losses(self.model, part, self.with_dropout(self.features(part["shown"])))
             own = own / whole
             if part is not parts[-1]:  # the loop goes back through the last one
                 own.backward()
@@ -90,10 +90,10 @@ class Training:
         means = (totals / counts.clamp(min=1)).tolist()
         return {"loss": loss, **{kind: torch.tensor(mean) for kind, mean in zip(KINDS, means, strict=True)}}
 
-    def dropped(self, features: torch.Tensor) -> torch.Tensor:
+    def with_dropout(self, features: torch.Tensor) -> torch.Tensor:
         """Features `[images, N, C]` with a part of the maps' channels dropped; boxes and scores stay."""
-        seen = sum(self.model.config.vision_config.map_sizes)
-        return torch.cat([F.dropout(features[..., :seen], FEATURE_DROPOUT), features[..., seen:]], -1)
+        channels = sum(self.model.config.vision_config.map_sizes)
+        return torch.cat([F.dropout(features[..., :channels], FEATURE_DROPOUT), features[..., channels:]], -1)
 
     @torch.inference_mode()
     def unseen(self, processor, photos, features: Features, batches: int = 12) -> dict[str, float]:
@@ -140,7 +140,7 @@ def main() -> None:
     model = model.to(device)
     tower = model.model.vision_tower.eval().requires_grad_(False)
     if not args.start:
-        standardise(tower, photos, args.workers)
+        standardize(tower, photos, args.workers)
     if device.type == "cpu":  # convolutions take a fifth less time, and images are looked at where rows are made
         tower.to(memory_format=torch.channels_last)
         args.workers = 0

@@ -1,4 +1,4 @@
-"""Pictures that are no photographs, of several kinds, made here: to fit and to measure the notice for such pictures."""
+"""Images that are not photographs, of several kinds: to fit and to measure the out-of-distribution notice."""
 
 import random
 from collections.abc import Callable
@@ -89,14 +89,14 @@ def drawing(rng: random.Random) -> Image.Image:
     draw = ImageDraw.Draw(image)
     for _ in range(rng.randint(4, 12)):
         points = [(rng.randrange(SIDE), rng.randrange(SIDE)) for _ in range(rng.randint(2, 6))]
-        colour = rng.choice(("black", "red", "blue", "green", "orange", "purple"))
+        color = rng.choice(("black", "red", "blue", "green", "orange", "purple"))
         if rng.random() < 0.5:
-            draw.line(points, colour, rng.randint(2, 7), "curve")
+            draw.line(points, color, rng.randint(2, 7), "curve")
         elif rng.random() < 0.5:
-            draw.polygon(points, colour)
+            draw.polygon(points, color)
         else:
             x, y = points[0]
-            draw.ellipse((x, y, x + rng.randrange(30, 160), y + rng.randrange(30, 160)), colour, "black", 3)
+            draw.ellipse((x, y, x + rng.randrange(30, 160), y + rng.randrange(30, 160)), color, "black", 3)
     return image.filter(ImageFilter.SMOOTH)
 
 
@@ -112,5 +112,5 @@ KINDS: dict[str, Callable[[random.Random], Image.Image]] = {
 
 
 def make(kind: str, count: int, seed: int) -> list[Image.Image]:
-    """`count` pictures of a kind, the same for the same seed."""
+    """`count` images of a kind, the same for the same seed."""
     return [KINDS[kind](random.Random(f"{kind} {seed} {number}")) for number in range(count)]
