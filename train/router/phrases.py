@@ -52,7 +52,7 @@ _NEIGHBOURS = {
 
 @dataclass(frozen=True)
 class Phrase:
-    """One request: its words, the number of pictures sent with it, and the tasks it asks for (none: no request)."""
+    """One request: its words, the number of images sent with it, and the tasks it asks for (none: no request)."""
 
     text: str
     n_images: int
@@ -60,7 +60,7 @@ class Phrase:
 
 
 def read_phrases(path: Path) -> list[Phrase]:
-    """Hand-written phrasings: a header, then lines of tasks (by commas, or "unsure"), number of pictures, text."""
+    """Hand-written phrasings: a header, then lines of tasks (by commas, or "unsure"), number of images, text."""
     lines = path.read_text(encoding="utf-8").split("\n")[1:]
     rows = [line.split("\t", 2) for line in lines if line]
     return [Phrase(text, int(n), frozenset(tasks.split(",")) - {"unsure"}) for tasks, n, text in rows]
@@ -158,7 +158,7 @@ class Grammar:
         """One request of a random sort, dressed as people dress them."""
         kind = self.random.choices(("one", "several", "none"), (62, 17, 21))[0]
         if kind == "none":
-            text, tasks, n_images = self._none(), frozenset(), self._pictures(0.15)
+            text, tasks, n_images = self._none(), frozenset(), self._image_count(0.15)
         elif kind == "one":
             text, tasks, n_images = self._one()
             text = self._dress(text)
@@ -173,7 +173,7 @@ class Grammar:
 
     # -- the sorts of requests
 
-    def _pictures(self, several: float) -> int:
+    def _image_count(self, several: float) -> int:
         return self.random.randint(2, 4) if self.random.random() < several else 1
 
     def _none(self) -> str:
@@ -213,7 +213,7 @@ class Grammar:
 
     def _one(self) -> tuple[str, frozenset[str], int]:
         task = self.random.choices(list(TASKS), (14, 17, 23, 16))[0]
-        n_images = self._pictures(0.75 if task == "compare" else 0.2)
+        n_images = self._image_count(0.75 if task == "compare" else 0.2)
         return self._request(task, n_images), frozenset({task}), n_images
 
     def _request(self, task: str, n_images: int) -> str:
@@ -224,7 +224,7 @@ class Grammar:
 
     def _several(self) -> tuple[str, frozenset[str], int]:
         r = self.random
-        n_images = self._pictures(0.25)
+        n_images = self._image_count(0.25)
         names = [n for n in TASKS if n != "compare" or n_images > 1 or r.random() < 0.1]
         tasks = r.sample(names, 3 if r.random() < 0.15 else 2)
         if r.random() < 0.12:

@@ -1,4 +1,4 @@
-"""What is measured of the router, and how it is told: figures, reliability plot, model card."""
+"""What is measured of the router, and how it is reported: figures, reliability plot, model card."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ Figures = dict[str, float]
 
 
 def expected(phrase: Phrase) -> frozenset[str]:
-    """The tasks that the router should name: a comparison of one picture is left out when something else is asked."""
+    """The tasks that the router should name: a comparison of one image is left out when something else is asked."""
     others = phrase.tasks - {"compare"}
     return others if phrase.n_images < TASKS["compare"].min_images and others else phrase.tasks
 
@@ -24,7 +24,7 @@ def probabilities(router: Router, phrases: list[Phrase]) -> np.ndarray:
     return np.array([list(router.probabilities(p.text, p.n_images).values()) for p in phrases])
 
 
-def truths(phrases: list[Phrase]) -> np.ndarray:
+def references(phrases: list[Phrase]) -> np.ndarray:
     """Whether each task is asked for, [N, tasks] of bool."""
     return np.array([[task in p.tasks for task in TASKS] for p in phrases])
 
@@ -53,9 +53,9 @@ def measure(router: Router, phrases: list[Phrase]) -> Figures:
     right = np.array([frozenset(r.tasks) == expected(p) for r, p in zip(routes, phrases, strict=True)])
     asked_back = np.array([not r.tasks for r in routes])
     meaningful = np.array([bool(p.tasks) for p in phrases])
-    p, truth = probabilities(router, phrases), truths(phrases)
+    p, reference = probabilities(router, phrases), references(phrases)
     top = p.argmax(1)
-    top_right = np.take_along_axis(truth, top[:, None], 1)[:, 0]
+    top_right = np.take_along_axis(reference, top[:, None], 1)[:, 0]
     figures = {
         "n": len(phrases),
         "n_meaningful": int(meaningful.sum()),
@@ -63,14 +63,14 @@ def measure(router: Router, phrases: list[Phrase]) -> Figures:
         "exact": float(right[meaningful].mean()),
         "unsure_meaningless": float(asked_back[~meaningful].mean()),
         "unsure_meaningful": float(asked_back[meaningful].mean()),
-        "ece_tasks": calibration_error(p.ravel(), truth.ravel()),
+        "ece_tasks": calibration_error(p.ravel(), reference.ravel()),
         "ece_top": calibration_error(p.max(1)[meaningful], top_right[meaningful]),
     }
     for task in TASKS:
-        named = np.array([task in r.tasks for r in routes])
-        wanted = np.array([task in expected(p) for p in phrases])
-        figures[f"precision_{task}"] = float((named & wanted).sum() / max(1, named.sum()))
-        figures[f"recall_{task}"] = float((named & wanted).sum() / max(1, wanted.sum()))
+        predicted = np.array([task in r.tasks for r in routes])
+        expected_task = np.array([task in expected(p) for p in phrases])
+        figures[f"precision_{task}"] = float((predicted & expected_task).sum() / max(1, predicted.sum()))
+        figures[f"recall_{task}"] = float((predicted & expected_task).sum() / max(1, expected_task.sum()))
     return figures
 
 
@@ -110,9 +110,9 @@ def _plot(path: Path, router: Router, splits: dict[str, list[Phrase]]) -> None:
     figure, (curve, counts) = plt.subplots(2, 1, figsize=(5, 6), height_ratios=(3, 1), sharex=True)
     curve.plot((0, 1), (0, 1), color="grey", linewidth=1, linestyle="--")
     for name in ("test", "development"):
-        p, truth = probabilities(router, splits[name]).ravel(), truths(splits[name]).ravel()
-        points = bins(p, truth)
-        error = calibration_error(p, truth)
+        p, reference = probabilities(router, splits[name]).ravel(), references(splits[name]).ravel()
+        points = bins(p, reference)
+        error = calibration_error(p, reference)
         curve.plot([c for c, _, _ in points], [r for _, r, _ in points], marker="o", label=f"{name}, ECE {error:.3f}")
         counts.plot([c for c, _, _ in points], [n for _, _, n in points], marker="o")
     curve.set(ylabel="share that asks for the task", title="Router: probability of each task")
@@ -133,7 +133,7 @@ pipeline_tag: text-classification
 # The router: free text to tasks
 
 Tells which of `caption`, `detect`, `vqa` and `compare` a request in English asks for, several at once where it asks for
-several, and none where it asks for nothing. Used by `vlm_demo.router`; trained from nothing by
+several, and none where it asks for nothing. Used by `vlm_demo.router`; trained from scratch by
 `python -m train.router`. {size:.1f} MB of float16 weights, {milliseconds:.2f} ms a request in numpy on one CPU core.
 
 Word vectors from hashed words and letter n-grams, two convolutions over the words, maximum over the text, two linear

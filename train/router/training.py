@@ -1,10 +1,10 @@
-"""Trains the router from nothing: python -m train.router [--steps 3000] [--corrections FILE]
+"""Trains the router from scratch: python -m train.router [--steps 3000] [--corrections FILE]
 
 Requests are drawn from the grammar of `train/router/phrases.py`; corrections ("wrong task" in the app) are mixed in,
 where the owner has accepted any (`train.router.review`). The temperature and the threshold are set on hand-written
 calibration phrasings, and everything is measured on other ones (`tests/data/router_test.tsv`) that training never sees.
 Writes the weights, the figures, a reliability plot and the model card to `checkpoints/router`; what a stopped run needs
-to go on stands in `runs/router`. A few minutes on one core.
+to resume is in `runs/router`. A few minutes on one core.
 """
 
 import argparse
@@ -65,8 +65,8 @@ class RouterNet(nn.Module):
         x = (x + F.relu(self.conv2(x))) * is_word  # [1, H, W]
         pooled = torch.zeros(len(phrases) + 1, FEATURES)
         pooled = pooled.scatter_reduce(0, owner[:, None].expand(-1, FEATURES), x[0].T, "amax")[:-1]  # [B, H]
-        pictures = torch.tensor([(1.0, 0.0) if p.n_images <= 1 else (0.0, 1.0) for p in phrases])
-        hidden = F.relu(self.hidden(self.dropout(torch.cat([pooled, pictures], dim=1))))
+        image_counts = torch.tensor([(1.0, 0.0) if p.n_images <= 1 else (0.0, 1.0) for p in phrases])
+        hidden = F.relu(self.hidden(self.dropout(torch.cat([pooled, image_counts], dim=1))))
         return self.out(hidden)
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -109,9 +109,9 @@ def calibrated(net: RouterNet, phrases: list[Phrase]) -> Router:
     Temperature scaling: https://arxiv.org/abs/1706.04599.
     """
     with torch.no_grad():
-        logits, truth = net(phrases), targets(phrases)
+        logits, reference = net(phrases), targets(phrases)
     grid = np.geomspace(0.5, 4, 60)
-    temperature = min(grid, key=lambda t: float(F.binary_cross_entropy_with_logits(logits / t, truth)))
+    temperature = min(grid, key=lambda t: float(F.binary_cross_entropy_with_logits(logits / t, reference)))
     routers = [Router(net.weights(), float(temperature), threshold) for threshold in (0.5, 0.45, 0.4, 0.35, 0.3)]
     return max(routers, key=lambda router: report.measure(router, phrases)["right"])
 
@@ -134,9 +134,9 @@ def main() -> None:
     corrections = read_corrections(args.corrections)
     if corrections:
         print(f"{args.corrections}: {len(corrections)} corrections")
-    made_of = [(FOLDER / f"{part}.txt").read_bytes() for part in ("grammar", "words")]
+    sources = [(FOLDER / f"{part}.txt").read_bytes() for part in ("grammar", "words")]
     part = "train" if args.hold_out else "all"
-    fingerprint = zlib.crc32(b"".join(made_of) + repr((args.steps, args.seed, part, corrections)).encode())
+    fingerprint = zlib.crc32(b"".join(sources) + repr((args.steps, args.seed, part, corrections)).encode())
     folder = Path("runs/router") / f"{fingerprint:08x}"  # other data or settings are another run
 
     net = fit(folder, args.steps, args.seed, corrections, part)
