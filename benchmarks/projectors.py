@@ -1,9 +1,9 @@
 """Projectors side by side on icon scenes: python -m benchmarks.projectors [--quick] [--steps N] [--json FILE]
 
-Each kind starts from nothing between the bundled model's frozen vision encoder and a copy of its language model, and
-both learn from the same pictures, steps and answers. Quality is measured as `benchmarks.quality` does, on unseen scenes
+Each kind starts from scratch between the bundled model's frozen vision encoder and a copy of its language model, and
+both learn from the same images, steps and answers. Quality is measured as `benchmarks.quality` does, on unseen scenes
 through the app's engine. Times alternate between the kinds and are medians: a training step, and the first token for a
-new picture. A stopped run goes on where it was (runs/projectors).
+new image. A stopped run resumes where it was (runs/projectors).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from vlm_demo.engine import ICONS, Engine
 from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration, MiniVLMProcessor
 
 FOLDER = Path("runs/projectors")
-ROWS = 16  # pictures in one step, each with a caption, detections and many questions
+ROWS = 16  # images in one step, each with a caption, detections and many questions
 LR = 1e-3
 
 
@@ -42,7 +42,7 @@ class Choice:
 
     name: str
     projector: str
-    tokens: int  # image tokens of a picture
+    tokens: int  # tokens per image
     pixel_shuffle: int = 1
 
 
@@ -85,8 +85,8 @@ class Contender:
                 image_positions=True,
             )
         )
-        for kept in ("vision_tower", "language_model"):
-            getattr(self.model.model, kept).load_state_dict(getattr(bundled.model, kept).state_dict())
+        for part in ("vision_tower", "language_model"):
+            getattr(self.model.model, part).load_state_dict(getattr(bundled.model, part).state_dict())
         self.model.model.vision_tower.requires_grad_(False).eval()
         self.model.model.language_model.set_attn_implementation("eager")  # takes the block mask, fast on CPUs
         self.batches = Scenes(self.processor, maps)
@@ -96,9 +96,9 @@ class Contender:
         names = ("input_ids", "image_features", "attention_mask", "position_ids")
         with torch.autocast("cpu", torch.bfloat16):
             logits = self.model(**{name: batch[name] for name in names}, use_cache=False).logits  # [B, T, V]
-        told = batch["labels"][:, 1:] != -100
-        losses = F.cross_entropy(logits[:, :-1][told].float(), batch["labels"][:, 1:][told], reduction="none")
-        weights = batch["weights"][:, 1:][told]
+        answered = batch["labels"][:, 1:] != -100
+        losses = F.cross_entropy(logits[:, :-1][answered].float(), batch["labels"][:, 1:][answered], reduction="none")
+        weights = batch["weights"][:, 1:][answered]
         return (losses * weights).sum() / weights.sum()
 
     def train(self, steps: int) -> float:
@@ -123,12 +123,12 @@ class Contender:
     def quality(self, count: int) -> dict[str, float]:
         """Answers about `count` unseen scenes."""
         engine = Engine(self.folder)
-        made = [scenes.make_scene(seed) for seed in range(count)]
-        found = measure_scenes(engine, made, self.choice.name)
-        vqa, _, _ = measure_questions(engine, made)
+        unseen = [scenes.make_scene(seed) for seed in range(count)]
+        figures = measure_scenes(engine, unseen, self.choice.name)
+        vqa, _, _ = measure_questions(engine, unseen)
         engine.close()
         names = {"detection_f1": "detection F1", "caption_objects": "caption objects", "caption_setting": "setting"}
-        return {title: found[key] for key, title in names.items()} | {"VQA": vqa}
+        return {title: figures[key] for key, title in names.items()} | {"VQA": vqa}
 
     def time_step(self, batch: dict[str, torch.Tensor]) -> float:
         """Seconds of one training step without the optimizer's."""
@@ -138,7 +138,7 @@ class Contender:
 
     @torch.inference_mode()
     def time_first(self, pixels: torch.Tensor) -> float:
-        """Seconds from a picture's pixels to the first token of an answer."""
+        """Seconds from an image's pixels to the first token of an answer."""
         ids = torch.tensor([self.processor.encode_chat([{"role": "user", "task": "caption", "text": ""}], 1)])
         return timed(lambda: self.model(ids, pixel_values=pixels, logits_to_keep=1))
 
@@ -178,8 +178,8 @@ def main() -> None:
     subprocess.run([sys.executable, "-m", "train.icons.drawings", *counts], check=True)
     bundled = MiniVLMForConditionalGeneration.from_pretrained(ICONS, dtype=torch.float32).eval()
     maps = {"scenes": features.compute(bundled.model.vision_tower, "scenes", args.drawn)}
-    found = choices(bundled.config.vision_seq_length, args.queries)
-    rows = measure([Contender(choice, bundled, maps) for choice in found], args.steps, args.scenes, args.rounds)
+    variants = choices(bundled.config.vision_seq_length, args.queries)
+    rows = measure([Contender(choice, bundled, maps) for choice in variants], args.steps, args.scenes, args.rounds)
     report({f"Projectors on icon scenes, {args.steps} steps of {ROWS} pictures": rows}, args.json)
 
 

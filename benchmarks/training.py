@@ -2,8 +2,8 @@
 
 The plain loop of the teaching series (vision encoder in each step, rows padded to 256, batch 4, float32, AdamW, an
 optimizer step each) beside `train.finetune` with cached features of the frozen vision encoder, on the same captions and
-weights and by the same schedule of learning rates. Every run is a process of its own, by turns, whose peak memory is
-read before the loss on unseen rows is computed, in float32 for both. Neither side writes checkpoints or opens pictures
+weights and by the same schedule of learning rates. Every run is a process of its own, alternating, whose peak memory is
+read before the loss on unseen rows is computed, in float32 for both. Neither side writes checkpoints or opens images
 inside its time.
 Filling the cache is no part of our time and memory and has a table of its own. Ratios and differences are taken within
 a round; figures are medians.
@@ -31,7 +31,7 @@ from benchmarks.decode import large_model
 from benchmarks.measure import memory, ratio, report, timed
 from train.data import Source, open_source
 from train.finetune.backbones import Pair, from_scratch, set_trainable
-from train.finetune.batches import Check, Collator, TrainingSet, draw
+from train.finetune.batches import Check, Collator, TrainingSet, draw_samples
 from train.finetune.trainer import SCHEDULE, SCHEDULE_KWARGS, VLMTrainer, train, warmup_steps
 from train.finetune.vision_cache import VisionCache, check_only
 from vlm_demo.model import MiniVLMProcessor
@@ -65,8 +65,8 @@ class Job:
         if self.shape == "base":
             model = large_model()
             model.config.image_token_id = processor.image_token_id
-            pictures = ViTImageProcessorPil(size={"height": 224, "width": 224})
-            processor = MiniVLMProcessor(pictures, processor.tokenizer, model.config.image_seq_length)
+            image_processor = ViTImageProcessorPil(size={"height": 224, "width": 224})
+            processor = MiniVLMProcessor(image_processor, processor.tokenizer, model.config.image_seq_length)
         set_trainable(model, {"projector", "language"})
         return model, processor
 
@@ -75,14 +75,14 @@ def fill(job: Job) -> dict[str, float]:
     """Compute the features that `ours` trains on."""
     model, processor = job.make()
     cache = VisionCache(job.cache, model, processor, bf16=bf16_is_fast("cpu"))
-    return _figures(timed(lambda: _rows(job.source(), processor, cache.ensure)), job.samples)
+    return _figures(timed(lambda: _training_set(job.source(), processor, cache.ensure)), job.samples)
 
 
 def plain(job: Job) -> dict[str, float]:
     """The loop of the teaching series."""
     model, processor = job.make()
-    made = _rows(job.source(), processor)
-    rows = [made[at] for at in range(len(made))]  # drawing and decoding are no part of our time either
+    training_set = _training_set(job.source(), processor)
+    rows = [training_set[at] for at in range(len(training_set))]  # drawing and decoding are no part of our time either
     collate = Collator(processor.tokenizer.pad_token_id)
     optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=job.lr, weight_decay=0.01)
     steps = math.ceil(len(rows) / PLAIN_BATCH)
@@ -102,8 +102,8 @@ def plain(job: Job) -> dict[str, float]:
             schedule.step()
             optimizer.zero_grad()
 
-    found = _figures(timed(loop), len(rows))
-    return found | {"loss": _unseen_loss(job, model, processor)}
+    figures = _figures(timed(loop), len(rows))
+    return figures | {"loss": _unseen_loss(job, model, processor)}
 
 
 def ours(job: Job) -> dict[str, float]:
@@ -112,14 +112,14 @@ def ours(job: Job) -> dict[str, float]:
     with TemporaryDirectory() as folder, patch.object(VLMTrainer, "_save_checkpoint"):
         settings = {"batch": job.batch, "micro_batch": min(8, job.batch), "lr": job.lr, "limit": PADDED}
         done = train(model, processor, [job.source()], Path(folder), cache=job.cache, quiet=True, **settings)
-    found = _figures(done["seconds"], sum(done["samples"].values()))
-    return found | {"loss": _unseen_loss(job, model, processor)}
+    figures = _figures(done["seconds"], sum(done["samples"].values()))
+    return figures | {"loss": _unseen_loss(job, model, processor)}
 
 
-def _rows(source: Source, processor: MiniVLMProcessor, check: Check = check_only) -> TrainingSet:
+def _training_set(source: Source, processor: MiniVLMProcessor, check: Check = check_only) -> TrainingSet:
     """Every row once, as items with pixels."""
     rows = TrainingSet([source], processor, PADDED)
-    rows.settle(draw([len(source)], [1.0], 1, seed=0), check, PLAIN_BATCH, seed=0)
+    rows.build_index(draw_samples([len(source)], [1.0], 1, seed=0), check, PLAIN_BATCH, seed=0)
     return rows
 
 
@@ -130,7 +130,7 @@ def _figures(seconds: float, samples: int) -> dict[str, float]:
 @torch.no_grad()
 def _unseen_loss(job: Job, model: torch.nn.Module, processor: MiniVLMProcessor) -> float:
     """Mean over unseen rows of a row's loss by token."""
-    rows = _rows(open_source(job.data, "caption", "validation", UNSEEN), processor)
+    rows = _training_set(open_source(job.data, "caption", "validation", UNSEEN), processor)
     collate = Collator(processor.tokenizer.pad_token_id)
     model.eval()
     losses = []
@@ -148,7 +148,7 @@ def measure(job: Job, rounds: int) -> dict[str, list[dict[str, Any]]]:
     for _ in range(rounds):
         runs["plain loop"].append(_in_child(plain, job))
         runs["ours"].append(_in_child(ours, job))
-    values = {way: {key: [run[key] for run in found] for key in found[0]} for way, found in runs.items()}
+    values = {way: {key: [run[key] for run in figures] for key in figures[0]} for way, figures in runs.items()}
     theirs, mine = values["plain loop"], values["ours"]
     compared = {
         "samples_per_s_ratio": ratio(mine["samples/s"], theirs["samples/s"]),
@@ -156,7 +156,7 @@ def measure(job: Job, rounds: int) -> dict[str, list[dict[str, Any]]]:
         "peak_memory_ratio": ratio(mine["peak memory, MB"], theirs["peak memory, MB"]) if memory() else float("nan"),
         "loss_difference": statistics.median(a - b for a, b in zip(mine["loss"], theirs["loss"], strict=True)),
     }
-    ways = [{"way": way} | {key: statistics.median(of) for key, of in found.items()} for way, found in values.items()]
+    ways = [{"way": way} | {key: statistics.median(of) for key, of in by_key.items()} for way, by_key in values.items()]
     name = SHAPES[job.shape]
     title = f"{name}: {job.samples} samples"
     return {title: ways, f"{name}: ours to plain": [compared], f"{name}: filling the cache": [filled]}

@@ -9,7 +9,7 @@ from datasets import ClassLabel, Dataset, Features, Image, List, Value
 from PIL import Image as Pictures
 
 from tests.tiny import IMAGE_SEQ_LENGTH, tiny_processor
-from train.data import BadRow, SourceError, open_source
+from train.data import InvalidRow, SourceError, open_source
 from vlm_demo.detection import parse
 from vlm_demo.detection.formats import write_objects
 
@@ -54,13 +54,13 @@ def test_captions_change_from_epoch_to_epoch_and_come_back(tmp_path):
     said = [source.example(0, epoch).turns[1]["text"] for epoch in range(12)]
     assert set(said) == {"a red wall", "red paint"}
     assert said == [source.example(0, epoch).turns[1]["text"] for epoch in range(12)]
-    assert source.example(0).truth == {"captions": ["a red wall", "red paint"]}
+    assert source.example(0).reference == {"captions": ["a red wall", "red paint"]}
 
 
 def test_rows_that_cannot_be_read_are_named_and_passed_over(tmp_path):
     source = open_source(captions(tmp_path))
     assert len(list(source.examples())) == 4
-    (cut, no_caption) = source.bad.items()
+    (cut, no_caption) = source.invalid_rows.items()
     assert cut[0].endswith("row 1") and "damaged" in cut[1]
     assert no_caption[0].endswith("row 3") and "no caption" in no_caption[1]
 
@@ -78,10 +78,10 @@ def test_samples_are_the_first_rows_streamed_or_not(tmp_path):
 def test_pixel_boxes_become_the_json_that_the_app_reads(tmp_path):
     source = open_source(detections(tmp_path, [[20, 5, 10, 10], [0, 0, 10, 10]]))
     example = source.example(0)
-    assert example.truth["boxes"] == [[0, 0, 0.25, 0.5], [0.5, 0.25, 0.25, 0.5]]  # from left to right
+    assert example.reference["boxes"] == [[0, 0, 0.25, 0.5], [0.5, 0.25, 0.25, 0.5]]  # from left to right
     read = parse(example.turns[1]["text"], (40, 20))
     assert [item["label"] for item in read.objects] == ["dog", "dog"]
-    assert [item["bbox"] for item in read.objects] == example.truth["boxes"]
+    assert [item["bbox"] for item in read.objects] == example.reference["boxes"]
     assert not read.report.repaired and not read.report.dropped
     assert len({source.example(0, epoch).turns[0]["text"] for epoch in range(20)}) == 3
 
@@ -92,15 +92,15 @@ def test_pixel_boxes_become_the_json_that_the_app_reads(tmp_path):
 )
 def test_boxes_that_make_no_sense_are_a_bad_row(tmp_path, box, why):
     source = open_source(detections(tmp_path, [box], [[0, 0, 5, 5]]))
-    with pytest.raises(BadRow, match=why):
+    with pytest.raises(InvalidRow, match=why):
         source.example(0)
     assert len(list(source.examples())) == 1
 
 
 def test_boxes_are_clipped_and_those_outside_are_named(tmp_path):
     source = open_source(detections(tmp_path, [[30, -5, 100, 10], [50, 0, 5, 5]]))
-    assert source.example(0).truth["boxes"] == [[0.75, 0.0, 0.25, 0.25]]
-    assert [name.partition(" ")[2] for name in source.bad] == ["row 0 box 2"]
+    assert source.example(0).reference["boxes"] == [[0.75, 0.0, 0.25, 0.25]]
+    assert [name.partition(" ")[2] for name in source.invalid_rows] == ["row 0 box 2"]
 
 
 def test_labels_with_quotes_stay_json():
@@ -115,19 +115,19 @@ def test_the_most_common_answer_is_learned_and_all_are_truth(tmp_path):
     kinds = {"question": Value("string"), "answers": List({"answer": Value("string")})}
     source = open_source(parquet(tmp_path, rows, **kinds, multiple_choice_answer=Value("string")))
     example = source.example(0)
-    assert example.turns[1]["text"] == "two" and example.truth == {"answers": ["two", "2", "two"]}
-    assert len(list(source.examples())) == 1 and len(source.bad) == 2
+    assert example.turns[1]["text"] == "two" and example.reference == {"answers": ["two", "2", "two"]}
+    assert len(list(source.examples())) == 1 and len(source.invalid_rows) == 2
 
 
 def test_several_pictures_are_told_by_their_captions(tmp_path):
     source = open_source(captions(tmp_path), "compare")
     kinds = set()
-    for example in (source.draft(0, epoch) for epoch in range(60) if _good(source, epoch)):
+    for example in (source.lazy_example(0, epoch) for epoch in range(60) if _good(source, epoch)):
         question, answer = (turn["text"] for turn in example.turns)
         kinds.add(answer.split()[0])
-        assert 2 <= len(example.pictures) <= 4 and len({picture.key for picture in example.pictures}) > 1
+        assert 2 <= len(example.images) <= 4 and len({picture.key for picture in example.images}) > 1
         if answer.startswith("Image") and len(answer) == len("Image 1."):
-            shown = example.pictures[int(answer[6]) - 1].open().getpixel((0, 0))
+            shown = example.images[int(answer[6]) - 1].open().getpixel((0, 0))
             color = next(color for color in COLORS if color in question)
             assert shown == Pictures.new("RGB", (1, 1), color).getpixel((0, 0))
     assert kinds == {"Image", "First:"}
@@ -136,7 +136,7 @@ def test_several_pictures_are_told_by_their_captions(tmp_path):
 def _good(source, epoch) -> bool:
     try:
         source.example(0, epoch)
-    except BadRow:
+    except InvalidRow:
         return False
     return True
 
@@ -163,14 +163,14 @@ def test_conversations_place_pictures_and_mask_the_user(tmp_path):
         ],
         "images": ["a.png", "a.png"],
     }
-    bad = [{**llava, "image": "gone.png"}, {**llava, "image": "../outside.png"}, {**llava, "image": str(outside)}]
-    bad += [{**sharegpt, "images": ["a.png"]}, {"conversations": []}, 7]
+    invalid = [{**llava, "image": name} for name in ("gone.png", "../outside.png", str(outside))]
+    invalid += [{**sharegpt, "images": ["a.png"]}, {"conversations": []}, 7]
     file = folder / "chats.json"
-    file.write_text(json.dumps([llava, sharegpt, *bad]))
+    file.write_text(json.dumps([llava, sharegpt, *invalid]))
     source = open_source(str(file))
     one, two = source.examples()
-    assert len(source.bad) == 6 and any("gone.png" in why for why in source.bad.values())
-    assert sum("lies outside" in why for why in source.bad.values()) == 2
+    assert len(source.invalid_rows) == 6 and any("gone.png" in why for why in source.invalid_rows.values())
+    assert sum("lies outside" in why for why in source.invalid_rows.values()) == 2
     processor = tiny_processor()
     ids, labels = processor.encode_chat_with_labels(one.turns, len(one.images))
     learned = processor.tokenizer.decode([label for label in labels if label != -100])
@@ -185,7 +185,7 @@ def test_a_damaged_line_of_jsonl_costs_only_itself(tmp_path):
     file = tmp_path / "chats.jsonl"
     file.write_text(f"{line}\n{line[:20]}\n\n{line}\n")
     source = open_source(str(file))
-    assert len(list(source.examples())) == 2 and len(source.bad) == 1
+    assert len(list(source.examples())) == 2 and len(source.invalid_rows) == 1
 
 
 def test_icon_scenes_serve_every_task_and_keep_splits_apart():
@@ -194,7 +194,7 @@ def test_icon_scenes_serve_every_task_and_keep_splits_apart():
     assert source.example(1).image_keys == source.example(1).image_keys
     assert source.example(1).image_keys != open_source("icons", split="validation").example(1).image_keys
     detect = source.example(1)
-    assert len(parse(detect.turns[1]["text"], (1, 1)).objects) == len(detect.truth["boxes"])
+    assert len(parse(detect.turns[1]["text"], (1, 1)).objects) == len(detect.reference["boxes"])
 
 
 @pytest.mark.parametrize(

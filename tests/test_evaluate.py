@@ -14,12 +14,12 @@ from PIL import Image
 from tests.fake_engine import fake_engine
 from tests.tiny import tiny_config, tiny_model, tiny_processor, tiny_vit_config
 from train import plots
-from train.data import BadRow, Draft, Picture, Source, SourceError
+from train.data import InvalidRow, LazyExample, LazyImage, Source, SourceError
 from train.data.base import chat
 from train.evaluation import command as evaluate
 from train.evaluation.page import cards, write_page
 from train.evaluation.predictions import answer_source
-from train.finetune import pictures, push
+from train.finetune import push, visualization
 from vlm_demo.engine import Engine
 from vlm_demo.results import EngineError
 
@@ -43,15 +43,15 @@ class Mixed(Source):
     def __len__(self):
         return len(EXAMPLES)
 
-    def draft(self, index, epoch=0):
-        task, count, turns, truth = EXAMPLES[index]
+    def lazy_example(self, index, epoch=0):
+        task, count, turns, reference = EXAMPLES[index]
         if task is None:
-            raise BadRow("mixed/test row 5", "the picture is damaged")
+            raise InvalidRow("mixed/test row 5", "the picture is damaged")
         shown = [
-            Picture(f"{index} {k}", lambda k=k: Image.new("RGB", (60, 40), (40 * k, 90, 120))) for k in range(count)
+            LazyImage(f"{index} {k}", lambda k=k: Image.new("RGB", (60, 40), (40 * k, 90, 120))) for k in range(count)
         ]
         chats = [turn for question, answer in turns for turn in chat(task, question, answer)]
-        return Draft(task, tuple(shown), chats, truth, f"mixed/test row {index}")
+        return LazyExample(task, tuple(shown), chats, reference, f"mixed/test row {index}")
 
 
 def reply(turns, images):
@@ -81,8 +81,8 @@ def test_the_app_is_asked_and_scored_task_by_task():
     assert scores["vqa"] == {"n": 1, "vqa_accuracy": 1}
     assert scores["compare"]["n"] == 2 and scores["compare"]["exact"] == 0.5  # the refused one counts as wrong
     assert "images" in answers[4].failure and answers[4].result.text == ""
-    assert list(source.bad) == ["mixed/test row 5"]
-    assert [len(one.pictures) for one in answers] == [1, 1, 0, 0, 0]
+    assert list(source.invalid_rows) == ["mixed/test row 5"]
+    assert [len(one.images) for one in answers] == [1, 1, 0, 0, 0]
     asked = next(turns for turns in engine.runner.asked if turns[-1]["task"] == "vqa")
     assert [turn["text"] for turn in asked] == ["What is it?", "a dog", "How many?"]  # the true answer before
 
@@ -153,7 +153,7 @@ def test_the_page_shows_pictures_truth_and_answers_and_escapes_them(tmp_path):
 
 def test_before_and_after_on_the_same_examples(checkpoint, tmp_path):
     after = save(tmp_path / "after", seed=1)
-    pictures.write_training_pictures(tmp_path / "shown", checkpoint, after, [Mixed()], count=2)
+    visualization.write_visualizations(tmp_path / "shown", checkpoint, after, [Mixed()], count=2)
     assert (tmp_path / "shown" / "features.png").exists()
     page = Page(next((tmp_path / "shown").glob("*.html")).read_text())
     assert [word for word in page.words if word in ("before", "after")].count(
@@ -187,7 +187,7 @@ def test_feature_magnitudes_are_the_lengths_of_the_features(tmp_path, monkeypatc
     processor = tiny_processor()
     model = tiny_model(tiny_config(processor, tiny_vit_config(), projector=projector, vision_seq_length=4))
     images = [Image.new("RGB", (50, 40), colour) for colour in ("red", "navy")]
-    pictures.write_feature_magnitude(tmp_path / "features.png", model, processor, images)
+    visualization.write_feature_magnitude(tmp_path / "features.png", model, processor, images)
     assert len(drawn) == 2 * (1 + maps)
     features = model.get_vision_features(processor.image_processor(images, return_tensors="pt")["pixel_values"])
     assert drawn[1][0, 1] == pytest.approx(features[0, 1].norm().item(), rel=1e-5)  # row by row from the top left

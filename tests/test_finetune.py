@@ -19,12 +19,11 @@ import torch
 from PIL import Image
 
 from tests.tiny import tiny_config, tiny_model, tiny_processor, tiny_vit_config
-from train.data import BadRow, Draft, Picture, Source, SourceError
+from train.data import InvalidRow, LazyExample, LazyImage, Source, SourceError
 from train.data.base import chat
-from train.finetune import batches, checkpoints
-from train.finetune import command as finetune
+from train.finetune import batches, checkpoints, command, stages
 from train.finetune.backbones import set_trainable
-from train.finetune.batches import Draw, TrainingSet, draw, encode, group_by_length, shares
+from train.finetune.batches import Sample, TrainingSet, draw_samples, encode, group_by_length, mixture_weights
 from train.finetune.trainer import CannotSave, VLMTrainer, train
 from train.finetune.vision_cache import VisionCache, check_only
 from vlm_demo.detection.formats import write_objects
@@ -44,13 +43,15 @@ class Walls(Source):
     def __len__(self) -> int:
         return self.count
 
-    def draft(self, index: int, epoch: int = 0) -> Draft:
+    def lazy_example(self, index: int, epoch: int = 0) -> LazyExample:
         name = self.row_name(index)
         if index in self.bad_rows:
-            raise BadRow(name, "the text is gone")
+            raise InvalidRow(name, "the text is gone")
         answer = "red " * (index % 5 + 1) + "cat"
         shown = _damaged if index in self.bad_pictures else partial(Image.new, "RGB", (32, 32), (index * 9, 80, 200))
-        return Draft(self.task, (Picture(name, shown),), chat(self.task, "how many?", answer), {"answer": answer}, name)
+        return LazyExample(
+            self.task, (LazyImage(name, shown),), chat(self.task, "how many?", answer), {"answer": answer}, name
+        )
 
 
 def _damaged() -> Image.Image:
@@ -85,12 +86,12 @@ def same(one, two) -> bool:
     return one[0] == two[0] and all(torch.equal(value, two[1][name]) for name, value in one[1].items())
 
 
-def command(folder: Path, *before: str) -> list[str]:
+def run_command(folder: Path, *before: str) -> list[str]:
     return [sys.executable, *before, "-m", "tests.test_finetune", str(folder)]
 
 
 def test_a_run_killed_at_any_moment_goes_on_as_if_it_never_stopped(tmp_path, whole):
-    child = subprocess.Popen(command(tmp_path / "run"), cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    child = subprocess.Popen(run_command(tmp_path / "run"), cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
     while not list((tmp_path / "run").glob("checkpoint-*")) and child.poll() is None:
         time.sleep(0.005)
     child.send_signal(signal.SIGKILL)
@@ -117,7 +118,7 @@ def test_interrupted_between_saves_it_repeats_the_same_steps(tmp_path, whole, mo
 def test_a_damaged_checkpoint_is_passed_over_with_a_message(tmp_path, whole, whole_folder, harm, capsys):
     parts = ("vision", "projector", "language")
     shutil.copytree(whole_folder, tmp_path / "run")
-    newest = checkpoints.last_good(tmp_path / "run")
+    newest = checkpoints.latest_valid(tmp_path / "run")
     file = newest / "model.safetensors"
     data = file.read_bytes()
     if harm == "missing":
@@ -127,10 +128,10 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_message(tmp_path, whole, who
     assert same(trained(tmp_path / "run", parts, quiet=False), whole)
     said = capsys.readouterr().out
     assert f"{newest} is passed over" in said and "model.safetensors" in said
-    assert "going on from checkpoint-10" in said
+    assert "resuming from checkpoint-10" in said
 
 
-def test_a_full_disk_says_what_to_do_and_the_last_good_checkpoint_stays(tmp_path, whole, monkeypatch):
+def test_a_full_disk_says_what_to_do_and_the_latest_valid_checkpoint_stays(tmp_path, whole, monkeypatch):
     save = VLMTrainer._save_optimizer_and_scheduler
 
     def full(self, folder):
@@ -142,14 +143,14 @@ def test_a_full_disk_says_what_to_do_and_the_last_good_checkpoint_stays(tmp_path
     monkeypatch.setattr(VLMTrainer, "_save_optimizer_and_scheduler", full)
     with pytest.raises(CannotSave, match="step 6 .*No space left.*Make room"):
         trained(tmp_path / "run", parts)
-    assert checkpoints.last_good(tmp_path / "run").name == "checkpoint-4"
+    assert checkpoints.latest_valid(tmp_path / "run").name == "checkpoint-4"
     assert not (tmp_path / "run" / "partial").exists()
     monkeypatch.undo()
     assert same(trained(tmp_path / "run", parts), whole)
 
 
 def test_two_processes_see_each_sample_once_and_agree_with_one(tmp_path, whole):
-    run = command(tmp_path / "run", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    run = run_command(tmp_path / "run", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     subprocess.run(run, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
     log = json.loads((tmp_path / "run" / "log.json").read_text())
     assert [entry["vqa_tokens"] for entry in log] == [entry["vqa_tokens"] for entry in whole[0]]
@@ -188,7 +189,7 @@ def opened_cache(folder: Path, model=None, side=32) -> VisionCache:
 
 
 def test_kept_features_are_those_of_the_backbone_and_damage_is_noticed(tmp_path, capsys):
-    pictures = {p.key: p for index in range(3) for p in Walls(4, bad_pictures=[2]).draft(index).pictures}
+    pictures = {p.key: p for index in range(3) for p in Walls(4, bad_pictures=[2]).lazy_example(index).images}
     cache = opened_cache(tmp_path)
     assert list(cache.ensure(pictures).values()) == ["The picture is damaged."]
     good = list(pictures)[:2]
@@ -215,31 +216,36 @@ def test_features_of_another_backbone_or_preprocessing_are_never_taken(tmp_path)
     assert len(folders) == 3
 
 
-def test_every_row_is_seen_once_an_epoch_and_shares_are_kept():
+def test_every_row_is_seen_once_an_epoch_and_mixture_weights_are_kept():
     seen = Counter(
-        (sample.source, sample.index, sample.epoch) for sample in draw([5, 11], shares([5, 11], None, 1), 2, 0)
+        (sample.source, sample.index, sample.epoch)
+        for sample in draw_samples([5, 11], mixture_weights([5, 11], None, 1), 2, 0)
     )
     assert seen == Counter((s, i, e) for s, size in enumerate([5, 11]) for i in range(size) for e in range(2))
-    assert draw([5, 11], [0.5, 0.5], 2, 0) == draw([5, 11], [0.5, 0.5], 2, 0) != draw([5, 11], [0.5, 0.5], 2, 1)
-    by_weight = Counter(sample.source for sample in draw([10, 90], shares([10, 90], [3, 1], 1), 1, 0))
+    assert (
+        draw_samples([5, 11], [0.5, 0.5], 2, 0)
+        == draw_samples([5, 11], [0.5, 0.5], 2, 0)
+        != draw_samples([5, 11], [0.5, 0.5], 2, 1)
+    )
+    by_weight = Counter(sample.source for sample in draw_samples([10, 90], mixture_weights([10, 90], [3, 1], 1), 1, 0))
     assert by_weight == {0: 75, 1: 25}
-    assert shares([10, 1000], None, 1e9) == pytest.approx([0.5, 0.5])
-    assert shares([1, 4], None, 2) == pytest.approx([1 / 3, 2 / 3])
+    assert mixture_weights([10, 1000], None, 1e9) == pytest.approx([0.5, 0.5])
+    assert mixture_weights([1, 4], None, 2) == pytest.approx([1 / 3, 2 / 3])
 
 
 def test_samples_of_like_length_share_a_step():
-    draws = [Draw(0, i, 0, length=(i * 37) % 100) for i in range(200)]
-    grouped = group_by_length(draws, 8, 0)
-    assert sorted(grouped, key=lambda d: d.index) == draws
+    samples = [Sample(0, i, 0, length=(i * 37) % 100) for i in range(200)]
+    grouped = group_by_length(samples, 8, 0)
+    assert sorted(grouped, key=lambda d: d.index) == samples
     spans = [max(s) - min(s) for s in ([d.length for d in grouped[at : at + 8]] for at in range(0, 200, 8))]
     assert max(spans) < 15
-    assert [d.length for d in grouped] != sorted(d.length for d in draws)
+    assert [d.length for d in grouped] != sorted(d.length for d in samples)
 
 
 def test_a_detection_is_cut_between_objects_and_counted():
     processor = tiny_processor()
     objects = [{"label": f"dog {k}", "bbox": [0.1, 0.2, 0.3, 0.4]} for k in range(6)]
-    draft = Draft("detect", (), chat("detect", "", write_objects(objects)), {}, "row")
+    draft = LazyExample("detect", (), chat("detect", "", write_objects(objects)), {}, "row")
     full = len(encode(processor, draft, 10_000)[0])
     ids, labels, left_out = encode(processor, draft, full - 1)
     said = processor.tokenizer.decode([label for label in labels if label != -100], skip_special_tokens=True)
@@ -247,16 +253,16 @@ def test_a_detection_is_cut_between_objects_and_counted():
     ids, labels, left_out = encode(processor, draft, full // 2)
     said = processor.tokenizer.decode([label for label in labels if label != -100], skip_special_tokens=True)
     assert json.loads(said)["objects"] == objects[: 6 - left_out["objects"]] and len(ids) <= full // 2
-    with pytest.raises(BadRow, match="longer than 8 tokens"):
+    with pytest.raises(InvalidRow, match="longer than 8 tokens"):
         encode(processor, draft, 8)
 
 
 def test_the_next_row_stands_in_for_one_that_cannot_be_read():
     source = Walls(8, bad_rows=[2], bad_pictures=[3])
     data = TrainingSet([source], tiny_processor(), 512)
-    data.settle(draw([8], [1.0], 1, 0), check_only, 4, 0)
-    assert Counter(sample.index for sample in data.draws) == {0: 1, 1: 1, 4: 3, 5: 1, 6: 1, 7: 1}
-    assert {name.split()[-1]: why for name, why in source.bad.items()} == {
+    data.build_index(draw_samples([8], [1.0], 1, 0), check_only, 4, 0)
+    assert Counter(sample.index for sample in data.samples) == {0: 1, 1: 1, 4: 3, 5: 1, 6: 1, 7: 1}
+    assert {name.split()[-1]: why for name, why in source.invalid_rows.items()} == {
         "2": "the text is gone",
         "3": "The picture is damaged.",
     }
@@ -265,8 +271,8 @@ def test_the_next_row_stands_in_for_one_that_cannot_be_read():
 
 def test_a_source_without_one_good_row_says_so():
     data = TrainingSet([Walls(3, bad_rows=range(3))], tiny_processor(), 512)
-    with pytest.raises(BadRow, match="not one row"):
-        data.settle(draw([3], [1.0], 1, 0), check_only, 3, 0)
+    with pytest.raises(InvalidRow, match="not one row"):
+        data.build_index(draw_samples([3], [1.0], 1, 0), check_only, 3, 0)
 
 
 @pytest.mark.parametrize(
@@ -279,28 +285,28 @@ def test_settings_that_cannot_work_say_what_would(tmp_path, settings, advice):
 
 
 def parse(*words: str) -> argparse.Namespace:
-    return finetune.arguments().parse_args(words)
+    return command.arguments().parse_args(words)
 
 
 def test_the_command_leaves_a_model_that_the_app_opens(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(finetune, "SHOWN", 1)
+    monkeypatch.setattr(stages, "SHOWN", 1)
     words = ["vqa", "--data", "icons", "--tiny", "--samples", "8", "--batch", "4", "--epochs", "1"]
     words += ["--out", str(tmp_path / "run"), "--cache", str(tmp_path / "cache")]
-    finetune.run(parse(*words))
+    stages.run(parse(*words))
     engine = Engine(tmp_path / "run")
     assert isinstance(engine.answer(Image.new("RGB", (64, 64)), "How many?").text, str)
     engine.close()
     log = json.loads((tmp_path / "run" / "log.json").read_text())
     assert [entry["step"] for entry in log] == [1, 2, 3, 4] and all(entry["vqa"] > 0 for entry in log)
     assert (tmp_path / "run" / "losses.png").stat().st_size > 1000
-    assert checkpoints.fault(tmp_path / "run" / "untrained") is None
+    assert checkpoints.verify(tmp_path / "run" / "untrained") is None
     bundled = (ROOT / "checkpoints" / name for name in ("minivlm-icons", "minivlm-photographs"))
     for folder in (tmp_path / "run", tmp_path / "run" / "untrained", *bundled):
         assert not any("auto_map" in config.read_text() for config in folder.glob("*.json")), "code that is not there"
-    finetune.run(parse(*words))
+    stages.run(parse(*words))
     assert "is finished" in capsys.readouterr().out
     with pytest.raises(ValueError, match="--lr None"):
-        finetune.run(parse(*words, "--lr", "1"))
+        stages.run(parse(*words, "--lr", "1"))
 
 
 def test_the_other_processes_do_not_wait_for_a_first_one_that_failed(tmp_path, monkeypatch):
@@ -309,19 +315,19 @@ def test_the_other_processes_do_not_wait_for_a_first_one_that_failed(tmp_path, m
     def build(*_):
         raise ValueError("There are no such backbones.")
 
-    monkeypatch.setattr(finetune, "build", build)
+    monkeypatch.setattr(stages, "build", build)
     with pytest.raises(ValueError, match="no such backbones"):
-        finetune.run(args)
+        stages.run(args)
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(ValueError, match="first process could not"):
-        finetune.run(args)
+        stages.run(args)
 
 
 def test_the_other_processes_load_no_model_that_is_being_replaced(tmp_path, monkeypatch):
     folder = tmp_path / "run" / "untrained"
     for part in (tiny_model(tiny_config(tiny_processor())), tiny_processor()):
         part.save_pretrained(folder)
-    checkpoints.seal(folder)
+    checkpoints.write_manifest(folder)
     weights = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(weights[:-1])
     waited = []
@@ -331,13 +337,13 @@ def test_the_other_processes_load_no_model_that_is_being_replaced(tmp_path, monk
         (folder / "model.safetensors").write_bytes(weights)
 
     def load(start):
-        raise KeyboardInterrupt if checkpoints.fault(folder) is None else AssertionError("it is damaged")
+        raise KeyboardInterrupt if checkpoints.verify(folder) is None else AssertionError("it is damaged")
 
-    monkeypatch.setattr(finetune.time, "sleep", replaced)
-    monkeypatch.setattr(finetune, "from_checkpoint", load)
+    monkeypatch.setattr(stages.time, "sleep", replaced)
+    monkeypatch.setattr(stages, "from_checkpoint", load)
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(KeyboardInterrupt):
-        finetune.run(parse("vqa", "--data", "icons", "--tiny", "--samples", "8", "--out", str(tmp_path / "run")))
+        stages.run(parse("vqa", "--data", "icons", "--tiny", "--samples", "8", "--out", str(tmp_path / "run")))
     assert waited
 
 
@@ -355,10 +361,10 @@ def test_what_goes_wrong_ends_with_advice(tmp_path, monkeypatch, error, advice):
     def fail(args):
         raise error
 
-    monkeypatch.setattr(finetune, "run", fail)
+    monkeypatch.setattr(command, "run", fail)
     monkeypatch.setattr(sys, "argv", ["finetune", "vqa", "--data", "icons", "--out", str(tmp_path)])
     with pytest.raises(SystemExit, match=advice):
-        finetune.main()
+        command.main()
 
 
 if __name__ == "__main__":  # a run in a process of its own, to be killed, or one of several

@@ -21,20 +21,20 @@ def test_cider_d_is_the_published_one():
 
 def test_cider_d_of_clipped_counts_and_other_lengths():
     """Computed with the authors' cider_scorer.py of pycocoevalcap 1.2."""
-    said = [
+    predictions = [
         "a dog runs across the green grass",
         "two men sit in a boat on a lake",
         "a man rides a dirt bike",
         "a girl in a red dress smiles",
     ]
-    true = [
+    references = [
         ["a brown dog runs through the grass", "the dog is running across a green field"],
         ["two men in a fishing boat on a river", "two people are in a canoe on a lake in misty conditions"],
         ["man riding a dirt bike on a dirt track", "a person riding a dirt bike", "a man rides a motorbike on a hill"],
         ["a girl in a red dress is smiling at the camera"],
     ]
-    assert metrics.cider_d(said, true) == pytest.approx([1.7277336, 2.24756046, 3.26458989, 4.69086888])
-    scores = metrics.caption_scores(said, true)
+    assert metrics.cider_d(predictions, references) == pytest.approx([1.7277336, 2.24756046, 3.26458989, 4.69086888])
+    scores = metrics.caption_scores(predictions, references)
     bleu = [scores[f"bleu_{n}"] for n in (1, 2, 3, 4)]
     assert bleu == pytest.approx([0.811079, 0.672466, 0.552697, 0.431313], abs=1e-5)  # pycocoevalcap's, too
 
@@ -90,22 +90,22 @@ def box(label, *numbers):
 
 def test_detections_are_scored_by_place_label_and_number():
     dog, cat = box("dog", 0.1, 0.1, 0.4, 0.4), box("cat", 0.6, 0.6, 0.3, 0.3)
-    true = [parse(f'{{"objects": [{dog}, {cat}]}}', (100, 100)), parse(f'{{"objects": [{dog}]}}', (100, 100))]
+    references = [parse(f'{{"objects": [{dog}, {cat}]}}', (100, 100)), parse(f'{{"objects": [{dog}]}}', (100, 100))]
     right = metrics.detection_scores(
-        [detection(f'{{"objects": [{dog}, {cat}]}}'), detection(f'{{"objects": [{dog}]}}')], true
+        [detection(f'{{"objects": [{dog}, {cat}]}}'), detection(f'{{"objects": [{dog}]}}')], references
     )
     assert right == pytest.approx(dict.fromkeys(right, 1.0), abs=1e-3)
 
     shifted = box("dog", 0.2, 0.1, 0.4, 0.4)  # IoU 0.6
     unknown = detection(f'{{"objects": [{shifted}, {box("unicorn", 0.6, 0.6, 0.3, 0.3)}]}}')
     broken = detection('{"objects": [{"label": "dog", "bbox": [0.1, 0.1, 0.4')
-    scores = metrics.detection_scores([unknown, broken], true)
+    scores = metrics.detection_scores([unknown, broken], references)
     assert scores["json_valid"] == 0.5 and scores["labels_right"] == 0 and scores["count_right"] == 0.5
     assert scores["f1"] == pytest.approx(2 * 1 / (2 + 3))
     assert 0 < scores["map50_95"] < scores["map50"] < 0.5
 
 
 def test_nothing_said_about_boxes_scores_nothing():
-    true = [parse(f'{{"objects": [{box("dog", 0.1, 0.1, 0.4, 0.4)}]}}', (100, 100))]
-    scores = metrics.detection_scores([detection("I see a dog")], true)
+    references = [parse(f'{{"objects": [{box("dog", 0.1, 0.1, 0.4, 0.4)}]}}', (100, 100))]
+    scores = metrics.detection_scores([detection("I see a dog")], references)
     assert set(scores.values()) == {0.0}

@@ -48,7 +48,7 @@ def run(
 
     `step_losses(step)` must depend on nothing but the step and the weights: then a run that was stopped (Ctrl+C or
     kill) and started again goes through the same batches and ends with the same weights. Checkpoints are written to a
-    temporary file and moved in place, so the last good one survives a crash while writing.
+    temporary file and moved in place, so the latest valid one survives a crash while writing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     optimizer = torch.optim.AdamW(decay_groups(list(modules.values()), weight_decay), lr=lr, betas=(0.9, 0.98))
@@ -60,7 +60,7 @@ def run(
             module.load_state_dict(state["modules"][name])
         optimizer.load_state_dict(state["optimizer"])
         start, history = state["step"], state["history"]
-        print(f"{folder}: going on at step {start} of {steps}")
+        print(f"{folder}: resuming at step {start} of {steps}")
 
     def save(step: int) -> None:
         state = {
@@ -100,8 +100,8 @@ def run(
                     if evaluate is not None and done % (4 * save_every) == 0:
                         bar.write(f"step {done}: " + json.dumps({k: round(v, 4) for k, v in evaluate().items()}))
     except KeyboardInterrupt:
-        # Stopped between two saves: the step in progress may be half done, so the last save stays the truth.
-        raise SystemExit(f"Stopped. The same command goes on from the last save in {folder}.") from None
+        # Stopped between two saves: the step in progress may be half done, so the last save stays valid.
+        raise SystemExit(f"Stopped. The same command resumes from the last save in {folder}.") from None
 
 
 def write_log(folder: Path, history: list[dict[str, float]]) -> None:

@@ -1,4 +1,4 @@
-"""Plots that every kind of training shares: curves of losses, and grids of pictures."""
+"""Plots that every kind of training shares: curves of losses, and grids of images."""
 
 from __future__ import annotations
 

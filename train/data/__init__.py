@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .base import BadRow, Draft, Example, Picture, Source, SourceError
+from .base import Example, InvalidRow, LazyExample, LazyImage, Source, SourceError
 from .captions import Captions
 from .conversations import Conversations, read_conversations
 from .detection import Detection
@@ -27,11 +27,11 @@ def open_source(
     Args:
         name: A Hub name, a folder with parquet files, a .parquet, .json or .jsonl file, or "icons" for icon scenes.
         task: What to make of the rows; None takes what the columns say, and of icon scenes every task. Captioned
-            pictures serve "caption" and "compare".
+            images serve "caption" and "compare".
         split: "train", "validation" or "test".
         samples: Use the first so many rows; None takes all.
         streaming: Fetch only those rows.
-        seed: Of what is left to chance, such as which of five captions is taken.
+        seed: Of random choices, such as which of five captions is taken.
 
     Raises:
         SourceError: There is no such data, or it does not serve the task; says what to do.
@@ -47,17 +47,17 @@ def open_source(
     if columns & {"conversations", "messages"}:
         return Conversations(rows, label, path)
     captioned = any(column == "caption" or column.startswith("caption_") for column in columns)
-    found = "detect" if "objects" in columns else "vqa" if "question" in columns else "caption" if captioned else None
+    kind = "detect" if "objects" in columns else "vqa" if "question" in columns else "caption" if captioned else None
     if captioned and task == "compare":
         return Several(rows, label, seed)
-    if found is None or task not in (None, found):
+    if kind is None or task not in (None, kind):
         raise SourceError(
             f"{name} does not serve the task {task or 'of any kind'}: its columns are {', '.join(sorted(columns))}. "
             "Captions want caption or caption_0 ..., detection objects, questions question and answers."
         )
-    if found == "detect":
+    if kind == "detect":
         return Detection(rows, label, seed)
-    return Questions(rows, label) if found == "vqa" else Captions(rows, label, seed)
+    return Questions(rows, label) if kind == "vqa" else Captions(rows, label, seed)
 
 
-__all__ = ["BadRow", "Draft", "Example", "Picture", "Source", "SourceError", "open_rows", "open_source"]
+__all__ = ["Example", "InvalidRow", "LazyExample", "LazyImage", "Source", "SourceError", "open_rows", "open_source"]

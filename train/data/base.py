@@ -1,4 +1,4 @@
-"""What every source of training data gives: `Example`, and how rows that cannot be read are left out."""
+"""What every source of training data yields: `Example`; and how rows that cannot be read are left out."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ class SourceError(ValueError):
     """A source cannot be opened; the message says what to do."""
 
 
-class BadRow(ValueError):
-    """A row that cannot be used: its name, such as "flickr8k/train row 17", and why."""
+class InvalidRow(ValueError):
+    """A row that cannot be used: its name, such as "flickr8k/train row 17", and the reason."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{name}: {why}")
@@ -24,64 +24,64 @@ class BadRow(ValueError):
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture that is decoded or drawn only when it is needed; `key` is the same for the same content."""
+class LazyImage:
+    """An image that is decoded or drawn only when it is needed; `key` is the same for the same content."""
 
     key: str
     open: Callable[[], Image.Image]
 
 
 @dataclass(frozen=True)
-class Draft:
-    """An `Example` whose pictures are not opened yet: all that text, lengths and cached features need."""
+class LazyExample:
+    """An `Example` whose images are not opened yet: all that text, lengths and cached features need."""
 
     task: str
-    pictures: tuple[Picture, ...]
+    images: tuple[LazyImage, ...]
     turns: list[dict[str, Any]]
-    truth: dict[str, Any]
+    reference: dict[str, Any]
     name: str
 
     def opened(self) -> "Example":
-        """The example with its pictures decoded; raises BadRow where one is damaged."""
+        """The example with its images decoded; raises InvalidRow where one is damaged."""
         try:
-            opened = tuple(picture.open() for picture in self.pictures)
+            opened = tuple(image.open() for image in self.images)
         except images.ImageError as error:
-            raise BadRow(self.name, str(error)) from error
-        keys = tuple(picture.key for picture in self.pictures)
-        return Example(self.task, opened, self.turns, self.truth, self.name, keys)
+            raise InvalidRow(self.name, str(error)) from error
+        keys = tuple(image.key for image in self.images)
+        return Example(self.task, opened, self.turns, self.reference, self.name, keys)
 
 
 @dataclass(frozen=True)
 class Example:
-    """One chat about some pictures, with what is true of it.
+    """One chat about some images, with the reference that answers are compared with.
 
     Attributes:
         task: "caption", "detect", "vqa" or "compare".
-        images: The pictures, upright RGB.
-        turns: As `MiniVLMProcessor.encode_chat_with_labels` takes them, user and assistant by turns.
-        truth: For evaluation: {"captions": [str, ...]} | {"labels": [str], "boxes": [[x, y, w, h] 0..1]} |
+        images: The images, upright RGB.
+        turns: As `MiniVLMProcessor.encode_chat_with_labels` takes them, user and assistant alternating.
+        reference: For evaluation: {"captions": [str, ...]} | {"labels": [str], "boxes": [[x, y, w, h] 0..1]} |
             {"answers": [str, ...]} | {"answer": str}.
-        name: Such as "flickr8k/train row 17", for messages.
-        image_keys: One for each picture; the same content has the same key.
+        name: For messages, such as "flickr8k/train row 17".
+        image_keys: One for each image; the same content has the same key.
     """
 
     task: str
     images: tuple[Image.Image, ...]
     turns: list[dict[str, Any]]
-    truth: dict[str, Any]
+    reference: dict[str, Any]
     name: str
     image_keys: tuple[str, ...]
 
 
 class Source:
-    """Rows by number. A subclass gives `__len__` and `draft`.
+    """Examples by row number. A subclass implements `__len__` and `lazy_example`.
 
-    `bad` collects the rows that were left out, name to reason.
+    `invalid_rows` collects the rows (and boxes) that were left out, name to reason.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.bad: dict[str, str] = {}
+        self.invalid_rows: dict[str, str] = {}
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -90,39 +90,39 @@ class Source:
         """How messages call a row."""
         return f"{self.name} row {index}"
 
-    def draft(self, index: int, epoch: int = 0) -> Draft:
-        """Row `index`; what is left to chance depends on index and epoch only. Raises BadRow."""
+    def lazy_example(self, index: int, epoch: int = 0) -> LazyExample:
+        """The example of row `index`; what is random depends on index and epoch only. Raises InvalidRow."""
         raise NotImplementedError
 
     def example(self, index: int, epoch: int = 0) -> Example:
-        """`draft` with its pictures decoded. Raises BadRow."""
-        return self.draft(index, epoch).opened()
+        """`lazy_example` with its images decoded. Raises InvalidRow."""
+        return self.lazy_example(index, epoch).opened()
 
     def examples(self, limit: int | None = None) -> Iterator[Example]:
-        """The first `limit` rows that can be read, in order; the others go to `bad`."""
-        given = 0
+        """The first `limit` rows that can be read, in order; the others go to `invalid_rows`."""
+        count = 0
         for index in range(len(self)):
-            if given == limit:
+            if count == limit:
                 return
             try:
                 example = self.example(index)
-            except BadRow as bad:
-                self.bad[bad.name] = bad.why
+            except InvalidRow as error:
+                self.invalid_rows[error.name] = error.why
                 continue
-            given += 1
+            count += 1
             yield example
 
 
-def stored_picture(cell: Any, name: str) -> Picture:
-    """The picture in a cell of an undecoded image column, `{"bytes", "path"}`; raises BadRow where there is none."""
+def stored_image(cell: Any, name: str) -> LazyImage:
+    """The image in a cell of an undecoded image column, `{"bytes", "path"}`; raises InvalidRow where there is none."""
     data = cell.get("bytes") or cell.get("path") if isinstance(cell, dict) else cell
     if not isinstance(data, bytes | str) or not data:
-        raise BadRow(name, "there is no picture")
+        raise InvalidRow(name, "there is no image")
     digest = hashlib.sha256(data if isinstance(data, bytes) else f"file {data}".encode())
-    return Picture(digest.hexdigest()[:32], partial(images.decode, data))
+    return LazyImage(digest.hexdigest()[:32], partial(images.decode, data))
 
 
-def told(value: Any) -> str:
+def one_line(value: Any) -> str:
     """A text cell in one line; empty where there is none."""
     return " ".join(value.split()) if isinstance(value, str) else ""
 

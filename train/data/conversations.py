@@ -1,4 +1,4 @@
-"""Conversations in the JSON of LLaVA and ShareGPT: several turns, several pictures, `<image>` where one is placed.
+"""Conversations in the JSON of LLaVA and ShareGPT: several turns, several images, `<image>` where one is placed.
 
 LLaVA (https://github.com/haotian-liu/LLaVA): {"image": "a.jpg", "conversations": [{"from": "human", "value": "<image>\n
 What is this?"}, {"from": "gpt", "value": "A cat."}]}. ShareGPT, as LLaMA-Factory reads it: the same, or {"messages":
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .base import BadRow, Draft, Picture, Source, SourceError, stored_picture
+from .base import InvalidRow, LazyExample, LazyImage, Source, SourceError, stored_image
 
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
-MARK = "<image>"
+PLACEHOLDER = "<image>"
 
 
 class Conversations(Source):
-    """Rows with `conversations` or `messages`; pictures are named relative to `folder`."""
+    """Rows with `conversations` or `messages`; images are named relative to `folder`."""
 
     def __init__(self, rows: Sequence[Any], name: str, folder: Path) -> None:
         super().__init__(name)
@@ -27,34 +27,34 @@ class Conversations(Source):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def draft(self, index: int, epoch: int = 0) -> Draft:
+    def lazy_example(self, index: int, epoch: int = 0) -> LazyExample:
         row, name = self.rows[index], self.row_name(index)
         if not isinstance(row, dict):
-            raise BadRow(name, "this is not a JSON object")
-        pictures = self._pictures(row, name)
+            raise InvalidRow(name, "this is not a JSON object")
+        images = self._images(row, name)
         turns = _turns(row.get("conversations") or row.get("messages"), name)
-        marks = sum(part["type"] == "image" for turn in turns for part in turn.get("content", []))
-        if marks not in (0, len(pictures)):
-            raise BadRow(name, f"the text places {marks} pictures, but there are {len(pictures)}")
-        return Draft("vqa", pictures, turns, {"answer": turns[-1]["text"]}, name)
+        placed = sum(part["type"] == "image" for turn in turns for part in turn.get("content", []))
+        if placed not in (0, len(images)):
+            raise InvalidRow(name, f"the text places {placed} images, but there are {len(images)}")
+        return LazyExample("vqa", images, turns, {"answer": turns[-1]["text"]}, name)
 
-    def _pictures(self, row: dict[str, Any], name: str) -> tuple[Picture, ...]:
-        given = row.get("images") or row.get("image") or []
-        found = []
-        for cell in given if isinstance(given, list) else [given]:
+    def _images(self, row: dict[str, Any], name: str) -> tuple[LazyImage, ...]:
+        cells = row.get("images") or row.get("image") or []
+        images = []
+        for cell in cells if isinstance(cells, list) else [cells]:
             if isinstance(cell, str):
                 path = self.folder / cell
                 if not _within(path, self.folder):
-                    raise BadRow(name, f"the picture {cell} lies outside {self.folder}")
+                    raise InvalidRow(name, f"the image {cell} lies outside {self.folder}")
                 if not path.is_file():
-                    raise BadRow(name, f"there is no picture {path}")
+                    raise InvalidRow(name, f"there is no image {path}")
                 cell = {"bytes": path.read_bytes()}
-            found.append(stored_picture(cell, name))
-        return tuple(found)
+            images.append(stored_image(cell, name))
+        return tuple(images)
 
 
 def read_conversations(path: Path) -> list[Any]:
-    """The rows of a .json file (one list) or a .jsonl file (one object a line; a damaged line becomes a bad row)."""
+    """The rows of a .json file (one list) or a .jsonl file (one object per line; damaged lines are invalid rows)."""
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix != ".jsonl":
@@ -78,34 +78,34 @@ def _within(path: Path, folder: Path) -> bool:
     return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))
 
 
-def _turns(given: Any, name: str) -> list[dict[str, Any]]:
+def _turns(items: Any, name: str) -> list[dict[str, Any]]:
     """Turns as the processor takes them, without system turns and without a last question that nobody answers."""
     turns: list[dict[str, Any]] = []
-    for item in given if isinstance(given, list) else []:
-        said = item if isinstance(item, dict) else {}
-        role, text = said.get("from", said.get("role")), said.get("value", said.get("content"))
+    for item in items if isinstance(items, list) else []:
+        turn = item if isinstance(item, dict) else {}
+        role, text = turn.get("from", turn.get("role")), turn.get("value", turn.get("content"))
         if role == "system":
             continue
         if role not in ROLES or not isinstance(text, str):
-            raise BadRow(name, f"a turn has no text or an unknown role {role!r}")
+            raise InvalidRow(name, f"a turn has no text or an unknown role {role!r}")
         if ROLES[role] != ("user", "assistant")[len(turns) % 2]:
-            raise BadRow(name, "the turns do not alternate between user and assistant")
+            raise InvalidRow(name, "the turns do not alternate between user and assistant")
         if ROLES[role] == "assistant":
             turns.append({"role": "assistant", "text": text.strip()})
         else:
-            turns.append({"role": "user", "task": "vqa", **_placed(text)})
+            turns.append({"role": "user", "task": "vqa", **_user_content(text)})
     turns = turns[: len(turns) // 2 * 2]
     if not turns:
-        raise BadRow(name, "there is no question with an answer")
+        raise InvalidRow(name, "there is no question with an answer")
     return turns
 
 
-def _placed(text: str) -> dict[str, Any]:
-    """A user's text; with marks in it, as parts that say where the pictures stand."""
-    if MARK not in text:
+def _user_content(text: str) -> dict[str, Any]:
+    """A user's text; with placeholders in it, as parts that say where the images are."""
+    if PLACEHOLDER not in text:
         return {"text": text.strip()}
     parts: list[dict[str, str]] = []
-    for number, piece in enumerate(text.split(MARK)):
+    for number, text_part in enumerate(text.split(PLACEHOLDER)):
         parts += [{"type": "image"}] * (number > 0)
-        parts += [{"type": "text", "text": piece.strip()}] * bool(piece.strip())
+        parts += [{"type": "text", "text": text_part.strip()}] * bool(text_part.strip())
     return {"content": parts}

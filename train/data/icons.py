@@ -8,7 +8,7 @@ from vlm_demo.scenes import Scene, make_pair, make_scene, make_selection, make_s
 from vlm_demo.scenes.world import detections_json
 from vlm_demo.tasks import TASKS
 
-from .base import Draft, Picture, Source, chat
+from .base import LazyExample, LazyImage, Source, chat
 
 SIZE = 256  # pixels a side
 # Far from the small seeds that people and benchmarks use, so that those scenes stay unseen.
@@ -16,7 +16,7 @@ FIRST_SEED = {"train": 1 << 41, "validation": 1 << 42, "test": 1 << 43}
 
 
 class IconScenes(Source):
-    """`count` chats about scenes on one task, or on the four tasks by turns (`task` None).
+    """`count` chats about scenes on one task, or on all four tasks in rotation (`task` None).
 
     Training scenes never show the held-out combinations of colour and label.
     """
@@ -30,29 +30,29 @@ class IconScenes(Source):
     def __len__(self) -> int:
         return self.count
 
-    def draft(self, index: int, epoch: int = 0) -> Draft:
+    def lazy_example(self, index: int, epoch: int = 0) -> LazyExample:
         task, seed = self.tasks[index % len(self.tasks)], self.first + index
         rng = random.Random(f"{epoch} {seed}")
         scenes: tuple[Scene, ...] = (make_scene(seed, self.combos),)
-        truth: dict[str, Any]
+        reference: dict[str, Any]
         if task == "caption":
             answer, question = scenes[0].caption(), TASKS["caption"].prompts["brief"]
-            truth = {"captions": [scenes[0].caption("brief", variant) for variant in range(3)]}
+            reference = {"captions": [scenes[0].caption("brief", variant) for variant in range(3)]}
         elif task == "detect":
             answer, question, objects = scenes[0].detections_json(), "", scenes[0].objects
-            truth = {"labels": [item.label for item in objects], "boxes": [list(item.bbox) for item in objects]}
+            reference = {"labels": [item.label for item in objects], "boxes": [list(item.bbox) for item in objects]}
         elif task == "vqa":
             asked = rng.choice(scenes[0].questions(rng.getrandbits(40)))
-            question, answer, truth = asked.question, asked.answer, {"answers": [asked.answer]}
+            question, answer, reference = asked.question, asked.answer, {"answers": [asked.answer]}
         else:
             scenes, question, answer = several(seed, self.combos, rng)
-            truth = {"answer": answer}
-        pictures = tuple(self._picture(scene) for scene in scenes)
-        return Draft(task, pictures, chat(task, question, answer), truth, self.row_name(index))
+            reference = {"answer": answer}
+        images = tuple(self._image(scene) for scene in scenes)
+        return LazyExample(task, images, chat(task, question, answer), reference, self.row_name(index))
 
-    def _picture(self, scene: Scene) -> Picture:
+    def _image(self, scene: Scene) -> LazyImage:
         content = f"{scene.seed} {scene.setting} {detections_json(list(scene.items))} {[i.color for i in scene.items]}"
-        return Picture(f"icons {SIZE} {content}", partial(scene.image, SIZE))
+        return LazyImage(f"icons {SIZE} {content}", partial(scene.image, SIZE))
 
 
 def several(seed: int, combos: str, rng: random.Random) -> tuple[tuple[Scene, ...], str, str]:

@@ -10,7 +10,7 @@ from .base import SourceError
 
 
 def open_rows(name: str, split: str = "train", samples: int | None = None, streaming: bool = False) -> Dataset:
-    """The first `samples` rows (None: all) of a split, with pictures left as they are stored: {"bytes", "path"}.
+    """The first `samples` rows (None: all) of a split, with images left as they are stored: {"bytes", "path"}.
 
     Args:
         name: A Hub name ("jxie/flickr8k"), a folder with parquet files named by their split ("train.parquet",
@@ -67,14 +67,14 @@ def _local_files(name: str, split: str) -> tuple[str, list[str]]:
         if path.suffix in (".parquet", ".json", ".jsonl") or name.startswith(("/", ".", "~")):
             raise SourceError(f"There is no file or folder {path}. Please check the path.")
         return "", []
-    found = sorted(path.glob(f"{split}*.parquet")) or sorted(path.glob(f"data/{split}*.parquet"))
-    if not found:
+    matching = sorted(path.glob(f"{split}*.parquet")) or sorted(path.glob(f"data/{split}*.parquet"))
+    if not matching:
         there = sorted(item.name for item in [*path.glob("*.parquet"), *path.glob("data/*.parquet")])
         raise SourceError(
             f"{path} holds no {split}*.parquet; "
             + (f"it has {', '.join(there[:8])}. Choose another split." if there else "it has no parquet files at all.")
         )
-    return "parquet", [str(item) for item in found]
+    return "parquet", [str(item) for item in matching]
 
 
 def _first_rows(name: str, split: str, samples: int) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Tasks on several pictures, made from any captioned set: pairs, which of N, sequences."""
+"""Tasks on several images, made from any captioned set: pairs, which of N, sequences."""
 
 import random
 
@@ -6,7 +6,7 @@ from datasets import Dataset
 
 from vlm_demo.tasks import TASKS
 
-from .base import BadRow, Draft, Source, chat, stored_picture
+from .base import InvalidRow, LazyExample, Source, chat, stored_image
 from .captions import captions_of
 
 KINDS = ("pair", "which", "sequence")
@@ -15,7 +15,7 @@ WHICH_PROMPTS = ("Which image shows this: {}", "Which image fits: {}", "Which on
 
 
 class Several(Source):
-    """Row `index` and others drawn at random for each epoch; the captions say what is true of each picture."""
+    """Row `index` and others drawn at random for each epoch; the captions say what is true of each image."""
 
     def __init__(self, rows: Dataset, name: str, seed: int = 0) -> None:
         super().__init__(f"several of {name}")
@@ -24,28 +24,28 @@ class Several(Source):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def draft(self, index: int, epoch: int = 0) -> Draft:
+    def lazy_example(self, index: int, epoch: int = 0) -> LazyExample:
         name = self.row_name(index)
         rng = random.Random(f"{self.seed} {epoch} {index}")
         kind = rng.choice(KINDS)
         count = min({"pair": 2, "which": rng.randint(2, 4), "sequence": 3}[kind], len(self.rows))
         if count < 2:
-            raise BadRow(name, "there is only one picture to compare")
+            raise InvalidRow(name, "there is only one image to compare")
         picks = [index]
         while len(picks) < count:
             picks += [other for other in [rng.randrange(len(self.rows))] if other not in picks]
         rng.shuffle(picks)
         rows = {self.row_name(pick): self.rows[pick] for pick in picks}
-        pictures = tuple(stored_picture(row.get("image"), of) for of, row in rows.items())
+        images = tuple(stored_image(row.get("image"), of) for of, row in rows.items())
         captions = [rng.choice(captions_of(row, of)) for of, row in rows.items()]
-        if len(set(captions)) < count or len({picture.key for picture in pictures}) < count:
-            raise BadRow(name, "two of the pictures drawn are the same")
-        question, answer = _told(kind, captions, rng)
-        return Draft("compare", pictures, chat("compare", question, answer), {"answer": answer}, name)
+        if len(set(captions)) < count or len({image.key for image in images}) < count:
+            raise InvalidRow(name, "two of the images drawn are the same")
+        question, answer = _question_and_answer(kind, captions, rng)
+        return LazyExample("compare", images, chat("compare", question, answer), {"answer": answer}, name)
 
 
-def _told(kind: str, captions: list[str], rng: random.Random) -> tuple[str, str]:
-    """Question and answer about pictures with these captions."""
+def _question_and_answer(kind: str, captions: list[str], rng: random.Random) -> tuple[str, str]:
+    """Question and answer about images with these captions."""
     plain = [caption.rstrip(" .") for caption in captions]
     if kind == "which":
         right = rng.randrange(len(captions))

@@ -1,1 +1,1 @@
-"""What a model is worth: predictions, metrics, reports."""
+"""Evaluation of models: predictions, metrics, reports."""

@@ -2,7 +2,8 @@
 
 Data are named as for training: a Hub name, a folder or file, or "icons"; TASK=NAME says which task it is to serve.
 Every answer comes from the engine that the app uses, greedy. Prints a table, and writes figures.json and a page of
-pictures with the answers beside the truth. A router is measured on its hand-written test phrasings and needs no --data.
+images with the predictions beside the references. A router is measured on its hand-written test
+phrasings and needs no --data.
 
     python -m train.evaluation checkpoints/minivlm-icons --data icons --samples 200
     python -m train.evaluation runs/vqa/model --data vqa=../shared/data/daquar --against runs/vqa/untrained
@@ -20,7 +21,7 @@ from tqdm import tqdm
 from train.data import Source, SourceError, open_source
 from train.evaluation import metrics
 from train.evaluation.page import cards, write_page
-from train.evaluation.predictions import Answered, answer_source
+from train.evaluation.predictions import Prediction, answer_source
 from train.evaluation.report import machine, table
 from train.router import report as router_report
 from train.router.phrases import read_phrases
@@ -33,18 +34,18 @@ FIGURES = "figures.json"
 Figures = dict[str, dict[str, dict[str, float]]]  # source -> task -> figure -> value
 
 
-def score(answers: Sequence[Answered]) -> dict[str, float]:
+def score(answers: Sequence[Prediction]) -> dict[str, float]:
     """Every figure of answers to one task, and their number `n`."""
-    said, truths = [one.result.text for one in answers], [one.truth for one in answers]
-    if "captions" in truths[0]:
-        found = metrics.caption_scores(said, [truth["captions"] for truth in truths])
-    elif "boxes" in truths[0]:
-        found = metrics.detection_scores([one.result for one in answers], [one.true_boxes for one in answers])
-    elif "answers" in truths[0]:
-        found = metrics.vqa_scores(said, [truth["answers"] for truth in truths])
+    predictions, references = [one.result.text for one in answers], [one.reference for one in answers]
+    if "captions" in references[0]:
+        scores = metrics.caption_scores(predictions, [reference["captions"] for reference in references])
+    elif "boxes" in references[0]:
+        scores = metrics.detection_scores([one.result for one in answers], [one.reference_boxes for one in answers])
+    elif "answers" in references[0]:
+        scores = metrics.vqa_scores(predictions, [reference["answers"] for reference in references])
     else:
-        found = metrics.text_scores(said, [truth["answer"] for truth in truths])
-    return {"n": len(answers), **found}
+        scores = metrics.text_scores(predictions, [reference["answer"] for reference in references])
+    return {"n": len(answers), **scores}
 
 
 def evaluate(
@@ -55,21 +56,21 @@ def evaluate(
     Raises EngineError where a checkpoint cannot be loaded.
     """
     figures: dict[str, Figures] = {}
-    answers: dict[str, dict[str, list[Answered]]] = {source.name: {} for source in sources}
+    answers: dict[str, dict[str, list[Prediction]]] = {source.name: {} for source in sources}
     for checkpoint in checkpoints:
         engine, figures[checkpoint] = Engine(checkpoint), {}
         try:
             for source in sources:
                 wanted = len(source) if samples is None else min(samples, len(source))
-                told = tqdm(
+                stream = tqdm(
                     answer_source(engine, source, samples, shown), desc=source.name, total=wanted, mininterval=5
                 )
-                found = answers[source.name][checkpoint] = list(told)
-                tasks = dict.fromkeys(one.task for one in found)
+                answered = answers[source.name][checkpoint] = list(stream)
+                tasks = dict.fromkeys(one.task for one in answered)
                 figures[checkpoint][source.name] = {
-                    task: score([one for one in found if one.task == task]) for task in tasks
+                    task: score([one for one in answered if one.task == task]) for task in tasks
                 }
-                _report(source, found)
+                _report(source, answered)
         finally:
             engine.close()
     sections = {name: cards(by_checkpoint) for name, by_checkpoint in answers.items()}
@@ -83,7 +84,7 @@ def side_by_side(figures: dict[str, Figures]) -> str:
     first = next(iter(figures.values()))
     rows: list[dict[str, Any]] = [
         {"data": source, "task": task, "n": int(values["n"]), "figure": name}
-        | {checkpoint: float(found[source][task][name]) for checkpoint, found in figures.items()}
+        | {checkpoint: float(of[source][task][name]) for checkpoint, of in figures.items()}
         for source, tasks in first.items()
         for task, values in tasks.items()
         for name in values
@@ -122,15 +123,15 @@ def evaluate_routers(checkpoints: Sequence[str], out: Path) -> None:
     print(router_report.table(figures))
 
 
-def _report(source: Source, answers: Sequence[Answered]) -> None:
+def _report(source: Source, answers: Sequence[Prediction]) -> None:
     """Say which rows could not be read, and which questions were not answered."""
-    for verb, found in (
-        ("could not be read and are left out", list(source.bad.items())),
+    for verb, failures in (
+        ("could not be read and are left out", list(source.invalid_rows.items())),
         ("were not answered and count as wrong", [(one.name, one.failure) for one in answers if one.failure]),
     ):
-        if found:
-            print(f"{len(found)} of {source.name} {verb}:")
-            print("\n".join(f"  {name}: {why}" for name, why in found[:20]))
+        if failures:
+            print(f"{len(failures)} of {source.name} {verb}:")
+            print("\n".join(f"  {name}: {why}" for name, why in failures[:20]))
 
 
 def main() -> None:

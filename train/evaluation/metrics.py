@@ -1,6 +1,6 @@
-"""What an answer is worth: captions, boxes, questions, anything else said in words.
+"""Metrics of predictions against references: captions, boxes, questions, other texts.
 
-Each function takes what was said and what is true, row by row, and gives shares from 0 to 1 by name (CIDEr-D: 0 to 10).
+Each function takes predictions and references, row by row, and returns figures from 0 to 1 by name (CIDEr-D: 0 to 10).
 sacrebleu, rouge-score and supervision do what they can; CIDEr-D and the VQA accuracy have no library without Java or
 a copy of the whole data set, so they are written here.
 """
@@ -35,12 +35,12 @@ def share(hits: Iterable[bool]) -> float:
 # Captions
 
 
-def caption_scores(said: Sequence[str], truths: Sequence[Sequence[str]]) -> Scores:
-    """BLEU-1 to 4, ROUGE-L and CIDEr-D of captions, each with one or several true ones."""
-    plain = [" ".join(split_words(text)) for text in said]
-    references = [[" ".join(split_words(text)) for text in row] for row in truths]
-    most = max(map(len, references))
-    streams = [[row[k] if k < len(row) else None for row in references] for k in range(most)]  # sacrebleu's order
+def caption_scores(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Scores:
+    """BLEU-1 to 4, ROUGE-L and CIDEr-D of captions, each with one or several references."""
+    plain = [" ".join(split_words(text)) for text in predictions]
+    tokenized = [[" ".join(split_words(text)) for text in row] for row in references]
+    most = max(map(len, tokenized))
+    streams = [[row[k] if k < len(row) else None for row in tokenized] for k in range(most)]  # sacrebleu's order
     bleu = {
         f"bleu_{n}": BLEU(max_ngram_order=n, tokenize="none", smooth_method="none", force=True)
         .corpus_score(plain, streams)
@@ -48,7 +48,8 @@ def caption_scores(said: Sequence[str], truths: Sequence[Sequence[str]]) -> Scor
         / 100
         for n in range(1, MAX_NGRAM + 1)
     }
-    return {**bleu, "rouge_l": rouge_l(said, truths), "cider": float(np.mean(cider_d(said, truths)))}
+    cider = float(np.mean(cider_d(predictions, references)))
+    return {**bleu, "rouge_l": rouge_l(predictions, references), "cider": cider}
 
 
 def split_words(text: str) -> list[str]:
@@ -56,28 +57,28 @@ def split_words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def rouge_l(said: Sequence[str], truths: Sequence[Sequence[str]]) -> float:
-    """Mean F1 of the longest common subsequence with the nearest true text."""
+def rouge_l(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Mean F1 of the longest common subsequence with the most similar reference."""
     scorer = RougeScorer(["rougeL"])
-    scores = [scorer.score_multi(row, text)["rougeL"].fmeasure for text, row in zip(said, truths, strict=True)]
-    return float(np.mean(scores))
+    pairs = zip(predictions, references, strict=True)
+    return float(np.mean([scorer.score_multi(row, text)["rougeL"].fmeasure for text, row in pairs]))
 
 
-def cider_d(said: Sequence[str], truths: Sequence[Sequence[str]]) -> list[float]:
+def cider_d(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
     """CIDEr-D (https://arxiv.org/abs/1411.5726, section 5) of each caption, 0 to 10.
 
-    How alike the n-grams are, weighted by how few of the pictures they fit; the weights come from these truths, so
-    figures of other sets, or of a part of this one, are not comparable. One picture alone gives 0.
+    How similar the n-grams are, weighted by how few of the images they fit; the weights come from these references, so
+    figures of other sets, or of a part of this one, are not comparable. One image alone gives 0.
     """
-    references = [[_ngrams(text) for text in row] for row in truths]
-    pictures = Counter(gram for row in references for gram in set().union(*row))  # n-gram -> pictures it fits
+    counted = [[_ngrams(text) for text in row] for row in references]
+    frequency = Counter(gram for row in counted for gram in set().union(*row))  # n-gram -> images it fits
 
     def vector(grams: Counter) -> dict[tuple[str, ...], float]:
-        return {gram: n * math.log(len(truths) / max(1, pictures[gram])) for gram, n in grams.items()}
+        return {gram: n * math.log(len(references) / max(1, frequency[gram])) for gram, n in grams.items()}
 
     return [
         float(np.mean([_alike(grams, vector(grams), other, vector(other)) for other in row]))
-        for grams, row in zip(map(_ngrams, said), references, strict=True)
+        for grams, row in zip(map(_ngrams, predictions), counted, strict=True)
     ]
 
 
@@ -125,57 +126,58 @@ def plain_answer(text: str) -> str:
     punctuation, digits for number words, the apostrophes of contractions."""
     text = " ".join(text.split())
     comma_in_number = re.search(r"\d,\d", text)
-    kept = text
+    plain = text
     for sign in PUNCTUATION:
         at_edge = f"{sign} " in text or f" {sign}" in text
-        kept = kept.replace(sign, "" if at_edge or comma_in_number else " ")
-    kept = re.sub(r"\.(?!\d)", "", kept)
-    words = [DIGITS.get(word, word) for word in kept.lower().split()]
+        plain = plain.replace(sign, "" if at_edge or comma_in_number else " ")
+    plain = re.sub(r"\.(?!\d)", "", plain)
+    words = [DIGITS.get(word, word) for word in plain.lower().split()]
     return " ".join(MENDED.get(word, word) for word in words if word not in ARTICLES)
 
 
-def vqa_accuracy(said: str, answers: Sequence[str]) -> float:
+def vqa_accuracy(prediction: str, answers: Sequence[str]) -> float:
     """The official accuracy of one answer: min(1, people who said the same / 3), averaged over leaving out each person.
 
     Three people cannot be found among fewer than four answers: there, it is right to agree with any of them. The
     official code leaves answers as they are where all people agree word for word; here they are always brought into
     plain form.
     """
-    same = sum(plain_answer(answer) == plain_answer(said) for answer in answers)
+    same = sum(plain_answer(answer) == plain_answer(prediction) for answer in answers)
     if len(answers) < 4:
         return float(same > 0)
     without_one_of_them, without_another = min(1.0, (same - 1) / 3), min(1.0, same / 3)
     return (same * without_one_of_them + (len(answers) - same) * without_another) / len(answers)
 
 
-def vqa_scores(said: Sequence[str], truths: Sequence[Sequence[str]]) -> Scores:
+def vqa_scores(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Scores:
     """The mean official accuracy."""
-    return {"vqa_accuracy": float(np.mean([vqa_accuracy(text, row) for text, row in zip(said, truths, strict=True)]))}
+    pairs = zip(predictions, references, strict=True)
+    return {"vqa_accuracy": float(np.mean([vqa_accuracy(text, row) for text, row in pairs]))}
 
 
-def same_words(said: str, truth: str) -> bool:
+def same_words(prediction: str, reference: str) -> bool:
     """Whether two answers are the same but for case and a final full stop."""
-    return said.strip().lower().rstrip(".") == truth.strip().lower().rstrip(".")
+    return prediction.strip().lower().rstrip(".") == reference.strip().lower().rstrip(".")
 
 
-def text_scores(said: Sequence[str], truths: Sequence[str]) -> Scores:
-    """Exactly right but for case and a full stop, and ROUGE-L, of answers with one true wording."""
+def text_scores(predictions: Sequence[str], references: Sequence[str]) -> Scores:
+    """Exactly right but for case and a full stop, and ROUGE-L, of answers with one reference."""
     return {
-        "exact": share(same_words(text, truth) for text, truth in zip(said, truths, strict=True)),
-        "rouge_l": rouge_l(said, [[truth] for truth in truths]),
+        "exact": share(same_words(text, reference) for text, reference in zip(predictions, references, strict=True)),
+        "rouge_l": rouge_l(predictions, [[reference] for reference in references]),
     }
 
 
 # Boxes
 
 
-def said_boxes(result: Result, labels: Sequence[str]) -> sv.Detections:
+def predicted_boxes(result: Result, labels: Sequence[str]) -> sv.Detections:
     """The model's boxes with classes by name; a label that does not exist is class -1 and so always wrong."""
-    found = result.parsed.detections
-    names = found.data.get("class_name", []) if len(found) else []
+    detections = result.parsed.detections
+    names = detections.data.get("class_name", []) if len(detections) else []
     ids = [labels.index(name) if name in labels else -1 for name in names]
-    confidence = found.confidence if found.confidence is not None else np.ones(len(found))
-    return sv.Detections(xyxy=found.xyxy, class_id=np.array(ids, dtype=int), confidence=confidence)
+    confidence = detections.confidence if detections.confidence is not None else np.ones(len(detections))
+    return sv.Detections(xyxy=detections.xyxy, class_id=np.array(ids, dtype=int), confidence=confidence)
 
 
 def is_json_object(text: str) -> bool:
@@ -186,37 +188,38 @@ def is_json_object(text: str) -> bool:
         return False
 
 
-def matches(said: Result, true: Sequence[tuple[str, Sequence[float]]]) -> int:
-    """Number of boxes that found one of the true ones, each a label and its box."""
-    return sum(number is not None for number in match(said.parsed.objects, true))
+def matches(prediction: Result, references: Sequence[tuple[str, Sequence[float]]]) -> int:
+    """Number of predicted boxes that match a reference, each a label and its box."""
+    return sum(number is not None for number in match(prediction.parsed.objects, references))
 
 
-def detection_scores(said: Sequence[Result], truths: Sequence[Parsed]) -> Scores:
-    """mAP, F1 at IoU 0.5, how many answers were valid JSON, and in how many pictures the labels and the number were
-    right. A label that stands in none of the truths is a wrong one."""
-    labels = sorted({label for truth in truths for label in truth.labels})
-    found = [said_boxes(result, labels) for result in said]
-    true = [_numbered(truth, labels) for truth in truths]
-    score = MeanAveragePrecision().update(found, true).compute()
+def detection_scores(predictions: Sequence[Result], references: Sequence[Parsed]) -> Scores:
+    """mAP, F1 at IoU 0.5, how many answers were valid JSON, and in how many images the labels and the number were
+    right. A label that occurs in no reference is wrong."""
+    labels = sorted({label for reference in references for label in reference.labels})
+    predicted = [predicted_boxes(result, labels) for result in predictions]
+    expected = [_numbered(reference, labels) for reference in references]
+    score = MeanAveragePrecision().update(predicted, expected).compute()
     hits = sum(
-        matches(result, [(item["label"], item["bbox"]) for item in truth.objects])
-        for result, truth in zip(said, truths, strict=True)
+        matches(result, [(item["label"], item["bbox"]) for item in reference.objects])
+        for result, reference in zip(predictions, references, strict=True)
     )
-    every = sum(map(len, found)) + sum(map(len, true))
+    every = sum(map(len, predicted)) + sum(map(len, expected))
     return {
         # supervision gives -1 where there is nothing to find
         "map50": max(0.0, float(score.map50)),
         "map50_95": max(0.0, float(score.map50_95)),
         "f1": 2 * hits / every if every else 1.0,
-        "json_valid": share(is_json_object(result.text) for result in said),
+        "json_valid": share(is_json_object(result.text) for result in predictions),
         "labels_right": share(
-            set(result.parsed.labels) == set(truth.labels) for result, truth in zip(said, truths, strict=True)
+            set(result.parsed.labels) == set(reference.labels)
+            for result, reference in zip(predictions, references, strict=True)
         ),
-        "count_right": share(len(one) == len(other) for one, other in zip(found, true, strict=True)),
+        "count_right": share(len(one) == len(other) for one, other in zip(predicted, expected, strict=True)),
     }
 
 
-def _numbered(truth: Parsed, labels: list[str]) -> sv.Detections:
-    found = truth.detections
-    found.class_id = np.array([labels.index(item["label"]) for item in truth.objects], dtype=int)
-    return found
+def _numbered(reference: Parsed, labels: list[str]) -> sv.Detections:
+    detections = reference.detections
+    detections.class_id = np.array([labels.index(item["label"]) for item in reference.objects], dtype=int)
+    return detections

@@ -1,4 +1,4 @@
-"""Answers beside the truth, to be looked at: one HTML page, one PNG."""
+"""Predictions beside references, to be looked at: one HTML page, one PNG."""
 
 import base64
 import html
@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from train import plots
-from train.evaluation.predictions import Answered
+from train.evaluation.predictions import Prediction
 from vlm_demo.detection.drawing import annotate
 
 PAGE = """<!doctype html>
@@ -27,42 +27,42 @@ dt {{ color: #666 }} dd {{ margin: 0 }} pre {{ overflow-x: auto }}
 {body}
 </body></html>
 """
-Panel = tuple[str, Image.Image]  # words above it, and the picture
+Panel = tuple[str, Image.Image]  # caption above it, and the image
 
 
 @dataclass(frozen=True)
 class Card:
-    """One example to be shown: its pictures, and what is true and what each checkpoint said, by name."""
+    """One example to be shown: its images, the reference and the prediction of each checkpoint, by name."""
 
     title: str
     panels: list[Panel]
     lines: dict[str, str]
 
 
-def cards(answers: Mapping[str, Sequence[Answered]]) -> list[Card]:
-    """Cards of the examples that kept their pictures. `answers`: checkpoint name to its answers, in the same order."""
-    found = []
+def cards(answers: Mapping[str, Sequence[Prediction]]) -> list[Card]:
+    """Cards of the examples that kept their images. `answers`: checkpoint name to its answers, in the same order."""
+    shown_cards = []
     for row in zip(*answers.values(), strict=True):
         first = row[0]
-        if not first.pictures:
+        if not first.images:
             continue
         lines = {"asked": first.result.prompt} if first.result.prompt else {}
-        lines["true"] = first.true_text
+        lines["reference"] = first.reference_text
         lines |= {name: one.failure or one.result.text for name, one in zip(answers, row, strict=True)}
-        if "boxes" in first.truth:
-            panels = [("true", annotate(first.pictures[0], first.true_boxes))]
+        if "boxes" in first.reference:
+            panels = [("reference", annotate(first.images[0], first.reference_boxes))]
             panels += [
-                (name, annotate(first.pictures[0], one.result.parsed)) for name, one in zip(answers, row, strict=True)
+                (name, annotate(first.images[0], one.result.parsed)) for name, one in zip(answers, row, strict=True)
             ]
         else:
-            many = len(first.pictures) > 1
-            panels = [(f"image {k}" if many else "", picture) for k, picture in enumerate(first.pictures, 1)]
-        found.append(Card(first.name, panels, lines))
-    return found
+            many = len(first.images) > 1
+            panels = [(f"image {k}" if many else "", image) for k, image in enumerate(first.images, 1)]
+        shown_cards.append(Card(first.name, panels, lines))
+    return shown_cards
 
 
 def write_page(file: Path, title: str, sections: Mapping[str, Sequence[Card]], intro: str = "") -> None:
-    """One HTML file that needs no other: every card with its pictures, what is true, and what was said."""
+    """One HTML file that needs no other: every card with its images, the reference and the predictions."""
     body = []
     for heading, shown in sections.items():
         body.append(f"<h2>{html.escape(heading)}</h2>")
@@ -83,7 +83,7 @@ def write_page(file: Path, title: str, sections: Mapping[str, Sequence[Card]], i
 
 
 def write_sheet(file: Path, shown: Sequence[Card]) -> None:
-    """The same cards as one PNG, a card a row: its pictures, then the words."""
+    """The same cards as one PNG, one card per row: its images, then the texts."""
     if not shown:
         return
     columns = max(len(card.panels) for card in shown)
@@ -92,10 +92,10 @@ def write_sheet(file: Path, shown: Sequence[Card]) -> None:
         for axis, (words, image) in zip(row, card.panels, strict=False):
             axis.imshow(image)
             axis.set_title(words, fontsize=9)
-        said = "\n\n".join(
+        text_block = "\n\n".join(
             textwrap.fill(f"{name}: {_plain(text)}", 44, max_lines=5) for name, text in card.lines.items()
         )
-        row[-1].text(0, 1, said, fontsize=8, va="top", transform=row[-1].transAxes)
+        row[-1].text(0, 1, text_block, fontsize=8, va="top", transform=row[-1].transAxes)
     plots.save(figure, file)
 
 

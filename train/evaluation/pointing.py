@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from train.evaluation.metrics import matches, said_boxes, same_words, share
+from train.evaluation.metrics import matches, predicted_boxes, same_words, share
 from train.evaluation.scenes import SIDE, run_all
 from vlm_demo import scenes
 from vlm_demo.detection.library import sv
@@ -37,7 +37,7 @@ def measure_pointing(engine: Engine, count: int, seed: int) -> dict[str, float]:
     for (_, _, wanted), result in run_all(
         asked, lambda job: engine.detect(job[0].image(SIDE), what=job[1]), "what is named"
     ):
-        found = said_boxes(result, scenes.LABELS)
+        found = predicted_boxes(result, scenes.LABELS)
         hits = matches(found, boxes_of(wanted)) if wanted else 0
         right[bool(wanted)].append(len(found) == len(wanted) == hits)
     pointed = [(scene, item, jittered(item.bbox, rng)) for scene in made for item in [rng.choice(scene.objects)]]

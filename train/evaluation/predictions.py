@@ -13,27 +13,27 @@ from vlm_demo.detection import Parsed, Report, parse
 from vlm_demo.engine import Engine, EngineError, Message, Request, Result
 from vlm_demo.tasks import TASKS
 
-AT_ONCE = 64  # examples whose pictures are in memory, and that the engine may batch
-SHOWN_SIDE = 320  # pixels of the pictures that are kept to be shown
+AT_ONCE = 64  # examples whose images are in memory, and that the engine may batch
+SHOWN_SIDE = 320  # pixels of the images that are kept to be shown
 
 
 @dataclass(frozen=True)
-class Answered:
-    """One example with the model's answer. `pictures` are small, and empty where they were not to be kept; `size` is
-    that of the first picture as it was asked about. `failure` says why there is no answer."""
+class Prediction:
+    """The model's answer to one example, with the reference. `images` are small, and empty where they were not to be
+    kept; `size` is that of the first image as it was asked about. `failure` says why there is no answer."""
 
     name: str
     task: str
-    truth: dict[str, Any]
+    reference: dict[str, Any]
     size: tuple[int, int]
-    pictures: tuple[Image.Image, ...]
+    images: tuple[Image.Image, ...]
     result: Result
     failure: str | None = None
 
     @property
-    def true_boxes(self) -> Parsed:
-        """The truth of a detection in the form of an answer that was read."""
-        labels, boxes = self.truth["labels"], self.truth["boxes"]
+    def reference_boxes(self) -> Parsed:
+        """The reference of a detection in the form of a parsed answer."""
+        labels, boxes = self.reference["labels"], self.reference["boxes"]
         objects = [
             {"label": label, "bbox": list(box), "image": None, "confidence": None}
             for label, box in zip(labels, boxes, strict=True)
@@ -41,17 +41,17 @@ class Answered:
         return Parsed(objects, list(dict.fromkeys(labels)), self.size, Report(read=len(objects)))
 
     @property
-    def true_text(self) -> str:
-        """The truth in words."""
-        if "boxes" in self.truth:
-            return ", ".join(self.truth["labels"]) or "nothing"
+    def reference_text(self) -> str:
+        """The reference in words."""
+        if "boxes" in self.reference:
+            return ", ".join(self.reference["labels"]) or "nothing"
         return " / ".join(
-            dict.fromkeys(self.truth.get("captions") or self.truth.get("answers") or [self.truth["answer"]])
+            dict.fromkeys(self.reference.get("captions") or self.reference.get("answers") or [self.reference["answer"]])
         )
 
 
 def ask(engine: Engine, example: Example) -> Result:
-    """What the app would answer to the last question of an example; earlier turns are given as they were in truth."""
+    """What the app would answer to the last question of an example; earlier turns are those of the reference."""
     fixed = {"caption": TASKS["caption"].prompts["brief"], "detect": ""}  # as the page asks
     *texts, _ = [_text(turn) for turn in example.turns]
     if example.task in fixed:
@@ -61,10 +61,10 @@ def ask(engine: Engine, example: Example) -> Result:
     return engine.stream(Request(example.task, tuple(messages))).result()
 
 
-def answer_source(engine: Engine, source: Source, limit: int | None, shown: int = 0) -> Iterator[Answered]:
-    """Answers to the first `limit` examples that can be read; the first `shown` keep their pictures.
+def answer_source(engine: Engine, source: Source, limit: int | None, shown: int = 0) -> Iterator[Prediction]:
+    """Answers to the first `limit` examples that can be read; the first `shown` keep their images.
 
-    A question that the engine refuses counts as answered by nothing. Raises EngineError where the model cannot be
+    A question that the engine refuses counts as an empty answer. Raises EngineError where the model cannot be
     loaded.
     """
     engine.load()
@@ -73,9 +73,9 @@ def answer_source(engine: Engine, source: Source, limit: int | None, shown: int 
     with ThreadPoolExecutor(AT_ONCE // 2) as pool:
         while some := list(islice(examples, AT_ONCE)):
             for example, (result, failure) in zip(some, pool.map(lambda one: _tried(engine, one), some), strict=True):
-                pictures = tuple(map(_small, example.images)) if number < shown else ()
+                images = tuple(map(_small, example.images)) if number < shown else ()
                 size = example.images[0].size if example.images else (1, 1)
-                yield Answered(example.name, example.task, example.truth, size, pictures, result, failure)
+                yield Prediction(example.name, example.task, example.reference, size, images, result, failure)
                 number += 1
 
 
@@ -83,8 +83,8 @@ def _tried(engine: Engine, example: Example) -> tuple[Result, str | None]:
     try:
         return ask(engine, example), None
     except EngineError as error:
-        nothing = parse("", example.images[0].size) if example.task == "detect" else None
-        return Result(example.task, "", parsed=nothing, finish_reason="failed"), str(error)
+        empty = parse("", example.images[0].size) if example.task == "detect" else None
+        return Result(example.task, "", parsed=empty, finish_reason="failed"), str(error)
 
 
 def _text(turn: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What a run starts from: tiny or small backbones from nothing, pretrained ones by name, or a checkpoint."""
+"""What a run starts from: tiny or small backbones from scratch, pretrained ones by name, or a checkpoint."""
 
 import math
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import torch
 from transformers import AutoConfig, AutoModel, LlamaConfig, PreTrainedTokenizerFast, ViTConfig
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from train.data import BadRow, Source
+from train.data import InvalidRow, Source
 from train.finetune.tokenizer import build_tokenizer
 from vlm_demo.model import MiniVLMConfig, MiniVLMForConditionalGeneration, MiniVLMProcessor
 
@@ -57,25 +57,25 @@ def llama_config(tokenizer: PreTrainedTokenizerFast, width: int, layers: int, he
 
 def from_scratch(size: str, sources: list[Source], **config: object) -> Pair:
     """New backbones of a size in `SCRATCH`, and a tokenizer learned from the sources; `config` as of MiniVLMConfig."""
-    made = SCRATCH[size]
-    tokenizer = build_tokenizer(_texts(sources), made.vocab)
-    patches = (made.side // PATCH) ** 2
+    sizes = SCRATCH[size]
+    tokenizer = build_tokenizer(_texts(sources), sizes.vocab)
+    patches = (sizes.side // PATCH) ** 2
     # Projectors with a fixed number of queries, and pixel shuffle, make fewer image tokens of the same patches.
     tokens = int(config.pop("image_seq_length", 0) or patches // int(config.get("pixel_shuffle", 1)) ** 2)
-    image_processor = ViTImageProcessorPil(size={"height": made.side, "width": made.side})
+    image_processor = ViTImageProcessorPil(size={"height": sizes.side, "width": sizes.side})
     processor = MiniVLMProcessor(image_processor, tokenizer, image_seq_length=tokens)
-    width, layers, heads = made.vision
+    width, layers, heads = sizes.vision
     vision_config = ViTConfig(
         hidden_size=width,
         num_hidden_layers=layers,
         num_attention_heads=heads,
         intermediate_size=4 * width,
-        image_size=made.side,
+        image_size=sizes.side,
         patch_size=PATCH,
     )
     full = MiniVLMConfig(
         vision_config=vision_config,
-        text_config=llama_config(tokenizer, *made.text),
+        text_config=llama_config(tokenizer, *sizes.text),
         image_token_id=processor.image_token_id,
         image_seq_length=tokens,
         vision_seq_length=patches,
@@ -96,14 +96,14 @@ def from_pretrained_pair(vision: str, text: str, **config: object) -> Pair:
     except OSError as error:
         raise ValueError(
             f"The backbones {vision} and {text} cannot be loaded: {str(error).splitlines()[0]} Give folders that hold "
-            "them, go online, or start from nothing with --size tiny or --size small."
+            "them, go online, or start from scratch with --size tiny or --size small."
         ) from error
     return model, processor
 
 
 @torch.no_grad()
 def count_patches(vision: str) -> int:
-    """Patch features that a backbone gives for a picture of its own size, without class and register tokens."""
+    """Patch features that a backbone gives for an image of its own size, without class and register tokens."""
     config = AutoConfig.from_pretrained(vision)
     config = getattr(config, "vision_config", config)
     with torch.device("meta"):  # shapes only
@@ -130,8 +130,8 @@ def _texts(sources: list[Source]) -> Iterator[str]:
     for source in sources:
         for index in islice(range(len(source)), TEXTS):
             try:
-                turns = source.draft(index).turns
-            except BadRow:  # it is named when the rows are read for training
+                turns = source.lazy_example(index).turns
+            except InvalidRow:  # it is named when the rows are read for training
                 continue
             for turn in turns:
                 parts = turn.get("content", [{"text": turn.get("text", "")}])

@@ -7,19 +7,19 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-LIST = "complete.json"  # every file of a finished checkpoint: name to [size, checksum]
+MANIFEST = "complete.json"  # every file of a finished checkpoint: name to [size, checksum]
 
 
-def seal(folder: Path) -> None:
+def write_manifest(folder: Path) -> None:
     """Write the list of files with their checksums, last of all."""
     files = {str(path.relative_to(folder)): _sum(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-    (folder / LIST).write_text(json.dumps(files))
+    (folder / MANIFEST).write_text(json.dumps(files))
 
 
-def fault(folder: Path) -> str | None:
+def verify(folder: Path) -> str | None:
     """What is wrong with a checkpoint; None where every file is as it was written."""
     try:
-        files = json.loads((folder / LIST).read_text())
+        files = json.loads((folder / MANIFEST).read_text())
         for name, expected in files.items():
             if _sum(folder / name) != expected:
                 return f"{name} is damaged"
@@ -30,11 +30,11 @@ def fault(folder: Path) -> str | None:
     return None
 
 
-def last_good(folder: Path, quiet: bool = False) -> Path | None:
+def latest_valid(folder: Path, quiet: bool = False) -> Path | None:
     """The newest checkpoint-STEP in `folder` that is whole; says which ones are passed over and why."""
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]), reverse=True)
     for path in found:
-        wrong = fault(path)
+        wrong = verify(path)
         if wrong is None:
             return path
         if not quiet:

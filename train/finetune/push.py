@@ -41,15 +41,15 @@ def prepare(checkpoint: Path, folder: Path, repo: str, licence: str = "other") -
     # vlm_demo.model registers its classes for this: saving copies their code and names it in `auto_map`.
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    pictures = [*checkpoint.glob("*.png"), *checkpoint.glob("pictures/*.png")]
-    for file in [checkpoint / NOVELTY_FILE, checkpoint / FIGURES, checkpoint / RUN, *pictures]:
+    images = [*checkpoint.glob("*.png"), *checkpoint.glob("pictures/*.png")]
+    for file in [checkpoint / NOVELTY_FILE, checkpoint / FIGURES, checkpoint / RUN, *images]:
         if file.exists():
             shutil.copy(file, folder / file.name)
     figures, run = (_read(checkpoint / name) for name in (FIGURES, RUN))
     if "evaluation" not in figures and (checkpoint / "README.md").exists():
         shutil.copy(checkpoint / "README.md", folder / "README.md")  # a card with figures of its own
         return
-    names = [file.name for file in sorted(pictures)]
+    names = [file.name for file in sorted(images)]
     text = card(model, repo, figures.get("evaluation", {}), run, names, licence)
     (folder / "README.md").write_text(text, encoding="utf-8")
 
@@ -59,7 +59,7 @@ def card(
     repo: str,
     evaluation: dict[str, dict[str, dict[str, float]]],
     run: dict[str, Any],
-    pictures: list[str],
+    images: list[str],
     licence: str,
 ) -> str:
     """The model card: what it is, the measured figures, how it was made, what it cannot do."""
@@ -95,7 +95,7 @@ def card(
         measured=measured,
         recipe=recipe or "It was not recorded how this checkpoint was trained.",
         data=", ".join(evaluation) or "nothing",
-        pictures="\n\n".join(f"![{Path(file).stem.replace('_', ' ')}]({file})" for file in pictures),
+        images="\n\n".join(f"![{Path(file).stem.replace('_', ' ')}]({file})" for file in images),
     )
 
 
@@ -136,8 +136,8 @@ CARD = """\
 # {name}
 
 A MiniVLM of {millions:.1f} million parameters: a vision backbone ({vision}), a projector ({projector}, {tokens} image
-tokens a picture) and a language model ({text}). It captions, detects (as JSON), answers questions and compares
-pictures, as far as it was trained to.
+tokens per image) and a language model ({text}). It captions, detects (as JSON), answers questions and compares
+images, as far as it was trained to.
 
 ```python
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -151,8 +151,8 @@ processor = AutoProcessor.from_pretrained("{repo}", trust_remote_code=True)
 
 ## Measured
 
-Greedy, through the app's own engine (`python -m train.evaluation`); the split stands behind the name of the data.
-Shares from 0 to 1, CIDEr-D from 0 to 10.
+Greedy decoding with the app's own engine (`python -m train.evaluation`); the split follows the name of the data.
+Figures run from 0 to 1, CIDEr-D from 0 to 10.
 
 {measured}
 
@@ -160,15 +160,15 @@ Shares from 0 to 1, CIDEr-D from 0 to 10.
 
 {recipe}
 
-{pictures}
+{images}
 
 ## Limits
 
-The figures above are all that is known of it, and hold for pictures and questions like those of {data}.
+The figures above are all that is known about it, and they hold for images and questions like those of {data}.
 
-It repeats the mistakes and the one-sidedness of its data, it can name things that are not there, and a confident answer
+It repeats the mistakes and biases of its training data, it can name things that are not there, and a confident answer
 may be wrong.
-Use it for teaching and research, not where a wrong answer does harm. The weights stand under the licences of the
+Use it for teaching and research, not where a wrong answer does harm. The weights are under the licences of the
 backbones and of the data that they were trained on; the code is Apache-2.0.
 """
 

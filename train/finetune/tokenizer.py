@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from vlm_demo.model import special_tokens
 
 # Pieces that are never split further once they are frequent; everything else falls back to single bytes.
-PIECES = Regex(
+PRETOKENS = Regex(
     r' ?\{"objects": \[|\{"label": "|", "bbox": \[|", "image": |, "bbox": \[|\]\}\]\}|\]\}, |\]\}'
     r"|0\.\d{3}(?:, )?| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+"
 )
@@ -19,7 +19,7 @@ def build_tokenizer(texts: Iterable[str], vocab_size: int = 4096) -> PreTrainedT
     """A byte-level BPE tokenizer over `texts`, smaller than `vocab_size` where there is nothing left to merge."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(PIECES, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [pre_tokenizers.Split(PRETOKENS, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

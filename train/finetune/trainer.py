@@ -14,7 +14,7 @@ from transformers.trainer_utils import rotate_checkpoints, set_seed
 
 from train.data import Source
 from train.finetune import checkpoints
-from train.finetune.batches import TASK_NAMES, Collator, TrainingSet, draw, shares
+from train.finetune.batches import TASK_NAMES, Collator, TrainingSet, draw_samples, mixture_weights
 from train.finetune.vision_cache import VisionCache, check_only
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 from vlm_demo.runners.linear import bf16_is_fast
@@ -22,7 +22,7 @@ from vlm_demo.runners.linear import bf16_is_fast
 SCHEDULE = "cosine_warmup_with_min_lr"  # unlike "cosine" takes no step at rate 0
 SCHEDULE_KWARGS = {"min_lr_rate": 0.1}
 LOG_EVERY = 10  # steps, in a run that is long enough
-KEPT = 2  # checkpoints
+CHECKPOINTS_KEPT = 2
 
 
 def warmup_steps(steps: int) -> int:
@@ -51,14 +51,14 @@ class VLMTrainer(Trainer):
         if not any(parameter.requires_grad for parameter in tower.parameters()):
             tower.eval()  # frozen is frozen: no dropout, no moving statistics
         labels, tasks = inputs["labels"], inputs["tasks"]  # [B, T], [B]
-        told = labels != -100
-        # Pictures come first and answers last: the head need not look at what comes before the first answer.
-        kept = labels.shape[1] - int(told.any(0).int().argmax()) + 1
-        given = {name: value for name, value in inputs.items() if name not in ("labels", "tasks")}
-        outputs = model(**given, logits_to_keep=kept, use_cache=False)
-        targets, told = labels[:, 1 - kept :], told[:, 1 - kept :]  # [B, kept - 1]
-        losses = F.cross_entropy(outputs.logits[:, :-1][told].float(), targets[told], reduction="none")  # [M]
-        of_task = tasks[:, None].expand_as(targets)[told]  # [M]
+        answered = labels != -100
+        # Images come first and answers last: the head need not look at what comes before the first answer.
+        logits_kept = labels.shape[1] - int(answered.any(0).int().argmax()) + 1
+        model_inputs = {name: value for name, value in inputs.items() if name not in ("labels", "tasks")}
+        outputs = model(**model_inputs, logits_to_keep=logits_kept, use_cache=False)
+        targets, answered = labels[:, 1 - logits_kept :], answered[:, 1 - logits_kept :]  # [B, logits_kept - 1]
+        losses = F.cross_entropy(outputs.logits[:, :-1][answered].float(), targets[answered], reduction="none")  # [M]
+        of_task = tasks[:, None].expand_as(targets)[answered]  # [M]
         self.sums[0].index_add_(0, of_task, losses.detach())
         self.sums[1] += torch.bincount(of_task, minlength=len(TASK_NAMES))
         # Processes average their gradients, so that each must count for all.
@@ -75,7 +75,7 @@ class VLMTrainer(Trainer):
                     logs[name], logs[f"{name}_tokens"] = total / count, count
             if not math.isfinite(logs["loss"]):
                 raise FloatingPointError(
-                    "The loss is no longer a number. The last good checkpoint stays; start again in another --out "
+                    "The loss is no longer a number. The latest valid checkpoint stays; start again in another --out "
                     "with a lower --lr."
                 )
         super().log(logs, start_time)
@@ -91,20 +91,20 @@ class VLMTrainer(Trainer):
             Path(output_dir, "training_args.bin").unlink(missing_ok=True)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        """Write to `partial`, seal, move in place; then drop the oldest."""
+        """Write to `partial` with a manifest, move into place, then delete the oldest."""
         folder = Path(self.args.output_dir)
         name, self.saving = f"checkpoint-{self.state.global_step}", True
         try:
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                checkpoints.seal(folder / "partial" / name)
+                checkpoints.write_manifest(folder / "partial" / name)
                 checkpoints.move_into_place(folder / "partial" / name, folder / name)
-                rotate_checkpoints(str(folder), KEPT)
-        except (OSError, RuntimeError) as error:  # safetensors and torch do not agree on how a full disk is told
+                rotate_checkpoints(str(folder), CHECKPOINTS_KEPT)
+        except (OSError, RuntimeError) as error:  # safetensors and torch raise different errors on a full disk
             raise CannotSave(
-                f"The checkpoint of step {self.state.global_step} could not be written to {folder}: {error}. The last "
-                "good one stays. Make room on the disk and run the same command again."
+                f"The checkpoint of step {self.state.global_step} could not be written to {folder}: {error}. The "
+                "latest valid one stays. Make room on the disk and run the same command again."
             ) from error
         finally:
             self.saving = False
@@ -137,15 +137,15 @@ def train(
     fsdp: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Train what requires gradients in `model`, going on from the last good checkpoint in `folder`.
+    """Train what requires gradients in `model`, resuming from the latest valid checkpoint in `folder`.
 
     Args:
         epochs: Samples seen, in units of the rows of all sources together.
         batch: Samples in one optimizer step, over all processes.
         micro_batch: Samples that one process computes at once; changes speed and memory, not the result.
-        weights: Share of each source in the samples; without, by size and `temperature`, see `batches.shares`.
+        weights: Mixture weight of each source; None takes size and `temperature`, see `batches.mixture_weights`.
         limit: Longest sample in tokens.
-        cache: Folder for features of a frozen vision tower; None encodes pictures in each step.
+        cache: Folder for features of a frozen vision tower; None encodes images in each step.
         bf16: Multiply in bfloat16; None does where it is fast. Weights and optimizer stay in float32.
         save_every: Steps between checkpoints, rounded to whole logs; None makes about ten in a run.
 
@@ -177,7 +177,7 @@ def train(
         ddp_find_unused_parameters=_trains_vision(model),
         ddp_timeout=24 * 3600,  # one process may wait long for features that another computes
         logging_nan_inf_filter=False,
-        save_total_limit=KEPT,
+        save_total_limit=CHECKPOINTS_KEPT,
         disable_tqdm=quiet,
         seed=seed,
         data_seed=seed,
@@ -198,36 +198,36 @@ def train(
     main = args.process_index == 0
 
     sizes = [len(source) for source in sources]
-    draws = draw(sizes, shares(sizes, weights, temperature), epochs, seed)
-    steps = len(draws) // batch
+    samples = draw_samples(sizes, mixture_weights(sizes, weights, temperature), epochs, seed)
+    steps = len(samples) // batch
     if not steps:
         raise ValueError(
-            f"{len(draws)} samples do not fill one batch of {batch}: choose a smaller --batch, more epochs."
+            f"{len(samples)} samples do not fill one batch of {batch}: choose a smaller --batch, more epochs."
         )
-    if main and not quiet and len(draws) % batch:
-        print(f"{len(draws)} samples make {steps} steps of {batch}; the last {len(draws) % batch} are left out.")
+    if main and not quiet and len(samples) % batch:
+        print(f"{len(samples)} samples make {steps} steps of {batch}; the last {len(samples) % batch} are left out.")
     data = TrainingSet(sources, processor, limit)
     features = None
     if cache is not None and not _trains_vision(model):
         model.model.vision_tower.to(args.device)
         features = VisionCache(cache, model, processor, args.process_index, args.world_size, _barrier(args), bf16)
-    data.settle(draws[: steps * batch], features.ensure if features else check_only, batch, seed)
+    data.build_index(samples[: steps * batch], features.ensure if features else check_only, batch, seed)
     data.features = features
-    bad = {name: why for source in sources for name, why in source.bad.items()}
+    invalid_rows = {name: why for source in sources for name, why in source.invalid_rows.items()}
     if main and not quiet:
-        _report(bad, data.left_out)
+        _report(invalid_rows, data.left_out)
 
     log_every = max(1, min(LOG_EVERY, steps // 20))
     logs_between = max(1, round(save_every / log_every)) if save_every else max(1, min(50, steps // (10 * log_every)))
     args.logging_steps, args.save_steps = log_every, log_every * logs_between
     args.warmup_steps = warmup_steps(steps)
 
-    resume = checkpoints.last_good(folder, quiet=not main)
+    resume = checkpoints.latest_valid(folder, quiet=not main)
     if resume is not None:
         # Trainer loads by raw names, and drops what saving renamed: the weights must be in place before.
         model.load_state_dict(type(model).from_pretrained(resume, dtype=torch.float32).state_dict())
         if main and not quiet:
-            print(f"{folder}: going on from {resume.name} of {steps} steps")
+            print(f"{folder}: resuming from {resume.name} of {steps} steps")
     set_seed(seed)
     trainer = VLMTrainer(
         model=model,
@@ -239,9 +239,9 @@ def train(
     done = trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     return {
         "log": [entry for entry in trainer.state.log_history if "loss" in entry],
-        "samples": dict(Counter(sources[sample.source].name for sample in data.draws)),
+        "samples": dict(Counter(sources[sample.source].name for sample in data.samples)),
         "steps": steps,
-        "bad_rows": bad,
+        "bad_rows": invalid_rows,
         "left_out": dict(data.left_out),
         "seconds": done.metrics["train_runtime"],
     }
@@ -255,13 +255,13 @@ def _barrier(args: TrainingArguments) -> Callable[[], None]:
     return torch.distributed.barrier if args.world_size > 1 else lambda: None
 
 
-def _report(bad: dict[str, str], left_out: Counter[str]) -> None:
+def _report(invalid_rows: dict[str, str], left_out: Counter[str]) -> None:
     """Say which rows were passed over and what did not fit."""
-    if bad:
-        print(f"{len(bad)} rows or boxes cannot be used, and the next ones are taken in their place:")
-        for name, why in list(bad.items())[:20]:
+    if invalid_rows:
+        print(f"{len(invalid_rows)} rows or boxes cannot be used, and the next ones are taken in their place:")
+        for name, why in list(invalid_rows.items())[:20]:
             print(f"  {name}: {why}")
-        if len(bad) > 20:
-            print(f"  ... and {len(bad) - 20} more, all of them in run.json")
+        if len(invalid_rows) > 20:
+            print(f"  ... and {len(invalid_rows) - 20} more, all of them in run.json")
     if left_out:
         print("Left out to fit: " + ", ".join(f"{count} {what}" for what, count in left_out.items()))

@@ -1,9 +1,9 @@
 """Vision features of a frozen backbone, computed once and kept on disk, memory-mapped.
 
-A folder is named after the backbone's weights and the preprocessing, so features of another backbone, or of pictures
-resized in another way, can never be taken by mistake. It holds pieces of some hundred pictures: `NAME.npy`, bfloat16
-kept as int16 [P, N, C], beside `NAME.json` with the pictures' keys and the array's checksum. A piece that does not
-check out is made again.
+A folder is named after the backbone's weights and the preprocessing, so features of another backbone, or of images
+resized in another way, can never be taken by mistake. It holds shards of some hundred images: `NAME.npy`, bfloat16
+stored as int16 [P, N, C], beside `NAME.json` with the images' keys and the array's checksum. A shard that is
+damaged is computed again.
 """
 
 import hashlib
@@ -20,17 +20,17 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from train.data import Picture
+from train.data import LazyImage
 from vlm_demo.images import ImageError
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 
-PIECE = 256  # pictures in one file
+SHARD_SIZE = 256  # images in one file
 ENCODED_AT_ONCE = 16
 AGREE = 0.05  # relative difference between kept and fresh features that rounding to bfloat16 explains
 
 
 def fingerprint(model: MiniVLMForConditionalGeneration, processor: MiniVLMProcessor) -> str:
-    """What the features depend on: the backbone's weights and config, and how pictures are prepared."""
+    """What the features depend on: the backbone's weights and config, and how images are prepared."""
     digest = hashlib.sha256(processor.image_processor.to_json_string().encode())
     config = {key: value for key, value in model.config.vision_config.to_dict().items() if key[0] != "_"}
     digest.update(json.dumps(config, sort_keys=True, default=str).encode())
@@ -40,7 +40,7 @@ def fingerprint(model: MiniVLMForConditionalGeneration, processor: MiniVLMProces
 
 
 class VisionCache:
-    """Features by picture key. `rank` of `world` processes computes its share; `wait` lets it wait for the others."""
+    """Features by image key. `rank` of `world` processes computes its part; `wait` waits for the others."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class VisionCache:
         self.folder = folder / (fingerprint(model, processor) + ("-bf16" if bf16 else ""))
         self.model, self.processor = model, processor
         self.rank, self.world, self.wait = rank, world, wait
-        self.places: dict[str, tuple[np.ndarray, int]] = {}
+        self.locations: dict[str, tuple[np.ndarray, int]] = {}
         self.broken: dict[str, str] = {}
         self.opened: set[Path] = set()
         self.verified = False
@@ -65,37 +65,37 @@ class VisionCache:
 
     def __call__(self, keys: Sequence[str]) -> torch.Tensor:
         """Features [len(keys), N, C] in bfloat16."""
-        rows = [self.places[key] for key in keys]
+        rows = [self.locations[key] for key in keys]
         if not rows:
             return torch.empty(0)
         return torch.from_numpy(np.stack([array[row] for array, row in rows])).view(torch.bfloat16)
 
-    def ensure(self, pictures: dict[str, Picture]) -> dict[str, str]:
-        """Compute what is missing; gives back the pictures that cannot be read, key to reason."""
-        missing = sorted(key for key in pictures if key not in self.places and key not in self.broken)
-        kept = next((key for key in pictures if key in self.places), None)
-        if kept is not None and not self.verified:
-            self._verify(kept, pictures[kept])
-        pieces = [missing[at : at + PIECE] for at in range(0, len(missing), PIECE)]
+    def ensure(self, images: dict[str, LazyImage]) -> dict[str, str]:
+        """Compute what is missing; gives back the images that cannot be read, key to reason."""
+        missing = sorted(key for key in images if key not in self.locations and key not in self.broken)
+        cached = next((key for key in images if key in self.locations), None)
+        if cached is not None and not self.verified:
+            self._verify(cached, images[cached])
+        shards = [missing[at : at + SHARD_SIZE] for at in range(0, len(missing), SHARD_SIZE)]
         self.wait()  # nobody writes before all have seen what is missing
-        with tqdm(total=len(missing), desc="vision features", unit="picture", disable=not missing or self.rank) as bar:
-            for number, keys in enumerate(pieces):
+        with tqdm(total=len(missing), desc="vision features", unit="image", disable=not missing or self.rank) as bar:
+            for number, keys in enumerate(shards):
                 if number % self.world == self.rank:
-                    self._compute(keys, pictures)
+                    self._compute(keys, images)
                 bar.update(len(keys))
         self.wait()
         if missing:
             self._open()
-        return {key: self.broken[key] for key in pictures if key in self.broken}
+        return {key: self.broken[key] for key in images if key in self.broken}
 
     def _open(self) -> None:
-        """Map every new piece that is whole; throw away the others."""
+        """Map every new shard that is whole; delete the others."""
         for note in sorted(set(self.folder.glob("*.json")) - self.opened):
             array_path = note.with_suffix(".npy")
             try:
-                told = json.loads(note.read_text())
+                metadata = json.loads(note.read_text())
                 array = np.load(array_path, mmap_mode="r")
-                if len(array) != len(told["keys"]) or zlib.crc32(np.ascontiguousarray(array)) != told["crc32"]:
+                if len(array) != len(metadata["keys"]) or zlib.crc32(np.ascontiguousarray(array)) != metadata["crc32"]:
                     raise ValueError("the checksum differs")
             except (OSError, ValueError, KeyError) as error:
                 if self.rank == 0:
@@ -103,14 +103,14 @@ class VisionCache:
                     note.unlink(missing_ok=True)
                 continue
             self.opened.add(note)
-            self.places |= {key: (array, row) for row, key in enumerate(told["keys"])}
-            self.broken |= told["broken"]
+            self.locations |= {key: (array, row) for row, key in enumerate(metadata["keys"])}
+            self.broken |= metadata["broken"]
 
     @torch.no_grad()
-    def _features(self, pictures: list[Picture]) -> tuple[torch.Tensor, dict[str, str]]:
-        """Features [readable pictures, N, C], and which pictures cannot be read."""
+    def _features(self, lazy: list[LazyImage]) -> tuple[torch.Tensor, dict[str, str]]:
+        """Features [readable images, N, C], and which images cannot be read."""
         with ThreadPoolExecutor() as pool:
-            opened = dict(zip((picture.key for picture in pictures), pool.map(_open_or_why, pictures), strict=True))
+            opened = dict(zip((image.key for image in lazy), pool.map(_open_or_why, lazy), strict=True))
         images = [image for image in opened.values() if not isinstance(image, str)]
         tower, parts = self.model.model.vision_tower, []
         was_training = tower.training
@@ -125,20 +125,20 @@ class VisionCache:
         broken = {key: why for key, why in opened.items() if isinstance(why, str)}
         return torch.cat(parts) if parts else torch.empty(0), broken
 
-    def _compute(self, keys: list[str], pictures: dict[str, Picture]) -> None:
-        features, broken = self._features([pictures[key] for key in keys])
-        good = [key for key in keys if key not in broken]
-        array = features.contiguous().view(torch.int16).numpy() if good else np.empty((0,), np.int16)
+    def _compute(self, keys: list[str], images: dict[str, LazyImage]) -> None:
+        features, broken = self._features([images[key] for key in keys])
+        valid = [key for key in keys if key not in broken]
+        array = features.contiguous().view(torch.int16).numpy() if valid else np.empty((0,), np.int16)
         name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
         _write(self.folder / f"{name}.npy", partial(np.save, arr=array))
-        told = json.dumps({"keys": good, "broken": broken, "crc32": zlib.crc32(array)})
-        _write(self.folder / f"{name}.json", lambda file: file.write(told.encode()))
+        metadata = json.dumps({"keys": valid, "broken": broken, "crc32": zlib.crc32(array)})
+        _write(self.folder / f"{name}.json", lambda file: file.write(metadata.encode()))
 
-    def _verify(self, key: str, picture: Picture) -> None:
-        """Compute one picture anew: what is kept must be what the backbone gives."""
-        fresh, broken = self._features([picture])
-        kept = self([key]).float()
-        if broken or (fresh.float() - kept).norm() > AGREE * kept.norm() + 1e-6:
+    def _verify(self, key: str, image: LazyImage) -> None:
+        """Compute one image anew: what is kept must be what the backbone gives."""
+        fresh, broken = self._features([image])
+        cached = self([key]).float()
+        if broken or (fresh.float() - cached).norm() > AGREE * cached.norm() + 1e-6:
             raise ValueError(
                 f"The features kept in {self.folder} are not what the backbone gives now. "
                 "Delete this folder and run the same command again."
@@ -146,9 +146,9 @@ class VisionCache:
         self.verified = True
 
 
-def _open_or_why(picture: Picture) -> Image.Image | str:
+def _open_or_why(image: LazyImage) -> Image.Image | str:
     try:
-        return picture.open()
+        return image.open()
     except ImageError as error:
         return str(error)
 
@@ -164,14 +164,14 @@ def _write(path: Path, write: Callable) -> None:
         partial_path.unlink(missing_ok=True)
 
 
-def check_only(pictures: dict[str, Picture]) -> dict[str, str]:
-    """Open every picture once, where no features are kept; gives back those that cannot be read, key to reason."""
+def check_only(images: dict[str, LazyImage]) -> dict[str, str]:
+    """Open every image once, where no features are kept; gives back those that cannot be read, key to reason."""
     with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda picture: (picture.key, _why_not(picture)), pictures.values())
-        bar = tqdm(found, total=len(pictures), desc="checking pictures", unit="picture", leave=False)
+        checked = pool.map(lambda image: (image.key, _why_not(image)), images.values())
+        bar = tqdm(checked, total=len(images), desc="checking images", unit="image", leave=False)
         return {key: why for key, why in bar if why}
 
 
-def _why_not(picture: Picture) -> str:
-    opened = _open_or_why(picture)
+def _why_not(image: LazyImage) -> str:
+    opened = _open_or_why(image)
     return opened if isinstance(opened, str) else ""

@@ -1,4 +1,4 @@
-"""Pictures that show what training did: answers before and after, boxes said and true, feature magnitudes."""
+"""Images that show what training did: answers before and after, predicted and reference boxes, feature magnitudes."""
 
 import math
 import re
@@ -33,7 +33,7 @@ def write_before_after(folder: Path, before: str | Path, after: str | Path, sour
         write_sheet(folder / f"{name}.png", shown)
 
 
-def write_training_pictures(
+def write_visualizations(
     folder: Path, before: str | Path, after: str | Path, sources: Sequence[Source], count: int = 6
 ) -> None:
     """What a training run did: `write_before_after` of each source, and `features.png` of the trained model."""
@@ -52,9 +52,9 @@ def write_feature_magnitude(
     processor: MiniVLMProcessor,
     images: Sequence[Image.Image],
 ) -> None:
-    """Each picture beside the length of its patch features, before and after the projector.
+    """Each image beside the length of its patch features, before and after the projector.
 
-    Q-Former and resampler give queries, which lie nowhere in the picture: there, only the features before are shown.
+    Q-Former and resampler give queries, which lie nowhere in the image: there, only the features before are shown.
     """
     pixels = processor.image_processor(list(images), return_tensors="pt")["pixel_values"].to(model.device)
     with torch.inference_mode():
@@ -62,14 +62,14 @@ def write_feature_magnitude(
         maps = {"vision features": features}
         if model.config.projector in ("linear", "mlp"):
             maps["projected"] = model.model.projector(features)  # [n, M, D]
-    lengths = {name: found.float().norm(dim=-1).cpu() for name, found in maps.items()}  # [n, N], [n, M]
-    lengths = {name: found for name, found in lengths.items() if math.isqrt(found.shape[1]) ** 2 == found.shape[1]}
+    lengths = {name: length.float().norm(dim=-1).cpu() for name, length in maps.items()}  # [n, N], [n, M]
+    lengths = {name: length for name, length in lengths.items() if math.isqrt(length.shape[1]) ** 2 == length.shape[1]}
     figure, axes = plots.new_axes(len(images), 1 + len(lengths), size=2.6)
     for row, image, k in zip(axes, images, range(len(images)), strict=True):
         row[0].imshow(image)
-        for axis, (name, found) in zip(row[1:], lengths.items(), strict=True):
-            grid = found[k].unflatten(0, (math.isqrt(found.shape[1]), -1))  # [side, side]
-            drawn = axis.imshow(grid.numpy(), cmap="magma", vmin=float(found.min()), vmax=float(found.max()))
+        for axis, (name, length) in zip(row[1:], lengths.items(), strict=True):
+            grid = length[k].unflatten(0, (math.isqrt(length.shape[1]), -1))  # [side, side]
+            drawn = axis.imshow(grid.numpy(), cmap="magma", vmin=float(length.min()), vmax=float(length.max()))
             axis.set_title(f"{name}, {grid.shape[0]} x {grid.shape[1]}", fontsize=9)
             figure.colorbar(drawn, ax=axis, fraction=0.046)
     plots.save(figure, file)
