@@ -1,13 +1,13 @@
 """A class presses Run at once: python -m benchmarks.load [--quick] [--json FILE] [--users 1 8 32 100]
 
 Starts the page as people do, `python app.py`, and sends it requests through `gradio_client`: every user has a session
-of its own and asks for a caption, boxes, an answer and a comparison by turns, on pictures that all share or that nobody
+of its own and asks for a caption, boxes, an answer and a comparison in turn, on images that all share or that nobody
 else has. Before each crowd the same kind of work is done by one request at a time through the model's own `generate()`,
 and after it by the engine without the page, in this process. tokens/s counts written tokens; fairness is Jain's index
 of the requests a second that each user got.
 
 The users' own work, which in a class is done by their own computers, is done here by the same cores. So what the page
-and HTTP cost is told twice: as the share of the time on the clock, the users included, and as the share of the
+and HTTP cost is reported twice: as the share of the time on the clock, the users included, and as the share of the
 processor's seconds in the page's process alone.
 """
 
@@ -35,7 +35,7 @@ from vlm_demo.runners.minivlm import MiniVLMRunner
 from vlm_demo.scenes import make_scene
 from vlm_demo.tasks import TASKS
 
-LOOK = 5  # seconds in which a person looks at a page that has just come up, and chooses a picture
+LOOK = 5  # seconds in which a person looks at a page that has just come up, and chooses an image
 
 
 @dataclass
@@ -196,7 +196,7 @@ def main() -> None:
         seed = 10_000
         for users in sizes:
             for shared in (True, False):
-                seed += 1_000_000  # nobody has seen these pictures before
+                seed += 1_000_000  # nobody has seen these images before
                 kind = "shared" if shared else "distinct"
                 jobs = make_jobs(folder, users, each, shared, seed)
                 base = crowd([reference], [make_jobs(folder, 1, alone, False, seed + 500_000)[0]])

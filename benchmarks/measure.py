@@ -16,7 +16,7 @@ Contender = Callable[[], float]  # runs once, gives seconds
 
 
 def alternate(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each contender, `rounds` runs by turns, so that a busy machine slows all of them alike.
+    """Seconds of each contender, `rounds` alternating runs, so that a busy machine slows all of them alike.
 
     Each runs once before, unmeasured.
     """
@@ -41,17 +41,17 @@ def timed(function: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` of the values lie, by the nearest rank; NaN without values."""
+def quantile(values: Sequence[float], fraction: float) -> float:
+    """The value below which `fraction` of the values lie, by the nearest rank; NaN without values."""
     if not values:
         return float("nan")
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+    return sorted(values)[min(len(values) - 1, int(fraction * len(values)))]
 
 
-def fairness(shares: Sequence[float]) -> float:
+def fairness(values: Sequence[float]) -> float:
     """Jain's index of what each user got: 1 when all got the same, 1/n when one got everything; NaN without users."""
-    squares = sum(share * share for share in shares)
-    return sum(shares) ** 2 / (len(shares) * squares) if squares else float("nan")
+    squares = sum(value * value for value in values)
+    return sum(values) ** 2 / (len(values) * squares) if squares else float("nan")
 
 
 def memory(pid: int | None = None, field: str = "VmRSS") -> int:

@@ -1,6 +1,6 @@
-"""Measures the notice for pictures from outside: python -m benchmarks.novelty [--photos FOLDER] [--count N]
+"""Measures the out-of-distribution notice: python -m benchmarks.novelty [--photos FOLDER] [--count N]
 
-Shares flagged among real photographs (every picture in the parquet files and folders below FOLDER, a seeded sample of
+Shares flagged among real photographs (every image in the parquet files and folders below FOLDER, a seeded sample of
 N) and among N fresh icon scenes, through the app's engine.
 """
 
@@ -15,14 +15,14 @@ from PIL import Image
 from vlm_demo.engine import ICONS, Engine
 from vlm_demo.scenes import make_scene
 
-PICTURES = {".jpg", ".jpeg", ".png"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 def photographs(folder: Path, count: int, seed: int) -> list[Image.Image]:
-    """A sample of the pictures in a folder: files, and the `image` column of parquet files."""
+    """A sample of the images in a folder: files, and the `image` column of parquet files."""
     import pyarrow.parquet as parquet
 
-    blobs = [path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURES]
+    blobs = [path.read_bytes() for path in sorted(folder.rglob("*")) if path.suffix.lower() in IMAGE_SUFFIXES]
     for path in sorted(folder.rglob("*.parquet")):
         blobs += [row["bytes"] for row in parquet.read_table(path, columns=["image"])["image"].to_pylist()]
     chosen = random.Random(seed).sample(blobs, min(count, len(blobs)))
@@ -41,12 +41,12 @@ def main() -> None:
     engine = Engine(ICONS, dtype=args.dtype)
     figures = {}
     folders = [args.photos / name for name in ("flickr8k", "animals", "daquar", "photos")]
-    found = [picture for folder in folders for picture in photographs(folder, args.count // 3, args.seed)]
-    pictures = {
-        "photographs_flagged": random.Random(args.seed).sample(found, min(args.count, len(found))),
+    candidates = [image for folder in folders for image in photographs(folder, args.count // 3, args.seed)]
+    sampled = {
+        "photographs_flagged": random.Random(args.seed).sample(candidates, min(args.count, len(candidates))),
         "scenes_flagged": [make_scene(args.seed + k).image() for k in range(args.count)],
     }
-    for name, images in pictures.items():
+    for name, images in sampled.items():
         flagged = [engine.novelty(image).outside for image in images]
         figures[name] = sum(flagged) / max(1, len(flagged))
         print(f"{name:22} {figures[name]:.4f}  n={len(flagged)}")

@@ -22,14 +22,14 @@ from vlm_demo.scenes import make_pair, make_scene
 
 ROOT = Path(__file__).parents[1]
 START_LIMIT = 300  # seconds; a page that is not up by then will not come
-SIDE = 512  # pixels of a picture, as the page draws it
+SIDE = 512  # pixels of an image, as the page draws it
 QUESTIONS = ("How many objects are there?", "Where is this?", "What colour is the biggest object?", "Is there a dog?")
 REFUSALS = ("too many", "are waiting already", "busy", "queue is full")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One press of Run: the task, the files of its pictures, and the words."""
+    """One press of Run: the task, the files of its images, and the words."""
 
     task: str
     files: tuple[Path, ...]
@@ -108,7 +108,7 @@ def over_http(client: Client) -> Call:
 
 
 def make_jobs(folder: Path, users: int, each: int, shared: bool, seed: int) -> list[list[Job]]:
-    """Mixed jobs for some users; their pictures are the same four for all, or new ones for every job."""
+    """Mixed jobs for some users; their images are the same four for all, or new ones for every job."""
 
     def save(name: str, scene: Any) -> Path:
         path = folder / f"{name}.png"
@@ -142,7 +142,7 @@ def page_at(url: str | None) -> Iterator[str]:
 
 @contextlib.contextmanager
 def running_app(*models: str) -> Iterator[tuple[App, Path]]:
-    """The page, and a folder for pictures; both are gone afterwards."""
+    """The page, and a folder for images; both are gone afterwards."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with tempfile.TemporaryDirectory() as name:
         app = App(Path(name) / "app.log", *models)

@@ -1,6 +1,6 @@
 """Measures a model on unseen photographs: python -m benchmarks.photographs [--split validation|test] [--json FILE]
 
-Every answer comes from the engine that the app uses, greedy. "blind" is the same question with a grey picture, which
+Every answer comes from the engine that the app uses, greedy. "blind" is the same question with a grey image, which
 shows how much is really seen; "commonest" is what always giving the commonest answer would get.
 """
 

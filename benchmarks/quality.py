@@ -1,7 +1,7 @@
 """Measures the model on unseen icon scenes: python -m benchmarks.quality [--scenes N] [--seed S] [--json FILE]
 
-Every answer comes from the engine that the app uses, greedy, on pictures of 512 pixels like those on the page, and is
-compared with the exact truth of the scene. Scene k of a run is `make_scene(seed + k)`; training seeds start at 2**40.
+Every answer comes from the engine that the app uses, greedy, on images of 512 pixels like those on the page, and is
+compared with the scene's exact reference. Scene k of a run is `make_scene(seed + k)`; training seeds start at 2**40.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Ten minutes of what a class does to a page: python -m benchmarks.soak [--quick] [--minutes 10] [--json FILE]
 
 Users send mixed requests to `python app.py` through `gradio_client`, and misbehave: they cancel at a random moment,
-vanish without a word, send files that are no pictures and questions that are empty or endless, press "Free memory", so
+vanish without a word, send files that are no images and questions that are empty or endless, press "Free memory", so
 that the model goes and comes while others wait for it, and switch between the bundled model and an untrained one. At
 the end every request must have been answered, refused or cancelled, nothing may hang, the page must still answer, and
 its memory and threads must be level: the last third of the run is compared with the middle one.
@@ -109,7 +109,7 @@ class User:
         return next(one for one in self.client.config["components"] if one["props"].get("elem_id") == elem_id)
 
     def _use(self, elem_id: str, event: str, *data: str) -> None:
-        """Use what stands at the foot of the page as a browser does: it has no named endpoints."""
+        """Use what is at the foot of the page as a browser does: it has no named endpoints."""
         trigger = [self._part(elem_id)["id"], event]
         listeners = self.client.config["dependencies"]
         number = next(one["id"] for one in listeners if trigger in map(list, one["targets"]))
@@ -125,16 +125,16 @@ class User:
         return self._turned_away(image=handle_file(str(self.junk)), style="brief", api_name="/caption")
 
     def ask_nothing(self) -> str:
-        return self._turned_away(images=[self._picture()], question="  ", api_name="/answer")
+        return self._turned_away(images=[self._image()], question="  ", api_name="/answer")
 
     def ask_endlessly(self) -> str:
-        return self._turned_away(images=[self._picture()], question="why " * 20_000, api_name="/answer")
+        return self._turned_away(images=[self._image()], question="why " * 20_000, api_name="/answer")
 
-    def _picture(self) -> dict[str, Any]:
+    def _image(self) -> dict[str, Any]:
         return handle_file(str(self.chance.choice(self.jobs).files[0]))
 
     def _submit(self) -> Any:
-        return self.client.submit(images=[self._picture()], question="Where is this?", api_name="/answer")
+        return self.client.submit(images=[self._image()], question="Where is this?", api_name="/answer")
 
     def _turned_away(self, **request: Any) -> str:
         try:

@@ -2,7 +2,7 @@
 
 Speaks what OpenAI-compatible servers speak, with probabilities, as vLLM does. Its pace is a table of measured rates:
 how many tokens a second all answers together get when so many are being written, and how long the first token takes.
-`GET /told` tells how many answers it wrote and how long they took it.
+`GET /timings` returns how many answers it wrote and how long they took.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WORD = " word"
 @dataclass(frozen=True)
 class Pace:
     """How fast an engine writes: `first` seconds to the first token, `rates` as (answers at once, tokens a second of
-    all of them) in rising order; `engines` of them stand behind one address."""
+    all of them) in rising order; `engines` of them are behind one address."""
 
     first: float
     rates: tuple[tuple[int, float], ...]
@@ -37,8 +37,8 @@ class Pace:
         running = max(1, -(-running // self.engines))
         below = max((rate for rate in self.rates if rate[0] <= running), default=self.rates[0])
         above = min((rate for rate in self.rates if rate[0] >= running), default=self.rates[-1])
-        share = (running - below[0]) / (above[0] - below[0]) if above[0] > below[0] else 0.0
-        return running / (below[1] + share * (above[1] - below[1]))
+        fraction = (running - below[0]) / (above[0] - below[0]) if above[0] > below[0] else 0.0
+        return running / (below[1] + fraction * (above[1] - below[1]))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -62,14 +62,14 @@ class StandIn:
         routes = [
             Route("/v1/models", self.models),
             Route("/v1/chat/completions", self.complete, methods=["POST"]),
-            Route("/told", self.told),
+            Route("/timings", self.timings),
         ]
         return Starlette(routes=routes)
 
     async def models(self, request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [{"id": "stand-in", "object": "model"}]})
 
-    async def told(self, request: Request) -> Response:
+    async def timings(self, request: Request) -> Response:
         """What was written since this was asked last."""
         seconds, self.seconds = self.seconds, []
         return JSONResponse({"seconds": seconds})
@@ -86,18 +86,18 @@ class StandIn:
         try:
             for number in range(self.tokens):
                 await asyncio.sleep(max(0.0, due - time.perf_counter()))
-                yield PIECE
+                yield TOKEN_EVENT
                 due += self.pace.token_seconds(self.running) if number + 1 < self.tokens else 0.0
             self.seconds.append(due - began)  # what it would take an engine that is never late itself
             usage = {"prompt_tokens": 99, "completion_tokens": self.tokens, "total_tokens": 99 + self.tokens}
-            yield _piece({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-            yield _piece({"choices": [], "usage": usage})
+            yield _event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+            yield _event({"choices": [], "usage": usage})
             yield b"data: [DONE]\n\n"
         finally:
             self.running -= 1
 
 
-def _piece(chunk: dict) -> bytes:
+def _event(chunk: dict) -> bytes:
     head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "stand-in"}
     return f"data: {json.dumps(head | chunk)}\n\n".encode()
 
@@ -109,10 +109,10 @@ def _token() -> bytes:
     ]
     content = [{"token": WORD, "logprob": -1.0, "bytes": None, "top_logprobs": top}]
     delta = {"role": "assistant", "content": WORD}
-    return _piece({"choices": [{"index": 0, "delta": delta, "finish_reason": None, "logprobs": {"content": content}}]})
+    return _event({"choices": [{"index": 0, "delta": delta, "finish_reason": None, "logprobs": {"content": content}}]})
 
 
-PIECE = _token()
+TOKEN_EVENT = _token()
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ seconds (20 on the average, never two in step), asks again. `delay` is what the 
 the press to the whole answer, less what the engine needed. The page is at its limit where it computes all the time that
 Python allows it, which is one core, or where that delay passes a second.
 
-Page, stand-in and visitors share this machine's cores. So the processor time of the page's own process is told too,
+Page, stand-in and visitors share this machine's cores. So the processor time of the page's own process is reported too,
 which depends little on what else runs.
 """
 
@@ -46,7 +46,7 @@ PACE = Pace(first=0.021, rates=((1, 760.0), (32, 3007.0)))
 
 
 @dataclass
-class Seen:
+class Outcome:
     """What the visitors of one crowd saw, in seconds."""
 
     first: list[float] = field(default_factory=list)  # until the first word
@@ -68,7 +68,7 @@ def standin(pace: Pace, tokens: int) -> Iterator[str]:
         begin = time.perf_counter()
         while True:
             try:
-                httpx.get(f"{url}/told").raise_for_status()
+                httpx.get(f"{url}/timings").raise_for_status()
                 break
             except httpx.TransportError as error:
                 if process.poll() is not None or time.perf_counter() - begin > START_LIMIT:
@@ -94,17 +94,17 @@ class Visitor:
         response.raise_for_status()
         self.image = {"path": response.json()[0], "meta": {"_type": "gradio.FileData"}}
 
-    async def stay(self, until: float, reading: float, seen: Seen) -> None:
+    async def stay(self, until: float, reading: float, outcome: Outcome) -> None:
         """Ask, read for `reading` seconds on the average, ask again."""
         await asyncio.sleep(self.rng.uniform(0, reading))
         while time.perf_counter() < until:
             try:
-                await asyncio.wait_for(self.ask(seen), TIMEOUT)
+                await asyncio.wait_for(self.ask(outcome), TIMEOUT)
             except Exception as error:  # whatever a visitor may get to see counts
-                seen.failed.append(str(error) or type(error).__name__)
+                outcome.failed.append(str(error) or type(error).__name__)
             await asyncio.sleep(self.rng.expovariate(1 / reading) if reading else 0)
 
-    async def ask(self, seen: Seen) -> None:
+    async def ask(self, outcome: Outcome) -> None:
         """Press Run and watch the answer come."""
         began = time.perf_counter()
         data = [self.image, "brief", 0, 1, 0, -1, []]
@@ -116,55 +116,55 @@ class Visitor:
                 if not line.startswith("data: "):
                     continue
                 message = json.loads(line[6:])
-                seen.updates += message["msg"] == "process_generating"
+                outcome.updates += message["msg"] == "process_generating"
                 if first is None and "word" in line:
                     first = time.perf_counter() - began
                 if message["msg"] == "process_completed":
                     if not message["success"]:
                         raise RuntimeError(str(message["output"].get("error")))
-                    seen.whole.append(time.perf_counter() - began)
-                    seen.first.append(seen.whole[-1] if first is None else first)
+                    outcome.whole.append(time.perf_counter() - began)
+                    outcome.first.append(outcome.whole[-1] if first is None else first)
                     return
         raise RuntimeError("The page broke off.")
 
 
-async def crowd(url: str, size: int, seconds: float, reading: float, seed: int) -> Seen:
+async def crowd(url: str, size: int, seconds: float, reading: float, seed: int) -> Outcome:
     """So many visitors at once, for so long."""
-    rng, seen = random.Random(seed), Seen()
+    rng, outcome = random.Random(seed), Outcome()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=size)
     async with httpx.AsyncClient(timeout=TIMEOUT, limits=limits) as client:
         config = (await client.get(f"{url}config")).json()
         listener = next(one["id"] for one in config["dependencies"] if one["api_name"] == "caption")
         visitors = [Visitor(client, url, listener, random.Random(rng.random())) for _ in range(size)]
-        pictures = [sample.open() for sample in samples()]
+        sample_images = [sample.open() for sample in samples()]
         for number, visitor in enumerate(visitors):
             file = io.BytesIO()
-            pictures[number % len(pictures)].save(file, "JPEG", quality=85)
+            sample_images[number % len(sample_images)].save(file, "JPEG", quality=85)
             await visitor.upload(file.getvalue())
         until = time.perf_counter() + seconds
-        await asyncio.gather(*(visitor.stay(until, reading, seen) for visitor in visitors))
-    return seen
+        await asyncio.gather(*(visitor.stay(until, reading, outcome) for visitor in visitors))
+    return outcome
 
 
 def row(app: Any, engine: str, size: int, seconds: float, reading: float) -> dict[str, Any]:
     """Measure one crowd; `engine` is the stand-in's address."""
-    httpx.get(f"{engine}/told")
+    httpx.get(f"{engine}/timings")
     began, before = time.perf_counter(), cpu_seconds(app.process.pid)
-    seen = asyncio.run(crowd(app.url, size, seconds, reading, size))
+    outcome = asyncio.run(crowd(app.url, size, seconds, reading, size))
     wall, used = time.perf_counter() - began, cpu_seconds(app.process.pid) - before
-    own = httpx.get(f"{engine}/told").json()["seconds"]
-    for message in sorted(set(seen.failed))[:3]:
+    own = httpx.get(f"{engine}/timings").json()["seconds"]
+    for message in sorted(set(outcome.failed))[:3]:
         print(f"failed: {message}", file=sys.stderr)
-    answers = len(seen.whole)
+    answers = len(outcome.whole)
     return {
         "visitors": size,
         "answers/s": answers / wall,
-        "failed": len(seen.failed),
-        "first word p50, p95 s": f"{quantile(seen.first, 0.5):.2f}, {quantile(seen.first, 0.95):.2f}",
-        "whole p50, p95 s": f"{quantile(seen.whole, 0.5):.2f}, {quantile(seen.whole, 0.95):.2f}",
+        "failed": len(outcome.failed),
+        "first word p50, p95 s": f"{quantile(outcome.first, 0.5):.2f}, {quantile(outcome.first, 0.95):.2f}",
+        "whole p50, p95 s": f"{quantile(outcome.whole, 0.5):.2f}, {quantile(outcome.whole, 0.95):.2f}",
         "engine p50, p95 s": f"{quantile(own, 0.5):.2f}, {quantile(own, 0.95):.2f}",
-        "delay p95 s": quantile(seen.whole, 0.95) - quantile(own, 0.95),
-        "updates an answer": seen.updates / max(1, answers),
+        "delay p95 s": quantile(outcome.whole, 0.95) - quantile(own, 0.95),
+        "updates an answer": outcome.updates / max(1, answers),
         "page's CPU ms an answer": 1000 * used / max(1, answers),
         "page's cores": used / wall,
         "page MB": app.memory() / 1e6,
