@@ -12,7 +12,7 @@ from vlm_demo.images import HEAD, MAX_BYTES, decoding, open_image, orientation_o
 log = logging.getLogger(__name__)
 
 KEPT = ("PNG", "JPEG", "WEBP", "BMP")  # formats that browsers show and other tools open
-# What a picture file may say of itself and still be kept as it arrived: how its pixels are to be read.
+# What an image file may say of itself and still be kept as it arrived: how its pixels are to be read.
 PLAIN = frozenset(
     "jfif jfif_version jfif_unit jfif_density dpi gamma chromaticity srgb transparency aspect interlace progressive "
     "progression adobe adobe_transform compression background loop duration timestamp version".split()
@@ -22,7 +22,7 @@ PLAIN = frozenset(
 def clean(path: Path) -> Path:
     """Rewrite an uploaded file without what it tells about its maker, and return where it lies now.
 
-    A picture keeps its size and stands upright; one in a format that few programs open becomes a PNG or JPEG.
+    An image keeps its size and stands upright; one in a format that few programs open becomes a PNG or JPEG.
     Of what cannot be read only the first bytes stay, from which `images.load` says what is wrong.
     """
     data = path.read_bytes()
@@ -60,7 +60,7 @@ def _bare_jpeg(data: bytes) -> bytes:
 
 
 def _encode(picture: Image.Image, lossless: bool) -> bytes:
-    """A picture as a file that is not refused for its size when it comes back."""
+    """An image as a file that is not refused for its size when it comes back."""
     attempts: list[dict[str, Any]] = [{"format": "JPEG", "quality": quality} for quality in (95, 85, 60)]
     if lossless:
         attempts.insert(0, {"format": "PNG", "compress_level": 1})

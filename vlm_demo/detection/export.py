@@ -11,7 +11,7 @@ from vlm_demo.detection.reading import Parsed
 
 
 def pixels(item: dict, size: tuple[int, int]) -> list[float]:
-    """An object's box as [x, y, w, h] in pixels of a picture of `size`, to the hundredth."""
+    """An object's box as [x, y, w, h] in pixels of an image of `size`, to the hundredth."""
     left, top, right, bottom = formats.to_pixels(item["bbox"], size)
     return [round(value, 2) for value in (left, top, right - left, bottom - top)]
 
@@ -28,7 +28,7 @@ def to_json(parsed: Parsed, **about: Any) -> str:
 
 
 def to_coco(parsed: Parsed, file_name: str, classes: Sequence[str]) -> dict:
-    """One picture in COCO's form: boxes [x, y, w, h] in pixels, `score` if known; ids count from 1, along `classes`."""
+    """One image in COCO's form: boxes [x, y, w, h] in pixels, `score` if known; ids count from 1, along `classes`."""
     annotations = []
     for number, item in enumerate(parsed.objects, start=1):
         box = pixels(item, parsed.size)
@@ -54,7 +54,7 @@ def to_yolo(parsed: Parsed, classes: Sequence[str]) -> str:
 
 
 def to_csv(parsed: Parsed) -> str:
-    """A table with a line an object: label, confidence, picture number, and the box in pixels and in fractions."""
+    """A table with a line an object: label, confidence, image number, and the box in pixels and in fractions."""
     buffer = io.StringIO()
     table = csv.writer(buffer, lineterminator="\n")
     table.writerow("label confidence image left top right bottom x y width height".split())

@@ -1,7 +1,7 @@
 """Reads what a model says about objects: its text, to boxes and a report.
 
 The text is JSON, ``{"objects": [{"label": "dog", "bbox": [x, y, w, h]}]}``: the box's top left corner and its size, as
-fractions of the picture. Reading is tolerant and never guesses in silence: what was repaired or dropped is reported.
+fractions of the image. Reading is tolerant and never guesses in silence: what was repaired or dropped is reported.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class Report:
 
 @dataclass
 class Parsed:
-    """The objects of one answer about a picture of `size` (width, height).
+    """The objects of one answer about an image of `size` (width, height).
 
     `objects` are plain: ``{"label": str, "bbox": [x, y, w, h] as fractions, "image": int | None, "confidence":
-    float | None}`` in the model's order; `image` counts from 1 and says which of several pictures is meant.
+    float | None}`` in the model's order; `image` counts from 1 and says which of several images is meant.
     `labels` are the distinct labels in order of appearance; filtering keeps them, so that colours stay.
     """
 
@@ -66,7 +66,7 @@ class Parsed:
 
     @property
     def detections(self) -> sv.Detections:
-        """The boxes in pixels, within the picture; `class_id` counts along `labels`; confidence only if known."""
+        """The boxes in pixels, within the image; `class_id` counts along `labels`; confidence only if known."""
         from vlm_demo.detection.library import sv  # slow, and needed only to draw and to measure
 
         names = [item["label"] for item in self.objects]
@@ -90,17 +90,17 @@ class Parsed:
         )
 
     def of_size(self, size: tuple[int, int]) -> Parsed:
-        """The same objects on the same picture in another size."""
+        """The same objects on the same image in another size."""
         return replace(self, size=size)
 
     def of_image(self, number: int, size: tuple[int, int]) -> Parsed:
-        """The objects of picture `number` (from 1) of several, which has `size`; an object that names no picture
+        """The objects of image `number` (from 1) of several, which has `size`; an object that names no image
         belongs to every one."""
         return replace(self, objects=[item for item in self.objects if item["image"] in (None, number)], size=size)
 
 
 def parse(text: str, size: tuple[int, int], token_probs: Sequence[tuple[str, float]] | None = None) -> Parsed:
-    """Read a model's answer about a picture of `size` (width, height). Never raises, whatever the text.
+    """Read a model's answer about an image of `size` (width, height). Never raises, whatever the text.
 
     `token_probs` are the tokens' texts, which together are `text`, with their probabilities: an object's confidence
     is the product over the tokens that touch its label.

@@ -16,10 +16,10 @@ class MiniVLMConfig(PreTrainedConfig):
             `[B, C, H, W]` or a sequence `[B, N, C]`.
         text_config: Config (or dict with `model_type`) of any causal language model.
         image_token_id: Id of the `<image>` placeholder in the language model's vocabulary.
-        image_seq_length: Image tokens (and so placeholders) that a picture takes in the language model. "qformer" and
+        image_seq_length: Image tokens (and so placeholders) that an image takes in the language model. "qformer" and
             "resampler" have as many queries; "linear" and "mlp" give one token for each patch feature or, with
             `pixel_shuffle`, for each square of them.
-        vision_seq_length: Patch features of a picture from the vision backbone; None where each becomes one image token
+        vision_seq_length: Patch features of an image from the vision backbone; None where each becomes one image token
             (with `pixel_shuffle`, each square of them).
         projector: Kind of projector, see `projectors.py`.
         projector_hidden_size: Width inside the projector; None takes the language model's hidden size.

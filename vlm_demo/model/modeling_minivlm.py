@@ -54,7 +54,7 @@ class MiniVLMModel(MiniVLMPreTrainedModel):
         """Patch features before the projector.
 
         Args:
-            pixel_values: `[num_images, 3, H, W]`, the pictures of all rows one after another.
+            pixel_values: `[num_images, 3, H, W]`, the images of all rows one after another.
 
         Returns:
             `[num_images, vision_seq_length, C]`, row-major over the grid, without class and register tokens.
@@ -173,7 +173,7 @@ class MiniVLMForConditionalGeneration(MiniVLMPreTrainedModel, GenerationMixin):
         self.model = MiniVLMModel(config)
         self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
         self.post_init()
-        # A placeholder stands for a picture that the user gave; the model must not write one itself.
+        # A placeholder stands for an image that the user gave; the model must not write one itself.
         self.generation_config.suppress_tokens = [config.image_token_id]
 
     @classmethod
@@ -247,8 +247,8 @@ class MiniVLMForConditionalGeneration(MiniVLMPreTrainedModel, GenerationMixin):
     ) -> LlavaCausalLMOutputWithPast:
         """
         Args:
-            input_ids: `[B, T]`; every picture is `image_seq_length` placeholders in a row.
-            pixel_values: `[num_images, 3, H, W]`, the pictures of all rows one after another.
+            input_ids: `[B, T]`; every image is `image_seq_length` placeholders in a row.
+            pixel_values: `[num_images, 3, H, W]`, the images of all rows one after another.
             attention_mask: `[B, T]`, or a mask of one's own `[B, 1, T, T]` that the language model gets untouched.
             position_ids: `[B, T]`, passed on untouched.
             labels: `[B, T]`, -100 where no loss is wanted; shifted here, so equal to `input_ids` elsewhere.
@@ -284,9 +284,9 @@ class MiniVLMForConditionalGeneration(MiniVLMPreTrainedModel, GenerationMixin):
     @torch.no_grad()
     def generate(self, inputs: torch.Tensor | None = None, *args, image_features: torch.Tensor | None = None, **kwargs):
         """`GenerationMixin.generate`, which also takes `image_features` `[num_images, vision_seq_length, C]` from
-        `get_vision_features` instead of `pixel_values`, so that a picture is encoded once for many questions."""
+        `get_vision_features` instead of `pixel_values`, so that an image is encoded once for many questions."""
         if image_features is not None:
-            # transformers' own way for encoded pictures: expanded for several answers, dropped after the first step
+            # transformers' own way for encoded images: expanded for several answers, dropped after the first step
             projected = self.model.projector(image_features)
             encoded = BaseModelOutputWithPooling(last_hidden_state=image_features, pooler_output=projected)
             kwargs["mm_encoder_outputs"] = {"image": encoded}

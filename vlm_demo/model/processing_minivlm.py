@@ -1,8 +1,8 @@
-"""MiniVLM's processor: pictures to pixel values, chats to token ids. The one place that knows the prompt layout.
+"""MiniVLM's processor: images to pixel values, chats to token ids. The one place that knows the prompt layout.
 
     <s><|user|><image>...<image><image_1>[TAG] question<|assistant|> answer</s><|user|> follow-up<|assistant|>
 
-A picture is `image_seq_length` placeholders followed by its identifier. Everything that a person typed is encoded with
+An image is `image_seq_length` placeholders followed by its identifier. Everything that a person typed is encoded with
 special tokens split, so no text can become a placeholder, a tag or the end of a turn.
 
 `apply_chat_template` writes the same layout for messages as transformers and servers have them. A turn's task is that
@@ -81,7 +81,7 @@ class MiniVLMProcessor(ProcessorMixin):
         image_processor: Resizes to one fixed size without cropping, so that boxes stay right.
         tokenizer: A fast tokenizer with <s>, </s>, <pad> of its own names and all `special_tokens(task_tags)`; it is
             set to pad on the left, as generation needs.
-        image_seq_length: Image tokens per picture, as in the model's config.
+        image_seq_length: Image tokens per image, as in the model's config.
         task_tags: Task name to its tag, a special token.
     """
 
@@ -144,7 +144,7 @@ class MiniVLMProcessor(ProcessorMixin):
     # Prompt text with placeholders: processor(text=..., images=...)
 
     def validate_inputs(self, images=None, text=None, **kwargs) -> None:
-        """Refuse texts and pictures that do not fit together, row by row where `images` holds a list for each row."""
+        """Refuse texts and images that do not fit together, row by row where `images` holds a list for each row."""
         super().validate_inputs(images=images, text=text, **kwargs)
         if text is None:
             return
@@ -157,7 +157,7 @@ class MiniVLMProcessor(ProcessorMixin):
                 raise ValueError(f"The texts mention {counts} images, but {given} were given.")
 
     def replace_image_token(self, image_inputs: dict, image_idx: int, **kwargs) -> str:
-        """The placeholders of one picture; `get_text_with_replacements` adds the identifier."""
+        """The placeholders of one image; `get_text_with_replacements` adds the identifier."""
         return IMAGE_TOKEN * self.image_seq_length
 
     def get_text_with_replacements(self, text: list[str], images_replacements=(), *args, **kwargs):
@@ -174,26 +174,26 @@ class MiniVLMProcessor(ProcessorMixin):
         return self._text_encoder.encode(text, add_special_tokens=False).ids
 
     def encode_image(self, number: int) -> list[int]:
-        """Token ids of picture `number` (from 1): `image_seq_length` placeholders and the identifier."""
+        """Token ids of image `number` (from 1): `image_seq_length` placeholders and the identifier."""
         self._check_image_count(number)
         return [self.image_token_id] * self.image_seq_length + [self._token_id(IDENTIFIERS[number - 1])]
 
     def encode_chat(self, turns: list[dict[str, Any]], n_images: int) -> list[int]:
-        """Token ids of a chat, pictures expanded.
+        """Token ids of a chat, images expanded.
 
         Args:
             turns: `{"role": "user", "task": "vqa" or None, "text": "how many cats?"}` and
                 `{"role": "assistant", "text": "2"}` by turns, the user first. Instead of "text", a user turn may have
-                "content", a list of `{"type": "image"}` and `{"type": "text", "text": ...}`, which places the pictures;
-                without any such list all pictures open the first turn.
-            n_images: Number of pictures in the chat, 0 to 8.
+                "content", a list of `{"type": "image"}` and `{"type": "text", "text": ...}`, which places the images;
+                without any such list all images open the first turn.
+            n_images: Number of images in the chat, 0 to 8.
 
         Returns:
             Ids that end with <|assistant|>, ready for an answer, where the last turn is the user's, and with </s>
             where it is the assistant's.
 
         Raises:
-            ValueError: Turns out of order, an unknown task, or a wrong number of pictures.
+            ValueError: Turns out of order, an unknown task, or a wrong number of images.
         """
         return self.encode_chat_with_labels(turns, n_images)[0]
 
@@ -227,7 +227,7 @@ class MiniVLMProcessor(ProcessorMixin):
         return ids, labels
 
     def _placed_parts(self, turns: list[dict[str, Any]], n_images: int) -> list[list[dict[str, str]]]:
-        """Each turn as typed parts; pictures that no turn places come first in the first turn."""
+        """Each turn as typed parts; images that no turn places come first in the first turn."""
         if not turns:
             raise ValueError("A chat needs at least one turn.")
         parts = [turn["content"] if "content" in turn else [{"type": "text", "text": turn["text"]}] for turn in turns]

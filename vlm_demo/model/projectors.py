@@ -1,7 +1,7 @@
 """Projectors: what makes image tokens for the language model of the vision backbone's patch features.
 
 "linear" and "mlp" project each patch feature by itself. "qformer" and "resampler" have a fixed number of learned
-queries that look at all patch features, so that a picture takes as many image tokens as one likes.
+queries that look at all patch features, so that an image takes as many image tokens as one likes.
 """
 
 import math
@@ -91,7 +91,7 @@ class QFormerProjector(Projector):
                 intermediate_size=4 * width,
                 hidden_dropout_prob=0.0,
                 attention_probs_dropout_prob=0.0,
-                cross_attention_frequency=1,  # BLIP-2 looks at the picture in every second of twelve layers
+                cross_attention_frequency=1,  # BLIP-2 looks at the image in every second of twelve layers
                 encoder_hidden_size=config.projector_input_size,
             )
         )

@@ -141,7 +141,7 @@ def _stamp(image: Image.Image, item: SceneObject, size: int) -> None:
     box = (math.ceil(x + w + shadow[0]) + 2 - left, math.ceil(y + h + shadow[1]) + 2 - top)
 
     def turned(mask: Image.Image, dx: float = 0.0, dy: float = 0.0) -> Image.Image:
-        # Inverse map: a pixel of the patch -> centred picture units -> turned back -> pixels of the mask.
+        # Inverse map: a pixel of the patch -> centred image units -> turned back -> pixels of the mask.
         scale = mask.width / side
         cos, sin = math.cos(item.angle) * scale, math.sin(item.angle) * scale
         ox, oy = left - item.cx * size - dx, top - item.cy * size - dy
@@ -159,7 +159,7 @@ def _stamp(image: Image.Image, item: SceneObject, size: int) -> None:
 
 
 def draw(setting: str, items: Sequence[SceneObject], seed: int, size: int) -> Image.Image:
-    """The whole picture, `size` pixels a side; small pictures are drawn at twice the size first, for smooth edges."""
+    """The whole image, `size` pixels a side; small images are drawn at twice the size first, for smooth edges."""
     full = size * 2 if size < 256 else size
     image = background(setting, seed, full)
     for item in items:

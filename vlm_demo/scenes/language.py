@@ -41,7 +41,7 @@ def groups(objects: list[SceneObject]) -> list[str]:
 
 
 def position(item: SceneObject) -> str:
-    """Where in the picture: nine fields, `top left` to `bottom right`."""
+    """Where in the image: nine fields, `top left` to `bottom right`."""
     x, y = item.center
     row = "top" if y < 1 / 3 else "bottom" if y > 2 / 3 else ""
     column = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""

@@ -8,7 +8,7 @@ from .glyphs import extent
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One icon: what it is, its colour, and where (centre and size as shares of the picture's side)."""
+    """One icon: what it is, its colour, and where (centre and size as shares of the image's side)."""
 
     label: str
     color: str
@@ -38,7 +38,7 @@ class SceneObject:
 
     @property
     def area(self) -> float:
-        """Area of the box as a share of the picture."""
+        """Area of the box as a share of the image."""
         return self.bbox[2] * self.bbox[3]
 
     @property
