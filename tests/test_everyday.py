@@ -6,12 +6,16 @@ import re
 import pytest
 
 from train.evaluation import everyday as held_out
+from train.evaluation import pointing
 from vlm_demo import scenes
+from vlm_demo.detection import parse
+from vlm_demo.results import Result
 from vlm_demo.scenes.asking import COLORS, LABELS
 from vlm_demo.scenes.everyday import across, everyday, named
 from vlm_demo.scenes.everyday.vocabulary import FOREIGN, many
 from vlm_demo.scenes.grammar import say
 from vlm_demo.scenes.language import plural
+from vlm_demo.scenes.world import detections_json
 
 SEEDS = range(40)
 ASKED = [(scene, qa) for seed in SEEDS for scene in [scenes.make_scene(seed)] for qa in everyday(scene, seed)]
@@ -142,3 +146,25 @@ def test_a_held_out_question_is_filled_in_and_has_an_answer(kind):
 )
 def test_answers_are_the_same_in_any_order_and_case(said, right, same):
     assert held_out.is_right(said, [right]) == same
+
+
+@pytest.mark.parametrize("left_out, right", [(0, 1.0), (1, 0.0)])
+def test_what_is_named_is_right_where_every_box_is_there(monkeypatch, left_out, right):
+    by_image = {scene.image(pointing.SIDE).tobytes(): scene for scene in map(scenes.make_scene, range(2))}
+
+    class Engine:
+        def detect(self, image, what):
+            objects = by_image[image.tobytes()].objects
+            text = detections_json(list(objects[: len(objects) - left_out]))
+            return Result("detect", text, parsed=parse(text, image.size))
+
+        def describe_box(self, image, box):
+            return Result("vqa", "a thing")
+
+        def compare(self, images, question):
+            return Result("compare", across.NONE)
+
+    monkeypatch.setattr(pointing, "named", lambda scene, rng: ("everything", scene.objects))
+    figures = pointing.measure_pointing(Engine(), 2, seed=0)
+    assert figures["named"] == right and figures["n_named"] == 2
+    assert figures["words_for_box"] == 0 and figures["none_of_them"] == 1

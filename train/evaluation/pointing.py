@@ -1,30 +1,13 @@
-"""What a model finds that is named, and how it names what is pointed at, on unseen icon scenes."""
+"""Detection of what is named, and naming of what is pointed at, on unseen icon scenes."""
 
 import random
-from collections.abc import Sequence
 
-import numpy as np
-
-from train.evaluation.metrics import matches, predicted_boxes, same_words, share
+from train.evaluation.metrics import matches, same_words, share
 from train.evaluation.scenes import SIDE, run_all
 from vlm_demo import scenes
-from vlm_demo.detection.library import sv
 from vlm_demo.engine import Engine
-from vlm_demo.scenes.asking import LABELS
 from vlm_demo.scenes.everyday.across import NONE, which
 from vlm_demo.scenes.everyday.named import expressions, jittered, named
-from vlm_demo.scenes.objects import SceneObject
-
-
-def boxes_of(items: Sequence[SceneObject]) -> sv.Detections:
-    """Some objects of a scene in pixels of the drawn picture."""
-    if not items:
-        return sv.Detections.empty()
-    xywh = np.array([item.bbox for item in items]) * SIDE
-    return sv.Detections(
-        xyxy=np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1),
-        class_id=np.array([LABELS.index(item.label) for item in items]),
-    )
 
 
 def measure_pointing(engine: Engine, count: int, seed: int) -> dict[str, float]:
@@ -37,9 +20,8 @@ def measure_pointing(engine: Engine, count: int, seed: int) -> dict[str, float]:
     for (_, _, wanted), result in run_all(
         asked, lambda job: engine.detect(job[0].image(SIDE), what=job[1]), "what is named"
     ):
-        found = predicted_boxes(result, scenes.LABELS)
-        hits = matches(found, boxes_of(wanted)) if wanted else 0
-        right[bool(wanted)].append(len(found) == len(wanted) == hits)
+        hits = matches(result, [(item.label, item.bbox) for item in wanted])
+        right[bool(wanted)].append(len(result.parsed.objects) == len(wanted) == hits)
     pointed = [(scene, item, jittered(item.bbox, rng)) for scene in made for item in [rng.choice(scene.objects)]]
     words = [
         any(same_words(result.text, text) for text in expressions(scene, item))
