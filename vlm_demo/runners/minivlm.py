@@ -22,7 +22,7 @@ from vlm_demo.runners.grammar import Boxes, Constraint, OneOf, Region, Vocabular
 from vlm_demo.runners.lru import ByteLRU
 from vlm_demo.runners.transformers_private import file_of
 from vlm_demo.runners.untrained import UNTRAINED, random_weights
-from vlm_demo.runners.vision import NOVELTY_FILE, Encoded, ImageInput, Pixels, novelty_score, regions_of, written
+from vlm_demo.runners.vision import NOVELTY_FILE, Encoded, ImageInput, Pixels, see, written
 
 if TYPE_CHECKING:
     import torch
@@ -277,23 +277,10 @@ class MiniVLMRunner:
         for start in range(0, len(missing), ENCODE_AT_ONCE):
             keys = missing[start : start + ENCODE_AT_ONCE]
             pixels = torch.stack([wanted[key] for key in keys]).to(self.device)  # [n, 3, H, W]
-            with torch.inference_mode():
-                features, outputs = self.model.model.get_vision_outputs(pixels)  # [n, N, C]
-                projected = self.model.model.projector(features.to(self.model.lm_head.weight.dtype))  # [n, N, D]
-            if not (pixels.isfinite().all() and projected.isfinite().all()):
-                raise EngineError("This image holds invalid numbers, or the model fails on it. Try another one.")
-            novelties, regions = self._measure(features), regions_of(outputs, self.description.labels)
-            for key, one, novelty, boxes in zip(keys, projected, novelties, regions, strict=True):
-                found[key] = Encoded(one.clone(), novelty, boxes)
-                self._features.put(key, found[key], one.nbytes)
+            for key, encoded in zip(keys, see(self.model, pixels, self._novelty, self.description.labels), strict=True):
+                found[key] = encoded
+                self._features.put(key, encoded, encoded.projected.nbytes)
         return found
-
-    def _measure(self, features: torch.Tensor) -> list[Novelty]:
-        if self._novelty is None:
-            return [Novelty(None, None, False)] * len(features)
-        threshold = self._novelty["threshold"].item()
-        scores = novelty_score(features, self._novelty["mean"], self._novelty["whitening"]).tolist()
-        return [Novelty(score, threshold, score > threshold) for score in scores]
 
     def _warm_up(self) -> None:
         """Run once through everything, so that the first person does not wait for allocations and kernel choices."""

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vlm_demo.results import Novelty
+from vlm_demo.results import EngineError, Novelty
 from vlm_demo.runners.grammar import Box, Region
 
 if TYPE_CHECKING:
     import torch
+
+    from vlm_demo.model import MiniVLMForConditionalGeneration
 
 NOVELTY_FILE = "novelty.safetensors"
 STEP = 0.005  # in which boxes are written, where the vision tower proposes them
@@ -67,6 +69,36 @@ class Encoded:
     projected: torch.Tensor
     novelty: Novelty
     regions: tuple[tuple[Region, float], ...] | None
+
+
+def see(
+    model: MiniVLMForConditionalGeneration,
+    pixels: torch.Tensor,
+    novelty: dict[str, torch.Tensor] | None,
+    labels: tuple[str, ...] | None,
+) -> list[Encoded]:
+    """What the vision side of a model makes of preprocessed pictures `[n, 3, H, W]`; raises EngineError where the
+    numbers are not finite.
+
+    `novelty` holds what the checkpoint knows of its training pictures, `labels` name the regions of its tower.
+    """
+    import torch
+
+    with torch.inference_mode():
+        features, outputs = model.model.get_vision_outputs(pixels)  # [n, N, C]
+        projected = model.model.projector(features.to(model.lm_head.weight.dtype))  # [n, N, D]
+    if not (pixels.isfinite().all() and projected.isfinite().all()):
+        raise EngineError("This image holds invalid numbers, or the model fails on it. Try another one.")
+    measured, regions = _measure(features, novelty), regions_of(outputs, labels)
+    return [Encoded(one.clone(), far, boxes) for one, far, boxes in zip(projected, measured, regions, strict=True)]
+
+
+def _measure(features: torch.Tensor, novelty: dict[str, torch.Tensor] | None) -> list[Novelty]:
+    if novelty is None:
+        return [Novelty(None, None, False)] * len(features)
+    threshold = novelty["threshold"].item()
+    scores = novelty_score(features, novelty["mean"], novelty["whitening"]).tolist()
+    return [Novelty(score, threshold, score > threshold) for score in scores]
 
 
 def regions_of(outputs: Any, labels: tuple[str, ...] | None) -> Iterator[tuple[tuple[Region, float], ...] | None]:
