@@ -17,7 +17,7 @@ import statistics
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -163,8 +163,13 @@ def measure(job: Job, rounds: int) -> dict[str, list[dict[str, Any]]]:
 
 
 def _in_child(side: Callable[[Job], dict[str, float]], job: Job) -> dict[str, float]:
-    """Run in a fresh process, so that its peak memory is that of one run."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    """Run in a process of its own, so that its peak memory is that of one run; what all of them import is imported
+    once, where the system lets a process be forked."""
+    forks = "forkserver" in get_all_start_methods()
+    context = get_context("forkserver" if forks else "spawn")
+    if forks:
+        context.set_forkserver_preload(["benchmarks.training"])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(side, job).result()
 
 
