@@ -41,6 +41,7 @@ def build(page: Page) -> None:
     turns = gr.State([])  # the conversation, one per browser tab
     chatbot = gr.Chatbot(
         label="Conversation",
+        show_label=False,  # it would cover the first question
         height=400,
         placeholder=PLACEHOLDER,
         render_markdown=False,  # what people and models write is shown as it is

@@ -58,6 +58,9 @@ def build(page: Page) -> None:
             )
             for number, name in enumerate(NAMES)
         ]
+    for one in models:  # more models may come in while the page is there
+        page.follow(one, lambda model: gr.update(choices=choices(page)))
+    gr.on(None, lambda: [gr.update(choices=choices(page))] * len(models), None, models, queue=False, **QUICK)
     kind = gr.Radio(KINDS, value="caption", label="What both do", elem_id="versus-kind")
     box = gr.Textbox(max_lines=3, visible=False, elem_id="versus-box")
     blind = gr.Checkbox(label="Blind", info="Sides by lot, names hidden until you have voted.", elem_id="versus-blind")
