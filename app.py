@@ -48,6 +48,7 @@ def preload(engine: Engine) -> None:
         engine.load()
     except Exception as error:
         logging.error("The model could not be loaded: %s", error)
+    import vlm_demo.detection.library  # noqa: F401  # slow; then the first drawing need not wait for it
 
 
 def main() -> None:

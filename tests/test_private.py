@@ -2,16 +2,21 @@
 
 import importlib.metadata
 import inspect
+import time
+from collections import Counter
 
 import gradio as gr
 import gradio.queueing
+import httpx
 import pytest
 import torch
+from gradio_client import Client
 from transformers import GenerationMixin, ProcessorMixin
 from transformers.utils import cached_file
 
+from tests.fake_engine import fake_engine
 from vlm_demo.runners import torch_private, transformers_private
-from vlm_demo.ui import gradio_private, hover, pictures
+from vlm_demo.ui import build_app, gradio_private, hover, launch_options, pictures
 
 
 @pytest.mark.parametrize("way", [gradio_private, torch_private, transformers_private], ids=lambda way: way.__name__)
@@ -42,6 +47,51 @@ def test_the_little_things_of_gradio():
     assert gr.Image(render=False).GRADIO_CACHE == gradio_private.get_upload_folder(), "files are kept elsewhere"
     assert "GRADIO_ANALYTICS_CACHE_FREQUENCY" in inspect.getsource(gradio.queueing), "its statistics run again"
     assert gradio_private.FileData(path="a").model_dump()["meta"]["_type"] == gradio_private.FILE_TYPE
+
+
+@pytest.fixture(scope="module")
+def page():
+    demo = build_app(fake_engine("three"))
+    assert demo.app is None, "gradio makes a web server before launch does"
+    demo.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
+    yield demo
+    demo.close()
+
+
+def test_a_page_that_nobody_uses_hardly_looks_for_events(page, monkeypatch):
+    looks = Counter()
+    monkeypatch.setattr(gradio.queueing.Queue, "__len__", lambda queue: looks.update([id(queue)]) or 0)
+    time.sleep(1.0)
+    assert 0 < looks[id(page._queue)] < 10, "gradio's queue looks as often as ever, or is asked in another way"
+    assert page._queue.progress_update_sleep_when_free == gradio_private.NEVER
+
+
+def test_gradio_s_queue_is_told_of_an_event_and_of_room_for_the_next(page, monkeypatch):
+    monkeypatch.setattr(gradio_private, "LOOK", 1000.0)  # longer than anybody waits
+    monkeypatch.setattr(page._queue, "sleep_when_free", 1000.0)
+    monkeypatch.setattr(page._queue, "active_jobs", [None])
+    time.sleep(1.0)  # the last short sleep ends
+    client = Client(page.local_url, verbose=False, httpx_kwargs={"timeout": 60})
+    for job in [client.submit(text="how many?", n_images=1, api_name="/route") for _ in range(3)]:
+        assert job.result(timeout=100)["tasks"] == ["vqa"]
+    client.close()
+
+
+def test_gradio_finds_the_routes_of_a_press_first_and_asks_no_thread_for_a_login(page):
+    first = page.app.router.routes[0].original_router.routes[: len(gradio_private.OFTEN)]
+    assert all(route.path.endswith(gradio_private.OFTEN) for route in first), "its routes lie elsewhere"
+    assert not any(route.dependencies for route in first), "a login is asked for"
+    assert httpx.get(f"{page.local_url}gradio_api/queue/status").status_code == 200
+    locked = gr.Blocks()
+    locked.auth = [("me", "secret")]
+    app = gradio_private.App.create_app(locked)
+    assert any(route.dependencies for route in app.router.routes[0].original_router.routes), "logins are asked no more"
+
+
+def test_gradio_takes_a_component_without_a_file_for_one_that_needs_no_stubs():
+    source = inspect.getsource(gradio.component_meta.create_or_modify_pyi)
+    _, found, after = source.partition("inspect.getfile(component_class)")
+    assert found and "except OSError" in after.partition("source_code")[0], "it parses all components at each start"
 
 
 @pytest.mark.parametrize(

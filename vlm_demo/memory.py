@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 ARENAS = -8  # M_ARENA_MAX in malloc.h
+WORK = 0.02  # seconds of computing, after which there may be something to give back
 
 
 def resident() -> int:
@@ -39,12 +40,18 @@ def give_back() -> None:
 
 
 def keep_tidy(seconds: float = 1.0) -> None:
-    """Give back what was freed every so often from now on; a crowd's pictures otherwise leave holes that add up."""
+    """Give back what was freed every so often from now on; a crowd's pictures otherwise leave holes that add up.
+
+    Only when the process has worked: looking through its memory takes time, and after a rest there is nothing to find.
+    """
 
     def tidy() -> None:
+        before = 0.0
         while True:
             time.sleep(seconds)
-            give_back()
+            if time.process_time() - before > WORK:
+                give_back()
+                before = time.process_time()
 
     threading.Thread(target=tidy, name="tidy", daemon=True).start()
 

@@ -1,15 +1,20 @@
 """Draws boxes on a picture."""
 
+from __future__ import annotations
+
 import colorsys
 import unicodedata
 from collections.abc import Collection
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from vlm_demo.detection.library import sv
 from vlm_demo.detection.reading import Parsed
+
+if TYPE_CHECKING:
+    from vlm_demo.detection.library import sv
 
 # Strong colours that differ from each other for most eyes, and keep apart from the picture by their white edge.
 COLOURS = ("#e6194b", "#4363d8", "#3cb44b", "#f58231", "#911eb4", "#008080", "#f032e6", "#9a6324", "#ffe119", "#42d4f4")
@@ -20,6 +25,8 @@ def annotate(image: Image.Image, parsed: Parsed, labels: Collection[str] | None 
 
     The image may have another size than `parsed.size` (the boxes are fractions); lines and words grow with it.
     """
+    from vlm_demo.detection.library import sv  # slow to import
+
     shown = replace(parsed if labels is None else parsed.only(labels), size=image.size)
     found = shown.detections
     canvas = image.convert("RGB")
@@ -27,7 +34,7 @@ def annotate(image: Image.Image, parsed: Parsed, labels: Collection[str] | None 
         return canvas
     found.xyxy = np.round(found.xyxy).clip(0, np.array([image.width - 1, image.height - 1] * 2))
     palette = sv.ColorPalette.from_hex([_colour(i) for i in range(len(parsed.labels))])
-    ink = sv.ColorPalette([_ink(colour) for colour in palette.colors])
+    ink = sv.ColorPalette.from_hex([_ink(colour) for colour in palette.colors])
     line = max(2, round(max(image.size) / 250))
     text = max(11, round(max(image.size) / 45))
     for annotator in (
@@ -49,10 +56,10 @@ def _colour(index: int) -> str:
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
-def _ink(colour: sv.Color) -> sv.Color:
+def _ink(colour: sv.Color) -> str:
     """Black or white, whichever reads better on `colour` (by its luma, ITU-R BT.601)."""
     luma = 0.299 * colour.r + 0.587 * colour.g + 0.114 * colour.b
-    return sv.Color.BLACK if luma > 150 else sv.Color.WHITE
+    return "#000000" if luma > 150 else "#ffffff"
 
 
 def _plain(label: str) -> str:

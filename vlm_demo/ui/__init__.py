@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: nothing is reported to anyone
-# Nobody sees gradio's statistics of its queue; made anew after each event, they cost more than the event.
-os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+from starlette.middleware import Middleware
 
-import gradio as gr  # noqa: E402
-from starlette.middleware import Middleware  # noqa: E402
+from vlm_demo import images
+from vlm_demo.router import Router
+from vlm_demo.ui.gradio_private import gr, rest, without_server  # before the rest of the page imports gradio as it is
 
-from vlm_demo import images  # noqa: E402
-from vlm_demo.router import Router  # noqa: E402
-
-from . import api, image_panel, privacy, snippets, status, theme, worlds  # noqa: E402
-from .common import MODEL_CALLS, Page, watch_images  # noqa: E402
-from .owner import Owner  # noqa: E402
-from .tabs import auto, caption, chat, compare, detect, game, live, versus  # noqa: E402
+from . import api, image_panel, privacy, snippets, status, theme, worlds
+from .common import MODEL_CALLS, Page, watch_images
+from .owner import Owner
+from .tabs import auto, caption, chat, compare, detect, game, live, versus
 
 if TYPE_CHECKING:
     from vlm_demo.engine import Engine
@@ -50,6 +45,7 @@ WAITING = 256  # events that may wait in gradio's own queue; more are told that 
 DAY = 24 * 60 * 60
 
 
+@without_server
 def build_app(engine: Engine, router: Router | None = None, owner: Owner | None = None) -> gr.Blocks:
     """The whole page on an engine, which nothing here loads: the first question does.
 
@@ -79,6 +75,7 @@ def build_app(engine: Engine, router: Router | None = None, owner: Owner | None 
 
         demo.unload(gone)
     demo.queue(max_size=WAITING, default_concurrency_limit=64)
+    rest(demo)
     return demo
 
 
