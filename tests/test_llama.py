@@ -1,6 +1,7 @@
 """The Llama forward pass and the batch on it: transformers' numbers, pictures read once, bounded memory."""
 
 import random
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,11 +18,10 @@ from transformers import (
 
 from tests.tiny import picture
 from vlm_demo.engine import Engine, EngineError, Generation, SamplingParameters
-from vlm_demo.runners import linear as linear_layers
-from vlm_demo.runners import llama
+from vlm_demo.runners import formats, llama
 from vlm_demo.runners.batched import TEXT
 from vlm_demo.runners.graphs import GraphedStep
-from vlm_demo.runners.linear import DenseLinear, Int8Linear, PackedLinear, bf16_is_fast
+from vlm_demo.runners.linear import DenseLinear, Int8Float32Linear, Int8Linear, PackedLinear, bf16_is_fast
 from vlm_demo.runners.llama import BatchedLlama, round_up
 from vlm_demo.runners.minivlm import MiniVLMRunner
 
@@ -100,11 +100,12 @@ def test_what_is_shaped_otherwise_is_left_to_the_plain_way(config):
     assert not BatchedLlama.supports(config)
 
 
+@pytest.mark.parametrize("kind", [Int8Linear, Int8Float32Linear])
 @pytest.mark.parametrize("rows", [1, 2, 33])
-def test_int8_is_close_and_a_row_does_not_depend_on_its_company(rows):
+def test_int8_is_close_and_a_row_does_not_depend_on_its_company(rows, kind):
     torch.manual_seed(0)
     weight, bias, x = torch.randn(64, 256), torch.randn(64), torch.randn(rows, 256)
-    linear = Int8Linear(weight, bias)
+    linear = kind(weight, bias)
     wanted = torch.nn.functional.linear(x, weight, bias)
     for prompt in (False, True):
         given = linear(x, prompt)
@@ -124,10 +125,11 @@ def test_int8_serves_in_less_memory(checkpoint, engine):
     small.close()
 
 
-@pytest.mark.parametrize("dtype", ["int8", "bfloat16"])
-def test_company_changes_no_digit_where_rounding_is_coarse(checkpoint, dtype):
-    if not bf16_is_fast("cpu"):
+@pytest.mark.parametrize(("dtype", "prompts"), [("int8", "bfloat16"), ("int8", "float32"), ("bfloat16", "")])
+def test_company_changes_no_digit_where_rounding_is_coarse(checkpoint, dtype, prompts, monkeypatch):
+    if "bfloat16" in (dtype, prompts) and not bf16_is_fast("cpu"):
         pytest.skip("this CPU multiplies bfloat16 in other ways")
+    monkeypatch.setattr(formats, "multiplies_bfloat16", lambda width, rows: prompts == "bfloat16")
     engine = Engine(runner=MiniVLMRunner(checkpoint, "cpu", dtype), waiting_per_session=100)
     engine.load()
     asked = [([picture(n % 7 + k) for k in range(1 + n % 3)], "where is this? " * (1 + n % 5)) for n in range(30)]
@@ -158,10 +160,27 @@ def test_company_changes_no_digit_where_rounding_is_coarse(checkpoint, dtype):
 )
 def test_integers_are_used_unasked_only_where_they_are_fast(checkpoint, monkeypatch, llama_shaped, fast, wanted):
     monkeypatch.setattr(BatchedLlama, "supports", staticmethod(lambda config: llama_shaped))
-    monkeypatch.setattr(linear_layers, "bf16_is_fast", lambda device: fast)
+    monkeypatch.setattr(formats, "decodes_in_int8", lambda width, rows: fast)
     engine = Engine(checkpoint, device="cpu")
     assert engine.caption(picture(1)).tokens and engine.status().dtype == wanted
     engine.close()
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_formats_are_chosen_by_what_they_take(monkeypatch, fast):
+    """Whatever the CPU is: the clock alone decides, and a slow format is tried once."""
+    slow = {Int8Linear: not fast, PackedLinear: fast, DenseLinear: fast}
+    now = [0.0]
+    monkeypatch.setattr(formats, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    for kind, takes_long in slow.items():
+
+        def pass_time(self, x, prompt=False, takes_long=takes_long):
+            now[0] += 1.0 if takes_long else 0.001
+
+        monkeypatch.setattr(kind, "__call__", pass_time)
+    formats.decodes_in_int8.cache_clear()
+    assert formats.decodes_in_int8(64, 128) == fast
+    formats.decodes_in_int8.cache_clear()
 
 
 def test_int8_elsewhere_is_refused_in_words(checkpoint, monkeypatch):

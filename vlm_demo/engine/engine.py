@@ -45,7 +45,7 @@ class Engine(Tasks):
     photographs first. `models`: others that a request may name, and of all of them NAME:untrained. Those used lately
     stay loaded, as far as `memory_budget` bytes reach. `device`: cuda, mps, cpu or auto. `dtype`: float32, bfloat16,
     float16, int8 (MiniVLM on a CPU) or auto, which is half precision on a GPU, and on a CPU int8 for Llama-shaped
-    models where bfloat16 is multiplied in hardware, else float32. Methods take `session`, any hashable standing for one
+    models where that is measured to be faster, else float32. Methods take `session`, any hashable standing for one
     user: sessions take turns, and each runs one request at a time; where they are `Visitor`s, so do addresses. All
     methods raise EngineError with words for people, bad arguments before anything is queued.
 

@@ -149,7 +149,7 @@ class HubRunner:
             from vlm_demo.runners.device import choose_device, choose_dtype
 
             device = choose_device(self.device)
-            dtype = choose_dtype(self.dtype, device, batched=False)
+            dtype = choose_dtype(self.dtype, device, shape=None)
             if dtype == "int8":
                 raise EngineError("int8 is for our own models; choose another dtype for this one.")
             try:

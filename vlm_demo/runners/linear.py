@@ -62,10 +62,11 @@ class Int8Linear:
     """Weights as 8-bit integers with one scale an output: a quarter of the memory to read for each token.
 
     Activations are multiplied in bfloat16 and summed in single precision. Prompts, where the reading of weights counts
-    for little, are multiplied by the same numbers in bfloat16.
+    for little, are multiplied by the same numbers in `prompts`.
     """
 
     copies = True
+    prompts = torch.bfloat16
 
     @staticmethod
     def available(device: str) -> bool:
@@ -81,8 +82,8 @@ class Int8Linear:
 
     @cached_property
     def whole(self) -> PackedLinear | DenseLinear:
-        """The rounded weights in bfloat16; the head, which reads no prompts, never needs them."""
-        weight = self.weight * self.scales[:, None]
+        """The rounded weights as prompts are multiplied; the head, which reads no prompts, never needs them."""
+        weight = self.weight.to(self.prompts) * self.scales[:, None].to(self.prompts)
         return PackedLinear(weight) if PackedLinear.available(weight) else DenseLinear(weight)
 
     @property
@@ -90,10 +91,15 @@ class Int8Linear:
         return self.weight.nbytes + self.scales.nbytes + (self.whole.bytes if "whole" in self.__dict__ else 0)
 
     def __call__(self, x: torch.Tensor, prompt: bool = False) -> torch.Tensor:
-        half = x.bfloat16()
         if prompt:
-            product = self.whole(half)
+            product = self.whole(x.to(self.prompts))
         else:
-            product = torch_private.int8_linear(half, self.weight, self.scales)
+            product = torch_private.int8_linear(x.bfloat16(), self.weight, self.scales)
         product = product.to(x.dtype)  # [N, out]
         return product if self.bias is None else product + self.bias
+
+
+class Int8Float32Linear(Int8Linear):
+    """The same for CPUs that multiply prompts faster in single precision."""
+
+    prompts = torch.float32

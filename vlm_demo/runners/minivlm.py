@@ -165,11 +165,14 @@ class MiniVLMRunner:
             from vlm_demo.runners.batched import BatchDecoder
             from vlm_demo.runners.device import choose_device, choose_dtype
             from vlm_demo.runners.eager import EagerDecoder
-            from vlm_demo.runners.linear import Int8Linear, bf16_is_fast
+            from vlm_demo.runners.formats import int8_linear, multiplies_bfloat16
+            from vlm_demo.runners.linear import Int8Linear
 
             self.device = choose_device(self.device)
-            batched = BatchDecoder.supports(self._config.text_config)
-            self.dtype = choose_dtype(self.dtype, self.device, batched)
+            text = self._config.text_config
+            batched = BatchDecoder.supports(text)
+            shape = (text.hidden_size, 2 * text.intermediate_size) if batched else None
+            self.dtype = choose_dtype(self.dtype, self.device, shape)
             int8 = self.dtype == "int8"
             if int8 and not (batched and Int8Linear.available(self.device)):
                 raise EngineError("int8 is for Llama-shaped models on a CPU; choose another dtype.")
@@ -185,7 +188,7 @@ class MiniVLMRunner:
             except (OSError, ValueError) as error:
                 raise EngineError(f"The weights at {self.source} could not be read: {error}") from error
         model = model.to(self.device).eval()
-        if int8 and bf16_is_fast(self.device):  # integers are for the language model
+        if int8 and multiplies_bfloat16(*shape):  # integers are for the language model
             model.model.vision_tower.to(torch.bfloat16)
         if self.device == "cpu":
             model.model.vision_tower.to(memory_format=torch.channels_last)  # convolutions take a fifth less time
@@ -196,7 +199,8 @@ class MiniVLMRunner:
         self.parameters = sum(parameter.numel() for parameter in model.parameters())
         suppressed = model.generation_config.suppress_tokens or []
         if batched:
-            self._decoder = BatchDecoder(model, end_ids, suppressed, self._prefix_bytes, Int8Linear if int8 else None)
+            linear = int8_linear(*shape) if int8 else None
+            self._decoder = BatchDecoder(model, end_ids, suppressed, self._prefix_bytes, linear)
             if self._decoder.llama.linear.copies:  # then the model's own layers have done their work
                 for parameter in model.model.language_model.layers.parameters():
                     parameter.data = parameter.new_empty(0)
@@ -274,8 +278,11 @@ class MiniVLMRunner:
         wanted = {picture.key: picture.values for picture in pictures}
         found = {key: self._features.get(key) for key in wanted}
         missing = [key for key, value in found.items() if value is None]
-        for start in range(0, len(missing), ENCODE_AT_ONCE):
-            keys = missing[start : start + ENCODE_AT_ONCE]
+        # On a CPU, convolutions in single precision sum in another order in company, by which bfloat16 is not moved.
+        exact = self.device == "cpu" and self.model.model.vision_tower.dtype == torch.float32
+        at_once = 1 if exact else ENCODE_AT_ONCE
+        for start in range(0, len(missing), at_once):
+            keys = missing[start : start + at_once]
             pixels = torch.stack([wanted[key] for key in keys]).to(self.device)  # [n, 3, H, W]
             for key, encoded in zip(keys, see(self.model, pixels, self._novelty, self.description.labels), strict=True):
                 found[key] = encoded
