@@ -1,29 +1,33 @@
 """How soon photographs are answered: python -m benchmarks.photograph_speed [--rounds 5] [--json FILE]
 
 One brief caption of a photograph that nobody has asked about, beside transformers' own `generate()` on the shape of
-SmolVLM-256M (Idefics3 with random weights), in one process and in turn: with its tiling of a 4:3 picture (13 tiles, 930
-tokens) and with one tile. And a class: 32 captions of different photographs at once.
+SmolVLM-256M (Idefics3 with random weights, single precision), which gets its pixels ready made: with its tiling of a
+4:3 picture (13 tiles, 930 tokens) and with one tile, 15 tokens each, in one process and by turns. Then a class: 32
+captions of different photographs at once. Figures are medians, ratios are taken within a round.
 """
 
+from __future__ import annotations
+
 import argparse
-import json
 import statistics
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from transformers import Idefics3Config, Idefics3ForConditionalGeneration, LlamaConfig
 
+from benchmarks.measure import alternate, memory, ratio, report, timed
 from vlm_demo.engine import PHOTOGRAPHS, Engine
+from vlm_demo.results import Result
 from vlm_demo.samples import samples
 
 TOKENS = 15  # of one caption
 CLASS = 32
 IMAGE_TOKEN, TILE_TOKENS = 49190, 64
+OURS = "a brief caption, ours"
 
 
 def smolvlm() -> Idefics3ForConditionalGeneration:
@@ -43,11 +47,12 @@ def smolvlm() -> Idefics3ForConditionalGeneration:
     return Idefics3ForConditionalGeneration(config).eval()
 
 
-def generate(model: Idefics3ForConditionalGeneration, tiles: int, length: int) -> None:
-    """`TOKENS` tokens about one picture of so many tiles, in a prompt of `length` tokens."""
+def generate(model: Idefics3ForConditionalGeneration, tiles: int, length: int) -> float:
+    """`TOKENS` tokens about one picture of so many tiles, with `length` tokens of text in the prompt. Seconds."""
     ids = torch.cat([torch.full((1, tiles * TILE_TOKENS), IMAGE_TOKEN), torch.ones(1, length, dtype=torch.long)], 1)
     pixels = torch.randn(1, tiles, 3, 512, 512)
-    with torch.inference_mode():
+
+    def write() -> None:
         model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
@@ -57,56 +62,72 @@ def generate(model: Idefics3ForConditionalGeneration, tiles: int, length: int) -
             do_sample=False,
         )
 
-
-def fresh(number: int) -> Image.Image:
-    """A photograph that has not been seen yet: one of ours with a little noise."""
-    pixels = np.asarray(samples()[number % 12].open(), np.int16)
-    noise = np.random.default_rng(number).integers(-3, 4, pixels.shape)
-    return Image.fromarray((pixels + noise).clip(0, 255).astype(np.uint8))
+    with torch.inference_mode():
+        return timed(write)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
+class Ours:
+    """The engine on photographs that have not been seen yet."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.number = engine, 0
+        self.last: list[Result] = []  # what was written last
+
+    def caption(self) -> float:
+        """Seconds of one brief caption."""
+        image = self._fresh()
+        return timed(lambda: self._keep([self.engine.caption(image)]))
+
+    def crowd(self) -> float:
+        """Seconds a token of many captions at once."""
+        images = [self._fresh() for _ in range(CLASS)]
+        with ThreadPoolExecutor(CLASS) as pool:
+            seconds = timed(lambda: self._keep(list(pool.map(self.engine.caption, images))))
+        return seconds / sum(result.new_tokens for result in self.last)
+
+    def _keep(self, results: list[Result]) -> None:
+        self.last = results
+
+    def _fresh(self) -> Image.Image:
+        """One of our photographs with a little noise."""
+        self.number += 1
+        pixels = np.asarray(samples()[self.number % 12].open(), np.int16)
+        noise = np.random.default_rng(self.number).integers(-3, 4, pixels.shape)
+        return Image.fromarray((pixels + noise).clip(0, 255).astype(np.uint8))
 
 
 def main() -> None:
-    """Print medians and ratios."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
     engine = Engine(PHOTOGRAPHS, max_waiting=1000)
-    load = seconds(engine.load)
-    other = smolvlm()
-    taken: dict[str, list[float]] = {"caption": [], "one tile": [], "13 tiles": [], "class": []}
-    number = 0
-    for _ in range(args.rounds):
-        number += 1
-        image = fresh(number)
-        taken["caption"].append(seconds(lambda image=image: engine.caption(image)))
-        taken["one tile"].append(seconds(lambda: generate(other, 1, 40)))
-        taken["13 tiles"].append(seconds(lambda: generate(other, 13, 98)))
-        images = [fresh(number + k) for k in range(1, CLASS + 1)]
-        number += CLASS
-        with ThreadPoolExecutor(CLASS) as pool:
-            begin = time.perf_counter()
-            written = sum(result.new_tokens for result in pool.map(lambda image: engine.caption(image), images))
-            taken["class"].append(written / (time.perf_counter() - begin))
+    loading = timed(engine.load)
+    taken = memory()
+    ours, other = Ours(engine), smolvlm()
+    seconds = alternate(
+        {
+            OURS: ours.caption,
+            "SmolVLM-256M's shape, one tile": lambda: generate(other, 1, 40),
+            "SmolVLM-256M's shape, 13 tiles": lambda: generate(other, 13, 98),
+        },
+        args.rounds,
+    )
+    rows: list[dict[str, Any]] = [
+        {"way": name, "seconds": statistics.median(values), "ours is sooner, times": ratio(values, seconds[OURS])}
+        for name, values in seconds.items()
+    ]
+    crowd = alternate({"class": ours.crowd}, args.rounds)["class"]
     engine.close()
-    medians = {name: statistics.median(values) for name, values in taken.items()}
-    figures = {
-        "load_seconds": load,
-        "caption_seconds": medians["caption"],
-        "smolvlm_one_tile": medians["one tile"] / medians["caption"],
-        "smolvlm_13_tiles": medians["13 tiles"] / medians["caption"],
-        "class_tokens_a_second": medians["class"],
-    }
-    for name, value in figures.items():
-        print(f"{name:24} {value:.2f}")
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2))
+    report(
+        {
+            "one caption of a new photograph": rows,
+            "a class": [{"captions at once": CLASS, "tokens/s": 1 / statistics.median(crowd)}],
+            "loading": [{"seconds, torch imported": loading, "resident MB": taken / 1e6}],
+        },
+        args.json,
+    )
 
 
 if __name__ == "__main__":
