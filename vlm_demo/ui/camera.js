@@ -12,6 +12,7 @@ let asked = null; // the frame whose answer is awaited: { number, taken }
 let shown = null; // when the frame of the answer that is shown was taken
 let answers = []; // when the latest answers came
 let number = 0;
+let starts = 0;
 let passed = 0; // frames of the camera since it was switched on
 let sent = 0;
 
@@ -23,30 +24,41 @@ const REASONS = {
   NotReadableError: "The camera is in use by another program. Close that, then start again.",
 };
 
-const stop = (why) => {
-  if (!stream) return;
-  stream.getTracks().forEach((track) => track.stop());
+const release = (given) => given?.getTracks().forEach((track) => track.stop());
+
+const off = () => {
+  release(stream);
   stream = video.srcObject = asked = null;
   document.body.classList.remove("camera-on");
+};
+
+const stop = (why) => {
+  if (!stream) return;
+  off();
   tell(why);
   trigger("clear"); // whatever is still being written for this visitor ends
 };
 
 const start = async () => {
-  stop("");
+  off(); // the other camera, if it was on: the next frame takes the place of what is still being written about it
+  const mine = ++starts;
   if (!navigator.mediaDevices) {
     return tell("A browser lends its camera to pages on this computer or with https only. Open this page that way.");
   }
   const facing = find("live-facing").querySelector("input:checked").value;
   tell("Waiting for the camera …");
+  let given;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ audio: false, video: { facingMode: { ideal: facing } } });
+    given = await navigator.mediaDevices.getUserMedia({ audio: false, video: { facingMode: { ideal: facing } } });
   } catch (error) {
     return tell(REASONS[error.name] || `The camera could not be started: ${error.message}`);
   }
+  if (mine !== starts) return release(given); // pressed once more meanwhile
+  stream = given;
   stream.getVideoTracks()[0].addEventListener("ended", () => stop("The camera was taken away. Start it again."));
   video.srcObject = stream;
-  await video.play();
+  await new Promise((there) => (video.onloadeddata = there)); // the template lets it play by itself
+  if (stream !== given) return;
   document.body.classList.add("camera-on");
   [answers, shown, passed, sent] = [[], null, 0, 0];
   count(stream);
