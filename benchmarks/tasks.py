@@ -1,4 +1,4 @@
-"""Everyday tasks, done on the running page as a person does them: python -m benchmarks.tasks [--only WORDS]
+"""Everyday tasks, done on the running page as a person does them: python -m benchmarks.tasks [--only WORDS ...]
 
 The tasks and what must be there at their end stand in tasks.tsv. Each is done by a new visitor in Chromium. It is done,
 or the page failed, or the page did its part and the model answered wrongly; the three are counted apart.
@@ -88,6 +88,7 @@ def attempt(browser: Browser, url: str, task: Task, files: Path, patience: float
         visitor = Visitor(page, files, patience)
         page.goto(url)
         page.get_by_role("tab", name="Caption").wait_for()
+        page.locator("#image-1 img").wait_for()
         for step in task.steps:
             why = step
             visitor.do(step)
@@ -117,19 +118,19 @@ def attempt_all(url: str, tasks: list[Task], files: Path, chromium: str, patienc
 def main() -> None:
     """Print each task with how it ended, and the counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="only tasks whose name holds these words")
+    parser.add_argument("--only", nargs="*", default=[""], help="only tasks whose name holds one of these words")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--patience", type=float, default=30, help="seconds that anything on the page may take")
     parser.add_argument("--url", help="of a page that runs already on the bundled models (default: one is started)")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    tasks = [task for task in read_tasks() if args.only.lower() in task.name.lower()]
+    tasks = [task for task in read_tasks() if any(words.lower() in task.name.lower() for words in args.only)]
     outcomes = []
     with tempfile.TemporaryDirectory() as name, page_at(args.url) as url:
         folder = Path(name)
         write_files(folder)
         # The server is warm: it has answered once.
-        client = Client(url, verbose=False, download_files=False)
+        client = Client(url, verbose=False, download_files=False, httpx_kwargs={"timeout": 600})
         client.predict(image=handle_file(str(folder / "wine.jpg")), style="brief", api_name="/caption")
         for outcome in attempt_all(url, tasks, folder, args.chromium, args.patience):
             outcomes.append(outcome)

@@ -1,11 +1,13 @@
 """The page as a visitor finds it: photographs first, an answer one press away, icon scenes for those who want them."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import serve
+from benchmarks.tasks import Task, attempt, read_tasks, write_files
+from tests.browser.conftest import PATIENCE, serve
 from tests.browser.steps import finished
 from vlm_demo.engine import Engine
 
@@ -69,3 +71,24 @@ def test_a_scene_is_foreign_to_the_photograph_model(address: str, visit: Callabl
     expect(page.locator("#knows")).to_contain_text("everyday photographs")
     page.locator("#caption-run").click()
     expect(page.locator("#caption-notice")).to_contain_text("does not look like the photographs")
+
+
+EVERYDAY = (  # a few of the tasks of `benchmarks.tasks`, which does them all
+    "Caption a photograph of mine in three clicks",
+    "Be told what is wrong with a text file",
+    "Find the red one",
+    "Ask about an icon that is not there",
+)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    write_files(folder)
+    return folder
+
+
+@pytest.mark.parametrize("task", [task for task in read_tasks() if task.name in EVERYDAY], ids=lambda task: task.name)
+def test_an_everyday_task_is_done(address: str, chromium, files: Path, task: Task) -> None:
+    outcome = attempt(chromium, address, task, files, PATIENCE / 1000)
+    assert outcome.how == "done", outcome.why
