@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from train.router.phrases import FOLDER, Grammar, Phrase, read_corrections, read_phrases
+from train.router.grammar import Grammar
+from train.router.phrases import FOLDER, Phrase, read_corrections, read_phrases
 from train.router.report import measure
 from train.router.review import review
 from vlm_demo.checkpoints import bundled

@@ -3,7 +3,7 @@
 import random
 import re
 
-from train.router.phrases import mistype
+from train.router.typing import mistype
 from vlm_demo.scenes.everyday.vocabulary import SYNONYMS
 
 BEFORE = (

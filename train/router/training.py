@@ -1,6 +1,6 @@
 """Trains the router from scratch: python -m train.router [--steps 3000] [--corrections FILE]
 
-Requests are drawn from the grammar of `train/router/phrases.py`; corrections ("wrong task" in the app) are mixed in,
+Requests are drawn from the grammar of `train/router/grammar.py`; corrections ("wrong task" in the app) are mixed in,
 where the owner has accepted any (`train.router.review`). The temperature and the threshold are set on hand-written
 calibration phrasings, and everything is measured on other ones (`tests/data/router_test.tsv`) that training never sees.
 Writes the weights, the figures, a reliability plot and the model card to `checkpoints/router`; what a stopped run needs
@@ -23,7 +23,8 @@ from torch import nn
 
 from train import loop
 from train.router import report
-from train.router.phrases import ACCEPTED, FOLDER, Grammar, Phrase, read_corrections, read_phrases
+from train.router.grammar import Grammar
+from train.router.phrases import ACCEPTED, FOLDER, Phrase, read_corrections, read_phrases
 from vlm_demo.checkpoints import bundled
 from vlm_demo.router import Router
 from vlm_demo.router.words import split_words, word_rows
