@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 from benchmarks.measure import alternate, report, timed
 from train import loop
 from train.evaluation.scenes import measure_questions, measure_scenes
-from train.icons import drawings, features
+from train.icons import features, rendering
 from train.icons.packing import Steps
 from vlm_demo import scenes
 from vlm_demo.engine import ICONS, Engine
@@ -152,7 +152,7 @@ def measure(contenders: list[Contender], steps: int, count: int, rounds: int) ->
         head = {"projector": contender.choice.name, "parameters": f"{parameters:,}"}
         rows.append(head | {"image tokens": contender.choice.tokens, "loss": last} | contender.quality(count))
     batches = {c.choice.name: c.batches[0] for c in contenders}
-    pixels = torch.rand(1, 3, drawings.SIZE, drawings.SIZE)
+    pixels = torch.rand(1, 3, rendering.SIZE, rendering.SIZE)
     training = alternate({c.choice.name: lambda c=c: c.time_step(batches[c.choice.name]) for c in contenders}, rounds)
     first = alternate({c.choice.name: lambda c=c: c.time_first(pixels) for c in contenders}, 5 * rounds)
     for row in rows:
@@ -175,7 +175,7 @@ def main() -> None:
     if args.quick:
         args.steps, args.drawn, args.scenes, args.rounds = 3, 1000, 2, 1
     counts = ["--scenes", str(args.drawn), "--pairs", "0", "--stories", "0"]
-    subprocess.run([sys.executable, "-m", "train.icons.drawings", *counts], check=True)
+    subprocess.run([sys.executable, "-m", "train.icons.rendering", *counts], check=True)
     bundled = MiniVLMForConditionalGeneration.from_pretrained(ICONS, dtype=torch.float32).eval()
     maps = {"scenes": features.compute(bundled.model.vision_tower, "scenes", args.drawn)}
     variants = choices(bundled.config.vision_seq_length, args.queries)

@@ -54,9 +54,9 @@ def test_counts_are_counted():
 
 
 def test_what_is_not_there_is_said_not_to_be_there():
-    told = [(scene, qa) for scene, qa in ASKED if qa.kind == "is not there"]
-    assert len(told) > 40
-    for scene, qa in told:
+    answered = [(scene, qa) for scene, qa in ASKED if qa.kind == "is not there"]
+    assert len(answered) > 40
+    for scene, qa in answered:
         gone = qa.answer.removeprefix("There is no ").rstrip(".")
         assert gone in qa.question and gone not in {item.label for item in scene.objects}
 
@@ -67,10 +67,10 @@ def test_words_mean_the_objects_that_they_come_with():
     for seed in range(300):
         scene, rng = scenes.make_scene(seed), random.Random(seed)
         words, wanted = named.named(scene, rng)
-        said = [color for color in COLORS if re.search(rf"\b{color}\b", words)]
+        colors = [color for color in COLORS if re.search(rf"\b{color}\b", words)]
         kinds = [label for label in LABELS if re.search(rf"\b({label}|{plural(label)})\b", words)]
-        if re.fullmatch(r".*\b(the|all|a|an|every|any)? ?(\w+) (\w+)", words) and said and len(kinds) == 1:
-            assert all(item.color == said[0] and item.label == kinds[0] for item in wanted), words
+        if re.fullmatch(r".*\b(the|all|a|an|every|any)? ?(\w+) (\w+)", words) and colors and len(kinds) == 1:
+            assert all(item.color == colors[0] and item.label == kinds[0] for item in wanted), words
             checked += 1
         if re.search(r"\beverything( in the \w+)?$", words):
             assert len(wanted) == len(scene.objects)
@@ -80,12 +80,12 @@ def test_words_mean_the_objects_that_they_come_with():
 def test_expressions_mean_one_object_only():
     for seed in range(150):
         scene = scenes.make_scene(seed)
-        said = [set(named.expressions(scene, item)) for item in scene.objects]
+        phrases = [set(named.expressions(scene, item)) for item in scene.objects]
         for number, item in enumerate(scene.objects):
-            assert named.expression(scene, item) in said[number]
-            others = set().union(*(said[k] for k in range(len(said)) if k != number))
+            assert named.expression(scene, item) in phrases[number]
+            others = set().union(*(phrases[k] for k in range(len(phrases)) if k != number))
             same = [other for other in scene.objects if other.name == item.name]
-            assert len(same) > 2 or not said[number] & others
+            assert len(same) > 2 or not phrases[number] & others
 
 
 def test_which_image_names_all_of_them_or_none():
@@ -117,15 +117,15 @@ def generic(text: str) -> str:
 
 
 def test_no_template_makes_a_held_out_wording():
-    made = {generic(qa.question) for _, qa in ASKED}
+    trained = {generic(qa.question) for _, qa in ASKED}
     for seed in range(150):
         members = (scenes.make_scene(seed), scenes.make_scene(seed + 1000))
         rng = random.Random(seed)
         asked = [*across.which(members, rng), *across.together(members, rng), across.each(members, rng)]
-        made |= {generic(qa.question) for qa in asked} | {generic(say(rng, *across.DIFFERENCE))}
+        trained |= {generic(qa.question) for qa in asked} | {generic(say(rng, *across.DIFFERENCE))}
     wordings = [wording for found in held_out.read_wordings().values() for wording in found]
     assert len(wordings) >= 150 and len(set(wordings)) > 140
-    assert not {generic(wording) for wording in wordings} & made
+    assert not {generic(wording) for wording in wordings} & trained
 
 
 @pytest.mark.parametrize("kind", held_out.read_wordings())
@@ -136,7 +136,7 @@ def test_a_held_out_question_is_filled_in_and_has_an_answer(kind):
 
 
 @pytest.mark.parametrize(
-    ("said", "right", "same"),
+    ("prediction", "right", "same"),
     [
         ("a red cat and two blue dogs", "two blue dogs and a red cat", True),
         ("Red cat.", "the red cat", True),
@@ -144,8 +144,8 @@ def test_a_held_out_question_is_filled_in_and_has_an_answer(kind):
         ("a red cat", "a red cat and a dog", False),
     ],
 )
-def test_answers_are_the_same_in_any_order_and_case(said, right, same):
-    assert held_out.is_right(said, [right]) == same
+def test_answers_are_the_same_in_any_order_and_case(prediction, right, same):
+    assert held_out.is_right(prediction, [right]) == same
 
 
 @pytest.mark.parametrize("left_out, right", [(0, 1.0), (1, 0.0)])

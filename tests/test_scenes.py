@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from train.evaluation.scenes import read_caption
-from train.icons import drawings
+from train.icons import rendering
 from vlm_demo import scenes
 from vlm_demo.scenes import draw, glyphs
 from vlm_demo.scenes.selection import selection_questions
@@ -61,10 +61,10 @@ def test_objects_lie_inside_hardly_overlap_and_stand_from_left_to_right():
 def test_captions_say_every_object_and_the_setting():
     for seed in SEEDS:
         scene = scenes.make_scene(seed)
-        truth = Counter((item.color, item.label) for item in scene.objects)
+        reference = Counter((item.color, item.label) for item in scene.objects)
         for style in ("brief", "detailed", "alt"):
             for variant in range(3):
-                assert read_caption(scene.caption(style, variant)) == (truth, scene.setting)
+                assert read_caption(scene.caption(style, variant)) == (reference, scene.setting)
 
 
 def test_an_unknown_caption_style_is_refused_by_name():
@@ -145,9 +145,9 @@ def test_pairs_differ_in_just_the_named_way(kind):
 
 def test_which_image_has_exactly_one_answer():
     for seed in SEEDS:
-        made = scenes.make_selection(seed)
-        number = int(made.qa.answer[len("Image ") : -1])
-        assert 1 <= number <= len(made.scenes)
+        selection = scenes.make_selection(seed)
+        number = int(selection.qa.answer[len("Image ") : -1])
+        assert 1 <= number <= len(selection.scenes)
     scene = scenes.make_scene(1)
     twins = selection_questions((scene, replace(scene, seed=99)), random.Random(0))
     assert twins == []  # two scenes with the same contents: nothing tells them apart
@@ -163,9 +163,9 @@ def test_training_never_shows_a_held_out_combination():
     def looks(found):
         return {(item.label, item.color) for scene in found for item in scene.items}
 
-    trained = looks(drawings.group("scenes", index) for index in range(300))
-    trained |= looks(scene for index in range(150) for scene in drawings.group("pairs", index).scenes)
-    trained |= looks(scene for index in range(100) for scene in drawings.group("stories", index).scenes)
+    trained = looks(rendering.group("scenes", index) for index in range(300))
+    trained |= looks(scene for index in range(150) for scene in rendering.group("pairs", index).scenes)
+    trained |= looks(scene for index in range(100) for scene in rendering.group("stories", index).scenes)
     assert not any(scenes.is_heldout(*look) for look in trained)
     held = looks(scenes.make_scene(seed, combos="heldout") for seed in range(100))
     assert all(scenes.is_heldout(*look) for look in held)

@@ -9,8 +9,8 @@ import torch
 
 from tests.tiny import tiny_config, tiny_model
 from train import loop
-from train.icons import asking, drawings, packing, vision
-from train.icons.multitask import Probe, batch_losses
+from train.icons import asking, packing, rendering, vision
+from train.icons.multitask import AuxiliaryHead, batch_losses
 from vlm_demo import scenes
 from vlm_demo.model import MiniVLMProcessor
 
@@ -66,19 +66,19 @@ def processor():
 def steps(processor):
     rng = np.random.default_rng(0)
     blank = {
-        kind: [rng.normal(size=(drawings.CHUNK, n, packing.IMAGE_SEQ_LENGTH, 1)).astype(np.float16).view(np.int16)]
-        for kind, n in drawings.GROUPS.items()
+        kind: [rng.normal(size=(rendering.CHUNK, n, packing.IMAGE_SEQ_LENGTH, 1)).astype(np.float16).view(np.int16)]
+        for kind, n in rendering.GROUPS.items()
     }
     return packing.Steps(processor, blank)
 
 
 def test_a_packed_branch_has_the_tokens_and_labels_of_the_same_chat_alone(steps, processor):
     scene = scenes.make_scene(4)
-    branches = asking.scene_branches(scene, random.Random(0))
-    ids, labels, positions, block, _, _ = steps.pack(branches, 1)
-    for number, branch in enumerate(branches, 1):
+    conversations = asking.scene_conversations(scene, random.Random(0))
+    ids, labels, positions, block, _, _ = steps.pack(conversations, 1)
+    for number, conversation in enumerate(conversations, 1):
         turns = []
-        for task, qa in branch.turns:
+        for task, qa in conversation.turns:
             turns += [{"role": "user", "task": task, "text": qa.question}, {"role": "assistant", "text": qa.answer}]
         alone, alone_labels = processor.encode_chat_with_labels(turns, 1)
         mine = [i for i, b in enumerate(block) if b in (0, number)]
@@ -108,13 +108,15 @@ def test_a_branch_does_not_see_another_branch(processor):
     model.model.language_model.set_attn_implementation("eager")  # as training does
     channels = model.model.projector.linear_1.in_features
     features = np.zeros((1, packing.IMAGE_SEQ_LENGTH, channels), np.int16)
-    maker, probe = packing.Steps(processor, {}), Probe(config.text_config.hidden_size)
+    maker, auxiliary_head = packing.Steps(processor, {}), AuxiliaryHead(config.text_config.hidden_size)
     scene = scenes.make_scene(4)
     found = scene.questions()
 
     def losses(second):
-        branches = [asking.Branch([("vqa", qa)], kind) for qa, kind in ((found[0], "vqa"), (second, "which"))]
-        _, _, totals, _ = batch_losses(model, probe, maker.batch([packing.Group(branches, list(features), (scene,))]))
+        pairs = ((found[0], "vqa"), (second, "which"))
+        conversations = [asking.Conversation([("vqa", qa)], kind) for qa, kind in pairs]
+        batch = maker.batch([packing.Group(conversations, list(features), (scene,))])
+        _, _, totals, _ = batch_losses(model, auxiliary_head, batch)
         return dict(zip(packing.KINDS, totals.tolist(), strict=True))
 
     one, two = losses(found[1]), losses(found[-1])
@@ -123,21 +125,20 @@ def test_a_branch_does_not_see_another_branch(processor):
 
 
 def test_a_step_marks_what_changed_and_which_picture_each_object_is_in(processor):
-    pair = next(pair for pair in map(drawings.group, ["pairs"] * 50, range(50)) if pair.change_text.endswith("added."))
+    pair = next(pair for pair in map(rendering.group, ["pairs"] * 50, range(50)) if pair.change_text.endswith("added."))
     added = next(change.after for change in pair.changes if change.kind == "added")
     blank = [np.zeros((packing.IMAGE_SEQ_LENGTH, 1), np.int16)] * 2
     maker = packing.Steps(processor, {})
-    group = packing.Group(
-        asking.pair_branches(pair, random.Random(0)), blank, pair.scenes, packing.marks_of(pair, random.Random(0))
-    )
-    told = maker.objects([packing.Group([], blank[:1], pair.scenes[:1]), group])
+    change_labels = packing.change_labels_of(pair, random.Random(0))
+    group = packing.Group(asking.pair_conversations(pair, random.Random(0)), blank, pair.scenes, change_labels)
+    targets = maker.objects([packing.Group([], blank[:1], pair.scenes[:1]), group])
     first, second = (len(scene.objects) for scene in pair.scenes)
-    assert told["numbers"].tolist() == [0] * 2 * first + [1] * second
-    changed = {tuple(row[:2]): row[2] for row in told["changes"].tolist()}  # (picture, cell) -> what happened
-    assert changed[2, packing.cell_of(added)] == packing.MARKS.index("added")
+    assert targets["numbers"].tolist() == [0] * 2 * first + [1] * second
+    changed = {tuple(row[:2]): row[2] for row in targets["changes"].tolist()}  # (image, cell) -> what happened
+    assert changed[2, packing.cell_of(added)] == packing.CHANGE_LABELS.index("added")
     assert set(changed) >= {(2, packing.cell_of(item)) for item in pair.scenes[1].objects}
-    asked = {branch.turns[0][1].answer for branch in group.branches if branch.kind == "changes"}
-    assert asked and pair.change_text in {branch.turns[0][1].answer for branch in group.branches}
+    asked = {conversation.turns[0][1].answer for conversation in group.conversations if conversation.kind == "changes"}
+    assert asked and pair.change_text in {conversation.turns[0][1].answer for conversation in group.conversations}
 
 
 def test_questions_after_one_kind_of_change_are_true():
@@ -145,6 +146,6 @@ def test_questions_after_one_kind_of_change_are_true():
         pair = scenes.make_pair(seed)
         answers = {qa.kind: qa.answer for qa in pair.questions(seed)}
         for kind in scenes.several.KINDS:
-            told = [change.text for change in pair.changes if change.kind == kind]
-            assert answers[f"what was {kind}"] == (" ".join(told) or scenes.several.ASKED[kind][1])
+            texts = [change.text for change in pair.changes if change.kind == kind]
+            assert answers[f"what was {kind}"] == (" ".join(texts) or scenes.several.ASKED[kind][1])
         assert answers["are they same"] == ("no" if pair.changes else "yes")

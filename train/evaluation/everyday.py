@@ -1,8 +1,8 @@
 """Everyday wordings that no training template makes: python -m train.evaluation.everyday [--model FOLDER] [--each 3]
 
 Each wording in `everyday.txt` is asked about several unseen scenes, as the page would ask it in Chat, and compared with
-the truth of the scene. Prints the share that is right, by kind, and how well the notice for unfamiliar questions tells
-wrong answers from right ones.
+the scene's reference. Prints the share that is right, by kind, and how well the notice for unfamiliar questions
+separates wrong answers from right ones.
 """
 
 import argparse
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from train.evaluation.metrics import plain_answer, share
+from train.evaluation.references import REFERENCES, Answers, OfTwo, Reference
 from train.evaluation.scenes import SIDE, run_all
-from train.evaluation.truths import TRUTHS, Answers, OfTwo, Truth
 from vlm_demo.engine import ICONS, Engine, Result
 from vlm_demo.scenes import Scene, make_pair, make_scene
 
@@ -45,9 +45,9 @@ def read_wordings() -> dict[str, list[str]]:
     return found
 
 
-def is_right(said: str, answers: Answers) -> bool:
+def is_right(prediction: str, answers: Answers) -> bool:
     """Whether an answer says what one of the right ones says; the parts of a list may stand in any order."""
-    return any(_parts(said) == _parts(answer) for answer in answers)
+    return any(_parts(prediction) == _parts(answer) for answer in answers)
 
 
 def _parts(text: str) -> list[str]:
@@ -66,16 +66,16 @@ def ask(kind: str, wording: str, seed: int) -> Everyday:
             return Everyday(scenes, question, answers, kind, wording)
 
 
-def _shown(kind: str, seed: int, rng: random.Random) -> tuple[tuple[Scene, ...], Truth]:
-    truth = TRUTHS[kind]
-    if isinstance(truth, OfTwo):
+def _shown(kind: str, seed: int, rng: random.Random) -> tuple[tuple[Scene, ...], Reference]:
+    reference = REFERENCES[kind]
+    if isinstance(reference, OfTwo):
         scenes = (make_scene(seed), make_scene(seed + 1))
-        return scenes, truth.function(scenes, rng)
+        return scenes, reference.function(scenes, rng)
     scene = make_scene(seed)
-    return (scene,), truth(scene, rng)
+    return (scene,), reference(scene, rng)
 
 
-def _changed(seed: int) -> tuple[tuple[Scene, ...], Truth]:
+def _changed(seed: int) -> tuple[tuple[Scene, ...], Reference]:
     pair = make_pair(seed)
     return pair.scenes, ({}, [pair.change_text]) if pair.changes else None
 
@@ -102,25 +102,25 @@ def answers(engine: Engine, asked: Sequence[Everyday]) -> list[tuple[Everyday, R
 def measure_everyday(engine: Engine, each: int, seed: int = 0) -> dict:
     """The share that is right, in all and by kind; and what the notice flags among wrong and right answers to the
     half of the wordings that it was not fitted to."""
-    told = {half: answers(engine, everyday_questions(each, seed, half)) for half in (0, 1)}
+    answered = {half: answers(engine, everyday_questions(each, seed, half)) for half in (0, 1)}
     by_kind: dict[str, list[bool]] = {}
-    for one, _, right in told[0] + told[1]:
+    for one, _, right in answered[0] + answered[1]:
         by_kind.setdefault(one.kind, []).append(right)
     every = [right for hits in by_kind.values() for right in hits]
     return {
         "everyday": share(every),
         "n_everyday": len(every),
-        "n_wordings": len({one.wording for one, _, _ in told[0] + told[1]}),
-        "unfamiliar": shares_flagged([(result.unfamiliar, right) for _, result, right in told[1]]),
+        "n_wordings": len({one.wording for one, _, _ in answered[0] + answered[1]}),
+        "unfamiliar": shares_flagged([(result.unfamiliar, right) for _, result, right in answered[1]]),
         "everyday_by_kind": {
             kind: {"accuracy": round(share(hits), 4), "n": len(hits)} for kind, hits in by_kind.items()
         },
     }
 
 
-def shares_flagged(told: Sequence[tuple[bool, bool]]) -> dict[str, float]:
+def shares_flagged(answered: Sequence[tuple[bool, bool]]) -> dict[str, float]:
     """Of pairs (flagged, right): the shares flagged among wrong and among right answers, with their numbers."""
-    hits = {right: [flagged for flagged, ok in told if ok == right] for right in (True, False)}
+    hits = {right: [flagged for flagged, ok in answered if ok == right] for right in (True, False)}
     return {
         "wrong_flagged": share(hits[False]),
         "n_wrong": len(hits[False]),

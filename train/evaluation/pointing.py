@@ -13,16 +13,16 @@ from vlm_demo.scenes.everyday.named import expressions, jittered, named
 def measure_pointing(engine: Engine, count: int, seed: int) -> dict[str, float]:
     """Shares that are right: boxes of what is named (every one, and no other), "none found" where it is not there,
     words for what is in a box drawn by hand, and "None of them." where no image shows what is asked for."""
-    made = [scenes.make_scene(seed + k) for k in range(count)]
+    unseen = [scenes.make_scene(seed + k) for k in range(count)]
     rng = random.Random(seed)
-    asked = [(scene, *named(scene, rng)) for scene in made]
+    asked = [(scene, *named(scene, rng)) for scene in unseen]
     right: dict[bool, list[bool]] = {True: [], False: []}
     for (_, _, wanted), result in run_all(
         asked, lambda job: engine.detect(job[0].image(SIDE), what=job[1]), "what is named"
     ):
         hits = matches(result, [(item.label, item.bbox) for item in wanted])
         right[bool(wanted)].append(len(result.parsed.objects) == len(wanted) == hits)
-    pointed = [(scene, item, jittered(item.bbox, rng)) for scene in made for item in [rng.choice(scene.objects)]]
+    pointed = [(scene, item, jittered(item.bbox, rng)) for scene in unseen for item in [rng.choice(scene.objects)]]
     words = [
         any(same_words(result.text, text) for text in expressions(scene, item))
         for (scene, item, _), result in run_all(

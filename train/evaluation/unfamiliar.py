@@ -13,10 +13,10 @@ from safetensors.numpy import save_file
 from vlm_demo.familiarity import FILE, Familiarity, count_words
 from vlm_demo.results import Result
 
-Told = tuple[str, Result, bool]  # a question, its answer, whether that is right
+AnsweredQuestion = tuple[str, Result, bool]  # a question, its answer, whether that is right
 
 
-def fit(questions: Iterable[str], told: Sequence[Told], right_flagged: float = 0.08) -> Familiarity:
+def fit(questions: Iterable[str], answered: Sequence[AnsweredQuestion], right_flagged: float = 0.08) -> Familiarity:
     """The score for a model whose training asked `questions`.
 
     The logistic curve is fitted to `told`, answers to questions in wordings that training never saw; the threshold
@@ -24,11 +24,11 @@ def fit(questions: Iterable[str], told: Sequence[Told], right_flagged: float = 0
     """
     singles, pairs = count_words(questions)
     blank = Familiarity(singles, pairs)
-    signals = torch.tensor([blank.signals(question, result.tokens) for question, result, _ in told])
-    wrong = torch.tensor([not right for _, _, right in told]).float()
+    signals = torch.tensor([blank.signals(question, result.tokens) for question, result, _ in answered])
+    wrong = torch.tensor([not right for _, _, right in answered]).float()
     weights = _logistic(signals, wrong)
     fitted = replace(blank, weights=tuple(weights.tolist()))
-    scores = np.array([fitted.score(question, result.tokens) for question, result, _ in told])
+    scores = np.array([fitted.score(question, result.tokens) for question, result, _ in answered])
     right = scores[wrong.numpy() == 0]
     return replace(fitted, threshold=float(np.quantile(right, 1 - right_flagged)) if len(right) else 0.0)
 

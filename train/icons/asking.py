@@ -23,17 +23,17 @@ EVERYDAY = 16  # and in everyday ones
 
 
 @dataclass
-class Branch:
-    """Turns that follow a picture prefix, and the kind of loss that they count for."""
+class Conversation:
+    """Turns that follow the images, and the kind of loss that they count for."""
 
     turns: list[tuple[str, QA]]  # (task, question and answer)
     kind: str
 
 
-def sample_questions(found: list[QA], count: int, rng: random.Random) -> list[QA]:
+def sample_questions(candidates: list[QA], count: int, rng: random.Random) -> list[QA]:
     """Questions drawn kind by kind, so that rare kinds are asked as often as common ones, and easy ones less often."""
     by_kind: dict[str, list[QA]] = {}
-    for qa in found:
+    for qa in candidates:
         by_kind.setdefault(qa.kind, []).append(qa)
     # Weighted sampling without replacement (Efraimidis and Spirakis 2006).
     keys = {kind: rng.random() ** (4.0 if kind in EASY else 1.0) for kind in by_kind}
@@ -43,8 +43,8 @@ def sample_questions(found: list[QA], count: int, rng: random.Random) -> list[QA
 
 def boxes_of(scene: Scene, rng: random.Random) -> QA:
     """Detection of what some words name only, now and then of what is not there."""
-    words, wanted = named.named(scene, rng)
-    return QA(typed(words, rng), detections_json(wanted), "")
+    words, named_objects = named.named(scene, rng)
+    return QA(typed(words, rng), detections_json(named_objects), "")
 
 
 def words_for_box(scene: Scene, rng: random.Random) -> QA:
@@ -60,8 +60,8 @@ def words_for_box(scene: Scene, rng: random.Random) -> QA:
 def everyday_questions(scene: Scene, count: int, rng: random.Random) -> list[QA]:
     """Questions as people type them, of kinds drawn at random."""
     makers = rng.sample(MAKERS, 6)
-    found = sample_questions([qa for maker in makers for qa in maker(scene, rng)], count, rng)
-    return [replace(qa, question=typed(qa.question, rng)) for qa in found]
+    candidates = sample_questions([qa for maker in makers for qa in maker(scene, rng)], count, rng)
+    return [replace(qa, question=typed(qa.question, rng)) for qa in candidates]
 
 
 def caption_of(scene: Scene, rng: random.Random) -> QA:
@@ -72,42 +72,44 @@ def caption_of(scene: Scene, rng: random.Random) -> QA:
     return QA(prompt, scene.caption(style, variant), style)
 
 
-def scene_branches(scene: Scene, rng: random.Random) -> list[Branch]:
+def scene_conversations(scene: Scene, rng: random.Random) -> list[Conversation]:
     """Some captions, one detection, boxes of what is named, words for boxes, many questions and a conversation."""
-    branches = [
-        *[Branch([("caption", caption_of(scene, rng))], "caption") for _ in range(CAPTIONS)],
-        Branch([("detect", QA("", scene.detections_json(), ""))], "detect"),
-        *[Branch([("detect", boxes_of(scene, rng))], "named") for _ in range(NAMED)],
-        *[Branch([("vqa", words_for_box(scene, rng))], "box") for _ in range(BOXES)],
-        *[Branch([("vqa", qa)], "everyday") for qa in everyday_questions(scene, EVERYDAY, rng)],
+    conversations = [
+        *[Conversation([("caption", caption_of(scene, rng))], "caption") for _ in range(CAPTIONS)],
+        Conversation([("detect", QA("", scene.detections_json(), ""))], "detect"),
+        *[Conversation([("detect", boxes_of(scene, rng))], "named") for _ in range(NAMED)],
+        *[Conversation([("vqa", words_for_box(scene, rng))], "box") for _ in range(BOXES)],
+        *[Conversation([("vqa", qa)], "everyday") for qa in everyday_questions(scene, EVERYDAY, rng)],
     ]
-    found = scene.questions(rng.getrandbits(40))
-    plain = sample_questions(found, PLAIN, rng)
+    candidates = scene.questions(rng.getrandbits(40))
+    plain = sample_questions(candidates, PLAIN, rng)
     # Two drawings of the questions name the same two things in either order, with the opposite answer.
-    relations = [qa for qa in found + scene.questions(rng.getrandbits(40)) if qa.kind.startswith("is it")]
+    relations = [qa for qa in candidates + scene.questions(rng.getrandbits(40)) if qa.kind.startswith("is it")]
     rng.shuffle(relations)
-    branches += [Branch([("vqa", qa)], "vqa") for qa in plain]
-    branches += [Branch([("vqa", qa)], "relation") for qa in relations[:RELATIONS]]
-    return [*branches, Branch([("vqa", qa) for qa in scene.chat(rng.getrandbits(40))], "vqa")]
+    conversations += [Conversation([("vqa", qa)], "vqa") for qa in plain]
+    conversations += [Conversation([("vqa", qa)], "relation") for qa in relations[:RELATIONS]]
+    return [*conversations, Conversation([("vqa", qa) for qa in scene.chat(rng.getrandbits(40))], "vqa")]
 
 
-def several_branches(members: tuple[Scene, ...], rng: random.Random, which: int = 4, about: int = 2) -> list[Branch]:
-    """`which` questions after which of the pictures, as many about all of them, and `about` about one of them."""
-    found = selection_questions(members, rng)
-    plain = sample_questions(found, 2, rng)
+def several_conversations(
+    members: tuple[Scene, ...], rng: random.Random, which: int = 4, about: int = 2
+) -> list[Conversation]:
+    """`which` questions about which of the images, as many about all of them, and `about` about one of them."""
+    candidates = selection_questions(members, rng)
+    plain = sample_questions(candidates, 2, rng)
     asked = sample_questions(across.which(members, rng), which, rng)
     asked += sample_questions(across.together(members, rng), which // 2, rng)
     asked += [across.about_one(members, rng) for _ in range(about)]
     if rng.random() < 0.5:
         asked.append(across.each(members, rng))
-    branches = [Branch([("compare", qa)], "which") for qa in plain]
+    conversations = [Conversation([("compare", qa)], "which") for qa in plain]
     for qa in asked:
         task = rng.choice(("vqa", "compare"))
-        branches.append(Branch([(task, replace(qa, question=typed(qa.question, rng)))], "which"))
-    return branches
+        conversations.append(Conversation([(task, replace(qa, question=typed(qa.question, rng)))], "which"))
+    return conversations
 
 
-def pair_branches(pair: Pair, rng: random.Random) -> list[Branch]:
+def pair_conversations(pair: Pair, rng: random.Random) -> list[Conversation]:
     """What changed, in words and in boxes, and questions after single kinds of change."""
     prompts = TASKS["compare"].prompts
     wording = prompts["change"] if rng.random() < 0.4 else typed(say(rng, *across.DIFFERENCE), rng)
@@ -115,7 +117,7 @@ def pair_branches(pair: Pair, rng: random.Random) -> list[Branch]:
     happened = [qa for qa in asked if qa.answer in pair.change_text]
     single = [*rng.sample(happened, min(len(happened), 1)), *rng.sample(asked, 2)]
     return [
-        Branch([(rng.choice(("compare", "compare", "vqa")), QA(wording, pair.change_text, ""))], "change"),
-        Branch([("compare", QA(prompts["boxes"], pair.boxes_json, ""))], "boxes"),
-        *[Branch([(rng.choice(("compare", "vqa")), qa)], "changes") for qa in dict.fromkeys(single)],
+        Conversation([(rng.choice(("compare", "compare", "vqa")), QA(wording, pair.change_text, ""))], "change"),
+        Conversation([("compare", QA(prompts["boxes"], pair.boxes_json, ""))], "boxes"),
+        *[Conversation([(rng.choice(("compare", "vqa")), qa)], "changes") for qa in dict.fromkeys(single)],
     ]

@@ -1,6 +1,6 @@
 """Makes the bundled checkpoint of what was trained: python -m train.icons.bundle [--run runs/multitask] [--scenes 1000]
 
-Takes the trained model, fits the novelty score (is a picture from outside the model's world?), measures quality through
+Takes the trained model, fits the out-of-distribution score, measures quality through
 the app's own engine, and writes everything with a model card to checkpoints/minivlm-icons.
 """
 
@@ -18,21 +18,21 @@ from train.evaluation.everyday import answers, everyday_questions, measure_every
 from train.evaluation.pointing import measure_pointing
 from train.evaluation.scenes import measure
 from train.finetune import checkpoints
-from train.icons import drawings, features
+from train.icons import features, rendering
 from train.icons.vocabulary import asked
 from vlm_demo.engine import Engine
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 from vlm_demo.runners.vision import NOVELTY_FILE, novelty_score, pool_features
 
 TARGET = Path("checkpoints/minivlm-icons")
-OUTSIDE_QUANTILE = 0.995  # share of fresh scenes that must count as inside
+OUTSIDE_QUANTILE = 0.995  # share of new scenes that must count as in distribution
 
 
 def fit_novelty(maps: list[np.ndarray]) -> dict[str, torch.Tensor]:
-    """Mean, whitening and threshold of the pooled features of the drawn pictures; see `novelty_score`."""
-    pictures = torch.cat([torch.from_numpy(part).view(torch.bfloat16).flatten(0, 1) for part in maps])
-    pooled = pool_features(pictures)  # [P, 2C]
-    fit, held = pooled[:-2000], pictures[-2000:]
+    """Mean, whitening and threshold of the pooled features of the rendered scenes; see `novelty_score`."""
+    images = torch.cat([torch.from_numpy(part).view(torch.bfloat16).flatten(0, 1) for part in maps])
+    pooled = pool_features(images)  # [P, 2C]
+    fit, held = pooled[:-2000], images[-2000:]
     mean = fit.mean(0)
     covariance = (fit - mean).T @ (fit - mean) / len(fit)
     covariance += torch.eye(len(mean)) * covariance.diagonal().mean() * 0.01  # shrinkage: no direction is noise-thin
@@ -46,9 +46,9 @@ def fit_unfamiliar(target: Path) -> None:
     """Fit the notice for unfamiliar questions on answers to one half of the wordings that training never made."""
     engine = Engine(target, dtype="float32")
     held_out = everyday_questions(6, 1000, half=0)
-    told = [(one.question, result, right) for one, result, right in answers(engine, held_out)]
+    answered = [(one.question, result, right) for one, result, right in answers(engine, held_out)]
     engine.close()
-    unfamiliar.write(unfamiliar.fit((qa.question for qa in asked(2000)), told), target)
+    unfamiliar.write(unfamiliar.fit((qa.question for qa in asked(2000)), answered), target)
 
 
 def card(figures: dict, step: int, note: str, parameters: int, size: int) -> str:
@@ -86,9 +86,9 @@ tags: [icon-scenes, teaching]
 ---
 # MiniVLM, icon scenes
 
-A vision-language model of {parameters / 1e6:.1f} million parameters ({size / 1e6:.1f} MB), trained from nothing on two
+A vision-language model of {parameters / 1e6:.1f} million parameters ({size / 1e6:.1f} MB), trained from scratch on two
 CPU cores: a ResNet, an MLP projector with learned image positions, and a six-layer Llama-shaped language model. It
-captions, detects (as JSON), answers questions, and compares pictures of one small world: Font Awesome icons in nine
+captions, detects (as JSON), answers questions, and compares images of one small world: Font Awesome icons in nine
 colours in six settings, drawn by `vlm_demo.scenes`.
 
 ## Measured
@@ -158,7 +158,7 @@ def main() -> None:
     processor.save_pretrained(args.target)
     checkpoints.leave_out_code(args.target)
     if not args.keep_novelty:
-        maps = features.compute(model.model.vision_tower.eval(), "scenes", 12 * drawings.CHUNK)
+        maps = features.compute(model.model.vision_tower.eval(), "scenes", 12 * rendering.CHUNK)
         save_file(fit_novelty(maps), args.target / NOVELTY_FILE)
     fit_unfamiliar(args.target)
     shutil.copy(args.run / "losses.png", args.target / "losses.png")

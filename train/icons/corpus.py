@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from train.icons import drawings
+from train.icons import rendering
 from vlm_demo import scenes
 from vlm_demo.scenes.selection import selection_questions
 from vlm_demo.scenes.world import GRID
@@ -17,12 +17,12 @@ def corpus(samples: int = 4000) -> Iterator[str]:
     for task in TASKS.values():
         yield from (f" {prompt}" for prompt in task.prompts.values())
     for seed in range(samples):
-        scene = drawings.group("scenes", seed)
+        scene = rendering.group("scenes", seed)
         yield from (f" {scene.caption(style, seed)}" for style in TASKS["caption"].prompts)
         yield f" {scene.detections_json()}"
         for qa in [*scene.questions(), *scene.chat()]:
             yield from (f" {qa.question}", f" {qa.answer}")
-        pair, story = drawings.group("pairs", seed), drawings.group("stories", seed)
+        pair, story = rendering.group("pairs", seed), rendering.group("stories", seed)
         yield from (f" {pair.change_text}", f" {pair.boxes_json}", f" {story.text}")
         for qa in selection_questions((scene, *pair.scenes[:1]), random.Random(seed)):
             yield from (f" {qa.question}", f" {qa.answer}")

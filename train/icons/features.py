@@ -1,4 +1,4 @@
-"""Vision features of the drawn pictures, computed once by the frozen encoder and kept on disk.
+"""Vision features of the rendered scenes, computed once by the frozen encoder and kept on disk.
 
 The folder is named after the encoder's weights, so that features of another encoder can never be taken by mistake.
 """
@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 from transformers import ResNetModel
 
-from train.icons import drawings
+from train.icons import rendering
 from train.icons.vision import to_pixels
 
 
@@ -26,7 +26,7 @@ def folder_of(encoder: ResNetModel) -> Path:
 
 @torch.inference_mode()
 def compute(encoder: ResNetModel, kind: str, count: int) -> list[np.ndarray]:
-    """Memory maps [CHUNK, pictures, N, C] of bfloat16 (kept as int16) for the first `count` groups of a kind.
+    """Memory maps [CHUNK, images, N, C] of bfloat16 (kept as int16) for the first `count` groups of a kind.
 
     `encoder` must be in evaluation mode.
     """
@@ -34,20 +34,18 @@ def compute(encoder: ResNetModel, kind: str, count: int) -> list[np.ndarray]:
     folder.mkdir(parents=True, exist_ok=True)
     encoder = encoder.to(memory_format=torch.channels_last)
     paths = []
-    for chunk, pictures in enumerate(
-        tqdm(drawings.open_drawings(kind, count), desc=f"features of {kind}", unit="file")
-    ):
+    for chunk, images in enumerate(tqdm(rendering.open_rendered(kind, count), desc=f"features of {kind}", unit="file")):
         path = folder / f"{kind}-{chunk:04d}.npy"
         paths.append(path)
         if path.exists():
             continue
-        flat = pictures.reshape(-1, drawings.SIZE, drawings.SIZE, 3)
+        flat = images.reshape(-1, rendering.SIZE, rendering.SIZE, 3)
         parts = []
         for at in range(0, len(flat), 250):
             with torch.autocast("cpu", torch.bfloat16):
                 grid = encoder(to_pixels(flat[at : at + 250])).last_hidden_state  # [B, C, H, W]
             parts.append(grid.flatten(2).transpose(1, 2).to(torch.bfloat16))  # [B, N, C]
-        features = torch.cat(parts).unflatten(0, pictures.shape[:2]).contiguous()
+        features = torch.cat(parts).unflatten(0, images.shape[:2]).contiguous()
         partial = path.with_suffix(".partial")
         with open(partial, "wb") as file:
             np.save(file, features.view(torch.int16).numpy())

@@ -1,7 +1,7 @@
-"""Training batches on all tasks: what `asking.py` asks about each picture, packed behind the picture's tokens.
+"""Training batches on all tasks: what `asking.py` asks about each image, packed behind the image's tokens.
 
-All turns about a picture share one row: behind its tokens stand captions, detections and many questions, and a block
-mask lets each see the picture and itself only, so a row teaches what a dozen separate rows would.
+All turns about an image share one row: its tokens are followed by captions, detections and many questions, and a block
+mask lets each see the image and itself only, so a row teaches what a dozen separate rows would.
 """
 
 import random
@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import Dataset
 
 from train.blocks import block_mask
-from train.icons import drawings
-from train.icons.asking import Branch, pair_branches, scene_branches, several_branches
+from train.icons import rendering
+from train.icons.asking import Conversation, pair_conversations, scene_conversations, several_conversations
 from vlm_demo.model import MiniVLMProcessor
 from vlm_demo.scenes import COLORS, LABELS, QA, Change, Pair, Scene, SceneObject, Story
 from vlm_demo.scenes.language import plural
@@ -37,8 +37,8 @@ WEIGHTS = {
 KINDS = tuple(WEIGHTS)
 TRIES = 3  # groups looked at to find a hard one, see `is_hard`
 ROWS = {"scenes": 7, "pairs": 1, "stories": 0.3, "selections": 3}  # rows of each kind in one step, on average
-# What a probe tells apart in a second picture; a move by its direction.
-MARKS = (
+# What the auxiliary head distinguishes in a second image; a move by its direction.
+CHANGE_LABELS = (
     "nothing",
     "added",
     "removed",
@@ -50,51 +50,51 @@ MARKS = (
     "up",
     "down",
 )
-GROUND = 6  # marks on the empty ground of a second picture, where a new setting shows
+GROUND = 6  # change labels on the empty ground of a second image, where a new setting shows
 
 
 @dataclass
 class Group:
-    """One row: branches, the features of its pictures, their scenes, and what a probe should see in them.
+    """One row: conversations, the features of its images, their scenes, and their change labels.
 
-    `marks` are (number of the picture from 0, cell, index in MARKS of what happened there).
+    `change_labels` are (number of the image from 0, cell, index in CHANGE_LABELS).
     """
 
-    branches: list[Branch]
-    pictures: list[np.ndarray]
+    conversations: list[Conversation]
+    images: list[np.ndarray]
     scenes: tuple[Scene, ...]
-    marks: list[tuple[int, int, int]] = field(default_factory=list)
+    change_labels: list[tuple[int, int, int]] = field(default_factory=list)
 
 
-def marks_of(pair: Pair, rng: random.Random) -> list[tuple[int, int, int]]:
-    """What a probe should see in the second picture: each object old or new, the place of one that is gone, and the
-    ground."""
-    what = {change: MARKS.index(_mark(change)) for change in pair.changes}
+def change_labels_of(pair: Pair, rng: random.Random) -> list[tuple[int, int, int]]:
+    """Labels for the auxiliary head in the second image: each object old or new, the place of one that is gone, and
+    the ground."""
+    what = {change: CHANGE_LABELS.index(_change_label(change)) for change in pair.changes}
     new = {change.after: what[change] for change in pair.changes if change.after}
-    marks = [(1, cell_of(item), new.get(item, 0)) for item in pair.scenes[1].objects]
-    marks += [
+    change_labels = [(1, cell_of(item), new.get(item, 0)) for item in pair.scenes[1].objects]
+    change_labels += [
         (1, cell_of(change.before), what[change]) for change in pair.changes if change.kind in ("removed", "moved")
     ]
-    free = [cell for cell in range(IMAGE_SEQ_LENGTH) if all(cell != marked for _, marked, _ in marks)]
+    free = [cell for cell in range(IMAGE_SEQ_LENGTH) if all(cell != labelled for _, labelled, _ in change_labels)]
     ground = max((what[change] for change in pair.changes if change.kind == "setting"), default=0)
-    return marks + [(1, cell, ground) for cell in rng.sample(free, GROUND)]
+    return change_labels + [(1, cell, ground) for cell in rng.sample(free, GROUND)]
 
 
-def _mark(change: Change) -> str:
+def _change_label(change: Change) -> str:
     if change.kind != "moved":
         return change.kind
-    return next(mark for mark in MARKS if change.text.endswith(f"{mark}."))
+    return next(label for label in CHANGE_LABELS if change.text.endswith(f"{label}."))
 
 
-def is_hard(made: Scene | Pair | Story) -> bool:
+def is_hard(described: Scene | Pair | Story) -> bool:
     """Whether a group is of the rarer and harder kind: a pair with two changes, a scene with several of one thing."""
-    if isinstance(made, Pair):
-        return len(made.changes) > 1
-    return isinstance(made, Story) or len({item.name for item in made.objects}) < len(made.objects)
+    if isinstance(described, Pair):
+        return len(described.changes) > 1
+    return isinstance(described, Story) or len({item.name for item in described.objects}) < len(described.objects)
 
 
 def cell_of(item: SceneObject) -> int:
-    """The picture token over an object's centre."""
+    """The image token over an object's centre."""
     side = round(IMAGE_SEQ_LENGTH**0.5)
     return int(item.center[1] * side) * side + int(item.center[0] * side)
 
@@ -105,7 +105,7 @@ def _words() -> list[str]:
 
 
 class Steps(Dataset):
-    """Batches by number: item `step` depends on nothing but the step, so a stopped run can go on exactly."""
+    """Batches by number: item `step` depends on nothing but the step, so a stopped run can resume exactly."""
 
     def __init__(self, processor: MiniVLMProcessor, maps: dict[str, list[np.ndarray]]) -> None:
         self.processor, self.maps = processor, maps
@@ -133,27 +133,27 @@ class Steps(Dataset):
     def row(self, kind: str, rng: random.Random) -> Group:
         """One row of a kind."""
         if kind == "selections":
-            picks = [rng.randrange(len(self.maps["scenes"]) * drawings.CHUNK) for _ in range(rng.randint(2, 4))]
-            members = tuple(drawings.group("scenes", index) for index in picks)
-            pictures = [self.maps["scenes"][i // drawings.CHUNK][i % drawings.CHUNK, 0] for i in picks]
-            return Group(several_branches(members, rng, which=8, about=4), pictures, members)
+            picks = [rng.randrange(len(self.maps["scenes"]) * rendering.CHUNK) for _ in range(rng.randint(2, 4))]
+            members = tuple(rendering.group("scenes", index) for index in picks)
+            images = [self.maps["scenes"][i // rendering.CHUNK][i % rendering.CHUNK, 0] for i in picks]
+            return Group(several_conversations(members, rng, which=8, about=4), images, members)
         for _ in range(TRIES):
-            index = rng.randrange(len(self.maps[kind]) * drawings.CHUNK)
-            made = drawings.group(kind, index)
-            if is_hard(made):
+            index = rng.randrange(len(self.maps[kind]) * rendering.CHUNK)
+            described = rendering.group(kind, index)
+            if is_hard(described):
                 break
-        pictures = list(self.maps[kind][index // drawings.CHUNK][index % drawings.CHUNK])
+        images = list(self.maps[kind][index // rendering.CHUNK][index % rendering.CHUNK])
         if kind == "scenes":
-            return Group(scene_branches(made, rng), pictures, (made,))
+            return Group(scene_conversations(described, rng), images, (described,))
         if kind == "stories":
-            told = Branch([("compare", QA(TASKS["compare"].prompts["story"], made.text, ""))], "change")
-            return Group([told, *several_branches(made.scenes, rng)], pictures, made.scenes)
-        branches = [*pair_branches(made, rng), *several_branches(made.scenes, rng)]
-        return Group(branches, pictures, made.scenes, marks_of(made, rng))
+            story = Conversation([("compare", QA(TASKS["compare"].prompts["story"], described.text, ""))], "change")
+            return Group([story, *several_conversations(described.scenes, rng)], images, described.scenes)
+        conversations = [*pair_conversations(described, rng), *several_conversations(described.scenes, rng)]
+        return Group(conversations, images, described.scenes, change_labels_of(described, rng))
 
     def batch(self, rows: list[Group]) -> dict[str, torch.Tensor]:
         """Rows padded to the longest: ids, positions, block mask, labels, and each label's share of the loss."""
-        packed = [self.pack(row.branches, len(row.pictures)) for row in rows]
+        packed = [self.pack(row.conversations, len(row.images)) for row in rows]
         # Few different lengths: oneDNN prepares a kernel for each new shape, which costs more than it computes.
         length = -(-max(len(ids) for ids, *_ in packed) // 32) * 32
         size = len(packed)
@@ -165,34 +165,34 @@ class Steps(Dataset):
             n = len(columns[0])
             for target, column in zip((ids, labels, positions, block, weights, kinds), columns, strict=True):
                 target[i, :n] = torch.tensor(column, dtype=target.dtype)
-        pictures = torch.from_numpy(np.stack([p for row in rows for p in row.pictures])).view(torch.bfloat16)
+        images = torch.from_numpy(np.stack([p for row in rows for p in row.images])).view(torch.bfloat16)
         return {
             "input_ids": ids,
             "labels": labels,
             "position_ids": positions,
             "attention_mask": block_mask(block, torch.bfloat16),  # [B, 1, T, T]
-            "image_features": pictures,  # [pictures of all rows, N, C]
+            "image_features": images,  # [images of all rows, N, C]
             "weights": weights,
             "kinds": kinds,
             **self.objects(rows),
         }
 
     def objects(self, rows: list[Group]) -> dict[str, torch.Tensor]:
-        """What training tells about single picture tokens.
+        """Targets for single image tokens.
 
-        For each object: picture and cell of its centre `cells` [K, 2], the tokens of its label and colour `words`
-        [K, 4], and the number of its picture in the row `numbers` [K]. For marked cells of second pictures: picture,
+        For each object: image and cell of its centre `cells` [K, 2], the tokens of its label and colour `words`
+        [K, 4], and the number of its image in the row `numbers` [K]. For labelled cells of second images: image,
         cell and what happened there `changes` [M, 3].
         """
         cells, words, numbers, changes = [], [], [], []
-        first = 0  # picture of the batch with which the row begins
+        first = 0  # image of the batch with which the row begins
         for row in rows:
             for number, scene in enumerate(row.scenes):
                 cells += [(first + number, cell_of(item)) for item in scene.objects]
                 words += [self.words[item.name] for item in scene.objects]
                 numbers += [number] * len(scene.objects)
-            changes += [(first + number, cell, mark) for number, cell, mark in row.marks]
-            first += len(row.pictures)
+            changes += [(first + number, cell, label) for number, cell, label in row.change_labels]
+            first += len(row.images)
         return {
             "cells": torch.tensor(cells),
             "words": torch.tensor(words),
@@ -200,8 +200,8 @@ class Steps(Dataset):
             "changes": torch.tensor(changes, dtype=torch.long).reshape(-1, 3),
         }
 
-    def pack(self, branches: list[Branch], n_images: int) -> tuple[list, ...]:
-        """Prefix (block 0) and branches (blocks 1, 2, ...) in one row; a branch counts positions from the prefix on."""
+    def pack(self, conversations: list[Conversation], n_images: int) -> tuple[list, ...]:
+        """Prefix (block 0) and conversations (blocks 1, 2, ...) in one row; positions continue those of the prefix."""
         processor = self.processor
         prefix = [processor.tokenizer.bos_token_id, self.user]
         for number in range(1, n_images + 1):
@@ -209,18 +209,18 @@ class Steps(Dataset):
         start = len(prefix)
         ids, labels, positions = list(prefix), [-100] * start, list(range(start))
         block, weights, kinds = [0] * start, [0.0] * start, [0] * start
-        for number, branch in enumerate(branches, 1):
+        for number, conversation in enumerate(conversations, 1):
             turns = []
-            for task, qa in branch.turns:
+            for task, qa in conversation.turns:
                 turns += [{"role": "user", "task": task, "text": qa.question}, {"role": "assistant", "text": qa.answer}]
-            # Without pictures a chat starts with <s><|user|>, which the prefix holds already.
+            # Without images a chat starts with <s><|user|>, which the prefix holds already.
             own, own_labels = (column[2:] for column in processor.encode_chat_with_labels(turns, 0))
-            told = sum(label != -100 for label in own_labels)
-            share = WEIGHTS[branch.kind] * len(branch.turns) / told
+            answer_tokens = sum(label != -100 for label in own_labels)
+            weight = WEIGHTS[conversation.kind] * len(conversation.turns) / answer_tokens
             ids += own
             labels += own_labels
             positions += range(start, start + len(own))
             block += [number] * len(own)
-            weights += [share] * len(own)
-            kinds += [KINDS.index(branch.kind)] * len(own)
+            weights += [weight] * len(own)
+            kinds += [KINDS.index(conversation.kind)] * len(own)
         return ids, labels, positions, block, weights, kinds

@@ -1,8 +1,8 @@
-"""Trains the vision encoder from nothing: python -m train.icons.vision [--scenes 60000] [--steps 2000]
+"""Trains the vision encoder from scratch: python -m train.icons.vision [--scenes 60000] [--steps 2000]
 
 A ResNet learns with a dense head on its feature grid: for each cell, is an object's centre here, and what class, colour
 and box has the object over it. First on 64-pixel crops around one object (the shape of small silhouettes is what is
-hard to learn), then on whole scenes. The head is thrown away; the features that it could read are what the language
+hard to learn), then on whole scenes. The head is discarded; the features that it could read are what the language
 model gets. Centre heatmap as in CenterNet (https://arxiv.org/abs/1904.07850), edge distances as in FCOS
 (https://arxiv.org/abs/1904.01355).
 """
@@ -18,7 +18,7 @@ from torch import nn
 from transformers import ResNetConfig, ResNetModel
 
 from train import loop
-from train.icons import drawings
+from train.icons import rendering
 from vlm_demo.scenes import COLORS, LABELS, SETTINGS
 
 FOLDER = Path("runs/vision")
@@ -45,12 +45,12 @@ def make_encoder() -> ResNetModel:
     return ResNetModel(config)
 
 
-def truths(count: int, first: int = 0) -> dict[str, torch.Tensor]:
-    """Objects of the drawn scenes: boxes [N, 6, 4] (xywh, 0..1; w = 0 where there is none), label, color, setting."""
+def references(count: int, first: int = 0) -> dict[str, torch.Tensor]:
+    """Objects of rendered scenes: boxes [N, 6, 4] (xywh, 0..1; w = 0 where there is none), label, color, setting."""
     boxes, labels = torch.zeros(count, MAX_OBJECTS, 4), torch.zeros(count, MAX_OBJECTS, 2, dtype=torch.long)
     settings = torch.zeros(count, dtype=torch.long)
     for i in range(count):
-        scene = drawings.group("scenes", first + i)
+        scene = rendering.group("scenes", first + i)
         settings[i] = SETTINGS.index(scene.setting)
         for k, item in enumerate(scene.items):
             boxes[i, k] = torch.tensor(item.bbox)
@@ -59,7 +59,7 @@ def truths(count: int, first: int = 0) -> dict[str, torch.Tensor]:
 
 
 def targets(boxes: torch.Tensor, cells: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """For boxes [B, K, 4] in units of the picture: the object over each cell [B, H, W] (-1: none), whether it is that
+    """For boxes [B, K, 4] in units of the image: the object over each cell [B, H, W] (-1: none), whether it is that
     object's centre cell, and the distances to its edges left, top, right, bottom [B, 4, H, W]."""
     x, y, w, h = (boxes[..., i, None, None] for i in range(4))  # [B, K, 1, 1]
     grid = (torch.arange(cells) + 0.5) / cells
@@ -88,24 +88,24 @@ def iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return shared / (area[0] + area[1] - shared + 1e-8)
 
 
-def dense_losses(outputs: tuple[torch.Tensor, ...], truth: dict[str, torch.Tensor], span: float) -> loop.Losses:
-    """Losses of the dense head; `span` is the share of a whole picture's side that the grid covers (edges are
-    predicted in units of the whole picture)."""
+def dense_losses(outputs: tuple[torch.Tensor, ...], reference: dict[str, torch.Tensor], span: float) -> loop.Losses:
+    """Losses of the dense head; `span` is the share of a whole image's side that the grid covers (edges are
+    predicted in units of the whole image)."""
     centre, classes, colors, edges, settings = outputs
-    owner, is_centre, edge_targets = targets(truth["boxes"], centre.shape[-1])
+    owner, is_centre, edge_targets = targets(reference["boxes"], centre.shape[-1])
     over = owner >= 0
     rows = torch.arange(len(owner))[:, None, None].expand_as(owner)[over]
-    wanted = truth["labels"][rows, owner[over]]  # [M, 2]
+    expected = reference["labels"][rows, owner[over]]  # [M, 2]
     weight = torch.where(is_centre[over], 1.0, 0.3)
     weight = weight / weight.sum()
     pick = lambda t: t.permute(0, 2, 3, 1)[over]  # noqa: E731
     predicted, true = pick(edges), pick(edge_targets) * span
     losses = {
         "centre": F.binary_cross_entropy_with_logits(centre[:, 0], is_centre.float(), pos_weight=torch.tensor(3.0)),
-        "class": (F.cross_entropy(pick(classes), wanted[:, 0], reduction="none") * weight).sum(),
-        "colour": (F.cross_entropy(pick(colors), wanted[:, 1], reduction="none") * weight).sum(),
+        "class": (F.cross_entropy(pick(classes), expected[:, 0], reduction="none") * weight).sum(),
+        "colour": (F.cross_entropy(pick(colors), expected[:, 1], reduction="none") * weight).sum(),
         "box": ((predicted - true).abs().mean(-1) * 8 + 1 - iou(predicted, true)).mul(weight).sum(),
-        "setting": F.cross_entropy(settings, truth["settings"][:, None, None].expand_as(owner)),
+        "setting": F.cross_entropy(settings, reference["settings"][:, None, None].expand_as(owner)),
     }
     losses["loss"] = (
         3 * losses["centre"] + losses["class"] + losses["colour"] + 2 * losses["box"] + 0.3 * losses["setting"]
@@ -113,19 +113,19 @@ def dense_losses(outputs: tuple[torch.Tensor, ...], truth: dict[str, torch.Tenso
     return losses
 
 
-def to_pixels(pictures: np.ndarray | torch.Tensor) -> torch.Tensor:
+def to_pixels(images: np.ndarray | torch.Tensor) -> torch.Tensor:
     """uint8 [B, H, W, 3] -> [B, 3, H, W] from -1 to 1, channels last in memory."""
-    return torch.as_tensor(pictures).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return torch.as_tensor(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def crop_batch(
-    pictures: list[np.ndarray], truth: dict[str, torch.Tensor], size: int, step: int
+    images: list[np.ndarray], reference: dict[str, torch.Tensor], size: int, step: int
 ) -> tuple[torch.Tensor, dict]:
     """64-pixel windows around one object each, with the boxes in units of the window."""
     rng = np.random.default_rng([7, step])
-    side, full = 4 * CELL, drawings.SIZE
-    ids = rng.integers(len(truth["boxes"]), size=size)
-    boxes = truth["boxes"][ids].clone()
+    side, full = 4 * CELL, rendering.SIZE
+    ids = rng.integers(len(reference["boxes"]), size=size)
+    boxes = reference["boxes"][ids].clone()
     windows, origins = np.empty((size, side, side, 3), np.uint8), np.empty((size, 2), np.float32)
     for i, scene in enumerate(ids):
         there = np.flatnonzero(boxes[i, :, 2].numpy() > 0)
@@ -133,7 +133,7 @@ def crop_batch(
         low = (max(0, int(x + w) + 1 - side), max(0, int(y + h) + 1 - side))
         high = (min(full - side, int(x)), min(full - side, int(y)))
         left, top = (int(rng.integers(a, max(a, b) + 1)) for a, b in zip(low, high, strict=True))
-        windows[i] = pictures[scene // drawings.CHUNK][scene % drawings.CHUNK, 0, top : top + side, left : left + side]
+        windows[i] = images[scene // rendering.CHUNK][scene % rendering.CHUNK, 0, top : top + side, left : left + side]
         origins[i] = left, top
     if rng.random() < 0.5:  # a mirrored icon is the same icon
         windows = windows[:, :, ::-1].copy()
@@ -142,54 +142,54 @@ def crop_batch(
     scale = full / side
     boxes[..., :2] = (boxes[..., :2] - torch.from_numpy(origins)[:, None] / full) * scale
     boxes[..., 2:] *= scale
-    return to_pixels(windows), {"boxes": boxes, "labels": truth["labels"][ids], "settings": truth["settings"][ids]}
+    return to_pixels(windows), {"boxes": boxes, **{key: reference[key][ids] for key in ("labels", "settings")}}
 
 
 def scene_batch(
-    pictures: list[np.ndarray], truth: dict[str, torch.Tensor], size: int, step: int
+    images: list[np.ndarray], reference: dict[str, torch.Tensor], size: int, step: int
 ) -> tuple[torch.Tensor, dict]:
     """Whole scenes, half of the batches mirrored."""
     rng = np.random.default_rng([8, step])
-    ids = rng.integers(len(truth["boxes"]), size=size)
-    batch = np.stack([pictures[i // drawings.CHUNK][i % drawings.CHUNK, 0] for i in ids])
-    boxes = truth["boxes"][ids].clone()
+    ids = rng.integers(len(reference["boxes"]), size=size)
+    batch = np.stack([images[i // rendering.CHUNK][i % rendering.CHUNK, 0] for i in ids])
+    boxes = reference["boxes"][ids].clone()
     if rng.random() < 0.5:
         batch = batch[:, :, ::-1].copy()
         boxes[..., 0] = torch.where(boxes[..., 2] > 0, 1 - boxes[..., 0] - boxes[..., 2], 0.0)
-    return to_pixels(batch), {"boxes": boxes, "labels": truth["labels"][ids], "settings": truth["settings"][ids]}
+    return to_pixels(batch), {"boxes": boxes, **{key: reference[key][ids] for key in ("labels", "settings")}}
 
 
 @torch.inference_mode()
 def score(
-    encoder: nn.Module, head: nn.Module, pictures: list[np.ndarray], truth: dict[str, torch.Tensor]
+    encoder: nn.Module, head: nn.Module, images: list[np.ndarray], reference: dict[str, torch.Tensor]
 ) -> dict[str, float]:
     """Accuracy at each object's centre cell: class, colour, mean IoU; F1 of the centres at 0.5; setting."""
     encoder.eval()
     sums = {"class": 0.0, "colour": 0.0, "iou": 0.0, "setting": 0.0}
-    n, hit, said, real, cells = 0, 0, 0, 0, 0
-    flat = np.concatenate([chunk[:, 0] for chunk in pictures])
+    n, hit, n_predicted, n_reference, cells = 0, 0, 0, 0, 0
+    flat = np.concatenate([chunk[:, 0] for chunk in images])
     for at in range(0, len(flat), 200):
-        part = {key: value[at : at + 200] for key, value in truth.items()}
+        part = {key: value[at : at + 200] for key, value in reference.items()}
         with torch.autocast("cpu", torch.bfloat16):
             features = encoder(to_pixels(flat[at : at + 200])).last_hidden_state
         centre, classes, colors, edges, settings = head(features.float())
         owner, is_centre, edge_targets = targets(part["boxes"], centre.shape[-1])
-        wanted = part["labels"][torch.nonzero(is_centre)[:, 0], owner[is_centre]]
+        expected = part["labels"][torch.nonzero(is_centre)[:, 0], owner[is_centre]]
         pick = lambda t, mask=is_centre: t.permute(0, 2, 3, 1)[mask]  # noqa: E731
-        sums["class"] += float((pick(classes).argmax(-1) == wanted[:, 0]).sum())
-        sums["colour"] += float((pick(colors).argmax(-1) == wanted[:, 1]).sum())
+        sums["class"] += float((pick(classes).argmax(-1) == expected[:, 0]).sum())
+        sums["colour"] += float((pick(colors).argmax(-1) == expected[:, 1]).sum())
         sums["iou"] += float(iou(pick(edges), pick(edge_targets)).sum())
         sums["setting"] += float((settings.argmax(1) == part["settings"][:, None, None]).float().sum())
         positive = centre[:, 0] > 0
-        hit, said, real = (
+        hit, n_predicted, n_reference = (
             hit + int((positive & is_centre).sum()),
-            said + int(positive.sum()),
-            real + int(is_centre.sum()),
+            n_predicted + int(positive.sum()),
+            n_reference + int(is_centre.sum()),
         )
-        n, cells = n + len(wanted), cells + owner.numel()
+        n, cells = n + len(expected), cells + owner.numel()
     encoder.train()
     result = {key: value / (cells if key == "setting" else n) for key, value in sums.items()}
-    return {**result, "centre_f1": 2 * hit / max(1, said + real)}
+    return {**result, "centre_f1": 2 * hit / max(1, n_predicted + n_reference)}
 
 
 def main() -> None:
@@ -203,27 +203,27 @@ def main() -> None:
     encoder = make_encoder().to(memory_format=torch.channels_last)
     head = DenseHead(256)
     modules = {"encoder": encoder, "head": head}
-    pictures = drawings.open_drawings("scenes", args.scenes)
-    held, pictures = pictures[-2:], pictures[:-2]  # the last 2,000 scenes are only for scoring
-    print("reading the scenes' truth ...")
-    truth = truths(args.scenes)
-    held_truth = {key: value[-2 * drawings.CHUNK :] for key, value in truth.items()}
-    truth = {key: value[: -2 * drawings.CHUNK] for key, value in truth.items()}
+    images = rendering.open_rendered("scenes", args.scenes)
+    held, images = images[-2:], images[:-2]  # the last 2,000 scenes are only for scoring
+    print("reading the scenes' references ...")
+    reference = references(args.scenes)
+    held_references = {key: value[-2 * rendering.CHUNK :] for key, value in reference.items()}
+    reference = {key: value[: -2 * rendering.CHUNK] for key, value in reference.items()}
 
     def stage(batch, size: int, span: float):  # noqa: ANN001, ANN202
         def losses(step: int) -> loop.Losses:
-            pixels, wanted = batch(pictures, truth, size, step)
+            pixels, expected = batch(images, reference, size, step)
             with torch.autocast("cpu", torch.bfloat16):
                 features = encoder(pixels).last_hidden_state
-            return dense_losses(head(features.float()), wanted, span)
+            return dense_losses(head(features.float()), expected, span)
 
         return losses
 
-    report = lambda: score(encoder, head, held, held_truth)  # noqa: E731
+    report = lambda: score(encoder, head, held, held_references)  # noqa: E731
     encoder.train()
     loop.run(FOLDER / "crops", modules, stage(crop_batch, 256, 0.5), steps=args.crop_steps, lr=2e-3)
     loop.run(FOLDER / "scenes", modules, stage(scene_batch, 64, 1.0), steps=args.steps, lr=1e-3, evaluate=report)
-    figures = {"scenes": len(held_truth["boxes"]), **report()}
+    figures = {"scenes": len(held_references["boxes"]), **report()}
     print(json.dumps(figures))
     encoder.save_pretrained(FOLDER / "encoder")
     (FOLDER / "figures.json").write_text(json.dumps(figures))

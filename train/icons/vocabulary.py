@@ -17,8 +17,8 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from train.icons import drawings
-from train.icons.asking import Branch, scene_branches, several_branches
+from train.icons import rendering
+from train.icons.asking import Conversation, scene_conversations, several_conversations
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor, special_tokens
 from vlm_demo.scenes import QA
 
@@ -29,40 +29,40 @@ def asked(scenes: int = 400) -> Iterator[QA]:
     """What training asks and what is answered, about the first scenes."""
     rng = random.Random("vocabulary")
     for index in range(scenes):
-        made = drawings.group("scenes", index)
-        branches: list[Branch] = scene_branches(made, rng)
-        branches += several_branches((made, drawings.group("scenes", index + 1)), rng, which=6, about=3)
-        yield from (qa for branch in branches for _, qa in branch.turns)
+        scene = rendering.group("scenes", index)
+        conversations: list[Conversation] = scene_conversations(scene, rng)
+        conversations += several_conversations((scene, rendering.group("scenes", index + 1)), rng, which=6, about=3)
+        yield from (qa for conversation in conversations for _, qa in conversation.turns)
 
 
 def new_merges(tokenizer: Tokenizer, texts: Iterable[str], count: int, fewest: int = 6) -> list[Merge]:
     """The next merges of byte-pair encoding: the commonest pairs of neighbouring tokens within words."""
     words: Counter[str] = Counter()
     for text in texts:
-        words.update(piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text) if piece[-1:].isalpha())
+        words.update(subword for subword, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text) if subword[-1:].isalpha())
     byte_of = tokenizer.decoder
     cut = {word: tokenizer.encode(byte_of.decode([word]), add_special_tokens=False).tokens for word in words}
     merges: list[Merge] = []
     while len(merges) < count:
         pairs: Counter[Merge] = Counter()
-        for word, pieces in cut.items():
-            for pair in zip(pieces, pieces[1:], strict=False):
+        for word, subwords in cut.items():
+            for pair in zip(subwords, subwords[1:], strict=False):
                 pairs[pair] += words[word]
         (one, other), n = max(pairs.items(), key=lambda item: item[1], default=(("", ""), 0))
         if n < fewest:
             break
         merges.append((one, other))
-        cut = {word: _merged(pieces, one, other) for word, pieces in cut.items()}
+        cut = {word: _merged(subwords, one, other) for word, subwords in cut.items()}
     return merges
 
 
-def _merged(pieces: list[str], one: str, other: str) -> list[str]:
+def _merged(subwords: list[str], one: str, other: str) -> list[str]:
     done: list[str] = []
-    for piece in pieces:
-        if done and done[-1] == one and piece == other:
-            done[-1] += piece
+    for subword in subwords:
+        if done and done[-1] == one and subword == other:
+            done[-1] += subword
         else:
-            done.append(piece)
+            done.append(subword)
     return done
 
 
