@@ -1,13 +1,13 @@
 """Speed of writing tokens: python -m benchmarks.decode [--quick] [--json FILE]
 
-One picture, one question, so many tokens. Four ways to write them with the same weights: the loop of many a tutorial,
+One image, one question, so many tokens. Four ways to write them with the same weights: the loop of many a tutorial,
 which computes the whole text anew for each token; transformers' `generate()` with its dynamic and with its static
-cache; and the engine's own decoder. In all of them the picture is encoded beforehand, and reading the prompt counts.
-Then the engine's decoder with many sequences, and the time to the first token, picture included, when it is new and
+cache; and the engine's own decoder. In all of them the image is encoded beforehand, and reading the prompt counts.
+Then the engine's decoder with many sequences, and the time to the first token, image included, when it is new and
 when it has been asked about before. "Not packed" leaves the weights in the order in which the model holds them. Runs
 alternate; figures are medians, ratios are taken within a round. "Behind the prompt" counts out the first token, which
 comes with the reading of the prompt. `same` is the share of the tokens before the first that differs from those of
-`generate()`. A profile tells which operations a step of ours spends its time on.
+`generate()`. A profile shows which operations a step of ours spends its time on.
 """
 
 from __future__ import annotations

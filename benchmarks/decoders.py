@@ -19,14 +19,14 @@ from vlm_demo.runners.formats import decodes_in_int8, int8_linear
 from vlm_demo.runners.linear import DenseLinear, Int8Linear, PackedLinear
 from vlm_demo.runners.llama import LinearLayer
 
-QUESTION = 12  # tokens of text behind the picture
+QUESTION = 12  # tokens of text behind the image
 LISTED = 6  # operations of a profile
-IMAGE, TEXT = 3, 50  # ids of the picture's placeholder and of the first word
+IMAGE, TEXT = 3, 50  # ids of the image's placeholder and of the first word
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A model to measure: how to make it, the pixels of a picture, and how many tokens are worth the wait."""
+    """A model to measure: how to make it, the pixels of an image, and how many tokens are worth the wait."""
 
     name: str
     make: Callable[[], MiniVLMForConditionalGeneration]
@@ -112,7 +112,7 @@ class Bench:
 
     @torch.inference_mode()
     def tutorial(self) -> float:
-        """Everything anew for each token but the picture. Seconds a token."""
+        """Everything again for each token except the image. Seconds a token."""
         ids = torch.tensor([self.ids], device=self.shape.device)
         count = self.shape.tutorial_tokens
 
@@ -139,10 +139,10 @@ class Bench:
         return timed(write) / tokens
 
     def ours(self, name: str, tokens: int, sequences: int = 1) -> float:
-        """The engine's decoder on pictures that it has not read, one a sequence. Seconds a token and sequence."""
+        """The engine's decoder on images that it has not read, one a sequence. Seconds a token and sequence."""
         decoder = self.decoders[name]
         decoder.prefixes.clear()
-        running = [self._sequence(picture) for picture in range(sequences)]
+        running = [self._sequence(image) for image in range(sequences)]
 
         def write() -> None:
             decoder.prefill(running)
@@ -157,7 +157,7 @@ class Bench:
 
     @torch.inference_mode()
     def first_token(self, name: str, known: bool) -> float:
-        """Seconds from the pixels to the first token; of a known picture only the question is read."""
+        """Seconds from the pixels to the first token; of a known image only the question is read."""
         decoder = self.decoders[name]
         sequence = self._sequence(0)
         if not known:
@@ -177,11 +177,11 @@ class Bench:
         decoder, sequence = self.decoders[name], self._sequence(0)
         decoder.prefill([sequence])
         decoder.decode([sequence])
-        with profile() as found:
+        with profile() as profiled:
             for _ in range(steps):
                 decoder.decode([sequence])
         decoder.release(sequence)
-        operations = sorted(found.key_averages(), key=lambda one: -one.self_cpu_time_total)
+        operations = sorted(profiled.key_averages(), key=lambda one: -one.self_cpu_time_total)
         whole = sum(one.self_cpu_time_total for one in operations)
         return [
             {"operation": one.key, "share of the time": one.self_cpu_time_total / whole, "calls": one.count // steps}
@@ -200,11 +200,11 @@ class Bench:
         return next((at for at, (one, other) in enumerate(pairs) if one != other), len(pairs)) / len(pairs)
 
     @torch.inference_mode()
-    def _sequence(self, picture: int) -> TokenSequence:
-        prompt = Prompt(self.ids, [_Picture(bytes([picture]))], self.shape.tokens, prefix=self.prefix)
+    def _sequence(self, image: int) -> TokenSequence:
+        prompt = Prompt(self.ids, [_Image(bytes([image]))], self.shape.tokens, prefix=self.prefix)
         return TokenSequence(prompt, features=list(self.model.model.projector(self.features)))
 
 
 @dataclass(frozen=True)
-class _Picture:
+class _Image:
     key: bytes

@@ -67,10 +67,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
     with running_app() as (app, folder):
-        picture = folder / "photograph.jpg"
-        samples()[0].open().save(picture)
+        image = folder / "photograph.jpg"
+        samples()[0].open().save(image)
         client = app.client()
-        over_http(client)(Job("caption", (picture,), "brief"))
+        over_http(client)(Job("caption", (image,), "brief"))
         client.close()
         rows = [idle(app, "none", args.seconds)]
         with open_page(app.url) as shown:

@@ -2,7 +2,7 @@
 
 One brief caption of a photograph that nobody has asked about, beside transformers' own `generate()` on the shape of
 SmolVLM-256M (Idefics3 with random weights, single precision), which gets its pixels ready made: with its tiling of a
-4:3 picture (13 tiles, 930 tokens) and with one tile, 15 tokens each, in one process and by turns. Then a class: 32
+4:3 image (13 tiles, 930 tokens) and with one tile, 15 tokens each, in one process and by turns. Then a class: 32
 captions of different photographs at once. Figures are medians, ratios are taken within a round.
 """
 
@@ -48,7 +48,7 @@ def smolvlm() -> Idefics3ForConditionalGeneration:
 
 
 def generate(model: Idefics3ForConditionalGeneration, tiles: int, length: int) -> float:
-    """`TOKENS` tokens about one picture of so many tiles, with `length` tokens of text in the prompt. Seconds."""
+    """`TOKENS` tokens about one image of so many tiles, with `length` tokens of text in the prompt. Seconds."""
     ids = torch.cat([torch.full((1, tiles * TILE_TOKENS), IMAGE_TOKEN), torch.ones(1, length, dtype=torch.long)], 1)
     pixels = torch.randn(1, tiles, 3, 512, 512)
 

@@ -240,6 +240,6 @@ class Visitor:
 
     def do(self, words: str) -> None:
         """One step or check of the table: a method's name, then what it is given."""
-        name, _, given = words.partition(" ")
+        name, _, inputs = words.partition(" ")
         method = getattr(self, {"not": "does_not", "clicks": "clicked"}.get(name, name))
-        method(*[given] * bool(given))
+        method(*[inputs] * bool(inputs))
