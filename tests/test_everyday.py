@@ -156,13 +156,13 @@ def test_what_is_named_is_right_where_every_box_is_there(monkeypatch, left_out, 
         def detect(self, image, what):
             objects = by_image[image.tobytes()].objects
             text = detections_json(list(objects[: len(objects) - left_out]))
-            return Result("detect", text, parsed=parse(text, image.size))
+            return Result("detect", what, text, parsed=parse(text, image.size))
 
         def describe_box(self, image, box):
-            return Result("vqa", "a thing")
+            return Result("vqa", "", "a thing")
 
         def compare(self, images, question):
-            return Result("compare", across.NONE)
+            return Result("compare", question, across.NONE)
 
     monkeypatch.setattr(pointing, "named", lambda scene, rng: ("everything", scene.objects))
     figures = pointing.measure_pointing(Engine(), 2, seed=0)

@@ -35,7 +35,7 @@ def train(folder, steps, stop_at=None):
 
 def test_a_stopped_run_ends_with_the_weights_of_one_that_never_stopped(tmp_path):
     whole = train(tmp_path / "whole", 200)
-    with pytest.raises(SystemExit, match="same command goes on"):
+    with pytest.raises(SystemExit, match="same command resumes"):
         train(tmp_path / "stopped", 200, stop_at=137)
     resumed = train(tmp_path / "stopped", 200)
     assert torch.equal(whole.weight, resumed.weight)

@@ -150,13 +150,13 @@ class TrainingSet(Dataset):
             part = samples[start : start + CHECKED_AT_ONCE]
             while True:  # the next row, taken in place of a broken one, may bring images that nobody has opened yet
                 fresh: dict[str, LazyImage] = {}
-                found = [self._resolve(sample, broken, known, fresh) for sample in part]
+                resolved = [self._resolve(sample, broken, known, fresh) for sample in part]
                 if not fresh:
                     break
                 broken |= check(fresh)
                 known |= fresh.keys()
-            self.samples += [sample for sample, _ in found]
-            self.left_out += sum((left_out for _, left_out in found), Counter())
+            self.samples += [sample for sample, _ in resolved]
+            self.left_out += sum((left_out for _, left_out in resolved), Counter())
             bar.update(len(part))
         bar.close()
         self.samples = group_by_length(self.samples, batch, seed)

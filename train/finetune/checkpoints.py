@@ -32,8 +32,8 @@ def verify(folder: Path) -> str | None:
 
 def latest_valid(folder: Path, quiet: bool = False) -> Path | None:
     """The newest checkpoint-STEP in `folder` that is whole; says which ones are passed over and why."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]), reverse=True)
-    for path in found:
+    newest_first = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]), reverse=True)
+    for path in newest_first:
         wrong = verify(path)
         if wrong is None:
             return path

@@ -93,21 +93,21 @@ def main() -> None:
     try:
         run(args)
     except KeyboardInterrupt:
-        print(f"\nStopped. The same command goes on from the last checkpoint in {args.out}.")
+        print(f"\nStopped. The same command resumes from the last checkpoint in {args.out}.")
         sys.exit(130)
     except (SourceError, InvalidRow, ValueError, CannotSave, FloatingPointError) as error:
         sys.exit(str(error))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = "Make room on the disk" if full else "Please check that it is there and can be written"
-        sys.exit(f"{error}. {advice}, then run the same command again: it goes on from the latest valid checkpoint.")
+        sys.exit(f"{error}. {advice}, then run the same command again: it resumes from the latest valid checkpoint.")
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
         smaller = max(1, args.micro_batch // 2)
         sys.exit(
             f"Out of memory with --micro-batch {args.micro_batch}. Run the same command with --micro-batch {smaller}: "
-            "it goes on from the latest valid checkpoint, and the result stays the same. If it is 1 already, lower "
+            "it resumes from the latest valid checkpoint, and the result stays the same. If it is 1 already, lower "
             "--max-length, or take a smaller --size in another --out."
         )
 
