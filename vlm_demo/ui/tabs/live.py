@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 CAMERA = (Path(__file__).parents[1] / "camera.js").read_text(encoding="utf-8")
 KINDS = [("Caption", "caption"), ("Boxes", "boxes"), ("A question", "question")]
 FACING = [("Rear", "environment"), ("Front", "user")]  # as browsers call them
-TEMPLATE = '<div class="marked"><video autoplay muted playsinline aria-label="What the camera sees"></video>${value}</div>'
+TEMPLATE = (
+    '<div class="marked"><video autoplay muted playsinline aria-label="What the camera sees"></video>${value}</div>'
+)
 INVITATION = (
     '<p class="empty">Start the camera, and what the model says follows it. Frames go to this server only, are kept '
     "nowhere, and the camera is given back when you leave this tab.</p>"
