@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from vlm_demo.runners.eager import EagerDecoder
 
 MIN_ANSWER = 16  # an answer needs room for at least so many tokens
-ENCODE_AT_ONCE = 16  # pictures in one pass through the vision tower
 
 
 class MiniVLMRunner:
@@ -273,21 +272,7 @@ class MiniVLMRunner:
 
     def _encode(self, pictures: list[Pixels]) -> dict[bytes, Encoded]:
         """What the vision side makes of each picture by its key, from the cache where possible."""
-        import torch
-
-        wanted = {picture.key: picture.values for picture in pictures}
-        found = {key: self._features.get(key) for key in wanted}
-        missing = [key for key, value in found.items() if value is None]
-        # On a CPU, convolutions in single precision sum in another order in company, by which bfloat16 is not moved.
-        exact = self.device == "cpu" and self.model.model.vision_tower.dtype == torch.float32
-        at_once = 1 if exact else ENCODE_AT_ONCE
-        for start in range(0, len(missing), at_once):
-            keys = missing[start : start + at_once]
-            pixels = torch.stack([wanted[key] for key in keys]).to(self.device)  # [n, 3, H, W]
-            for key, encoded in zip(keys, see(self.model, pixels, self._novelty, self.description.labels), strict=True):
-                found[key] = encoded
-                self._features.put(key, encoded, encoded.projected.nbytes)
-        return found
+        return see(self.model, pictures, self._features, self._novelty, self.description.labels)
 
     def _warm_up(self) -> None:
         """Run once through everything, so that the first person does not wait for allocations and kernel choices."""

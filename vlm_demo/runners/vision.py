@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vlm_demo.results import EngineError, Novelty
 from vlm_demo.runners.grammar import Box, Region
+from vlm_demo.runners.lru import ByteLRU
 
 if TYPE_CHECKING:
     import torch
 
     from vlm_demo.model import MiniVLMForConditionalGeneration
 
+AT_ONCE = 16  # pictures in one pass through the vision tower
 NOVELTY_FILE = "novelty.safetensors"
 STEP = 0.005  # in which boxes are written, where the vision tower proposes them
 
@@ -73,24 +75,34 @@ class Encoded:
 
 def see(
     model: MiniVLMForConditionalGeneration,
-    pixels: torch.Tensor,
+    pictures: Sequence[Pixels],
+    cache: ByteLRU,
     novelty: dict[str, torch.Tensor] | None,
     labels: tuple[str, ...] | None,
-) -> list[Encoded]:
-    """What the vision side of a model makes of preprocessed pictures `[n, 3, H, W]`; raises EngineError where the
-    numbers are not finite.
+) -> dict[bytes, Encoded]:
+    """What the vision side of a model makes of each picture by its key, from the cache where possible; raises
+    EngineError where the numbers are not finite.
 
     `novelty` holds what the checkpoint knows of its training pictures, `labels` name the regions of its tower.
     """
     import torch
 
-    with torch.inference_mode():
-        features, outputs = model.model.get_vision_outputs(pixels)  # [n, N, C]
-        projected = model.model.projector(features.to(model.lm_head.weight.dtype))  # [n, N, D]
-    if not (pixels.isfinite().all() and projected.isfinite().all()):
-        raise EngineError("This image holds invalid numbers, or the model fails on it. Try another one.")
-    measured, regions = _measure(features, novelty), regions_of(outputs, labels)
-    return [Encoded(one.clone(), far, boxes) for one, far, boxes in zip(projected, measured, regions, strict=True)]
+    wanted = {picture.key: picture.values for picture in pictures}
+    found = {key: cache.get(key) for key in wanted}
+    missing = [key for key, value in found.items() if value is None]
+    for start in range(0, len(missing), AT_ONCE):
+        keys = missing[start : start + AT_ONCE]
+        pixels = torch.stack([wanted[key] for key in keys]).to(model.device)  # [n, 3, H, W]
+        with torch.inference_mode():
+            features, outputs = model.model.get_vision_outputs(pixels)  # [n, N, C]
+            projected = model.model.projector(features.to(model.lm_head.weight.dtype))  # [n, N, D]
+        if not (pixels.isfinite().all() and projected.isfinite().all()):
+            raise EngineError("This image holds invalid numbers, or the model fails on it. Try another one.")
+        measured, regions = _measure(features, novelty), regions_of(outputs, labels)
+        for key, one, far, boxes in zip(keys, projected, measured, regions, strict=True):
+            found[key] = Encoded(one.clone(), far, boxes)
+            cache.put(key, found[key], one.nbytes)
+    return found
 
 
 def _measure(features: torch.Tensor, novelty: dict[str, torch.Tensor] | None) -> list[Novelty]:
