@@ -1,5 +1,6 @@
 """The page without a browser: the named endpoints through gradio_client, and the parts that need no server."""
 
+import asyncio
 import contextlib
 import io
 import json
@@ -13,8 +14,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import gradio as gr
 import httpx
 import pytest
 from gradio_client import Client, handle_file
@@ -26,9 +29,10 @@ from vlm_demo.detection import Parsed, Report
 from vlm_demo.images import ImageError
 from vlm_demo.results import Result, SamplingParameters, Token
 from vlm_demo.scenes import make_scene
-from vlm_demo.ui import Owner, build_app, jobs, launch_options, words
-from vlm_demo.ui.runs import Run, Sessions
+from vlm_demo.ui import Owner, build_app, jobs, launch_options, visits, words
+from vlm_demo.ui.runs import Run
 from vlm_demo.ui.tabs import detect, live
+from vlm_demo.ui.visits import TOKEN_LENGTH, Sessions
 
 SCENE = make_scene(11)
 ENDPOINTS = {"/caption", "/detect", "/answer", "/compare", "/auto", "/route"}
@@ -431,22 +435,76 @@ def test_stop_reaches_this_person_on_this_tab_only() -> None:
     assert other_tab.stopped and not other.stopped
 
 
+def test_a_visit_ends_with_its_last_page() -> None:
+    sessions, token = Sessions(), "t" * TOKEN_LENGTH
+    sessions.attach("before the reload", token)
+    run = sessions.start("before the reload", "caption")
+    visit = sessions.attach("after it", token)
+    sessions.close("before the reload")
+    assert visit.runs["caption"] is run and not run.stopped
+    assert sessions.attach("somebody else", "u" * TOKEN_LENGTH) is not visit
+    sessions.close("after it")
+    assert run.stopped and not sessions.attach("too late", token).runs
+
+
+def test_visits_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visits, "MOST", 2)
+    sessions, tokens = Sessions(), [letter * TOKEN_LENGTH for letter in "abc"]
+    runs = []
+    for token in tokens:
+        sessions.attach(token, token)
+        runs.append(sessions.start(token, "caption"))
+    assert [run.stopped for run in runs] == [True, False, False]
+    assert not sessions.attach("back", tokens[0]).runs and sessions.attach("again", tokens[2]).runs
+
+
+def partials(run: Run, *starts: Callable, each: Callable = lambda result: None) -> list[Result]:
+    """What a run yields; `each` is called with it."""
+
+    async def follow() -> list[Result]:
+        results = []
+        async for _, result in run.follow(*starts):
+            each(result)
+            results.append(result)
+        return results
+
+    return asyncio.run(follow())
+
+
 def test_a_stopped_run_keeps_its_partial_text() -> None:
-    engine = fake_engine(LONG, delay=0.3)
-    run = Run("me")
-    for _, result in run.follow(engine.caption_stream(SCENE.image(32), "brief")):
-        if len(result.text.split()) >= 2:
-            run.stop()
-    assert result.finish_reason == "cancelled"
-    assert LONG.startswith(result.text) and len(result.text.split()) >= 2
+    engine, run = fake_engine(LONG, delay=0.3), Run("me")
+    start = partial(engine.caption_stream, SCENE.image(32), "brief")
+    *_, last = partials(run, start, each=lambda result: len(result.text.split()) >= 2 and run.stop())
+    assert last.finish_reason == "cancelled"
+    assert LONG.startswith(last.text) and len(last.text.split()) >= 2
 
 
 def test_stop_before_the_model_starts_ends_the_run() -> None:
-    engine = fake_engine(LONG, delay=0.02)
-    run = Run("me")
+    engine, run = fake_engine(LONG, delay=0.02), Run("me")
     run.stop()
-    *_, (_, last) = run.follow(engine.caption_stream(SCENE.image(32), "brief"))
+    *_, last = partials(run, partial(engine.caption_stream, SCENE.image(32), "brief"))
     assert last.finish_reason == "cancelled"
+
+
+def test_a_run_that_nobody_watches_goes_on_and_shows_all_to_who_comes_back() -> None:
+    async def visit() -> tuple[dict, list[dict]]:
+        run = Run("me")
+
+        async def work() -> None:
+            for number in range(5):
+                run.show({"text": f"{number}", "line": gr.update(visible=True)})
+                await asyncio.sleep(0.01)
+            run.show({"line": gr.update(value="done")})
+            run.end()
+
+        run.go(work())
+        async for _ in run.watch():
+            break  # the connection is lost
+        await asyncio.sleep(0.3)
+        return run.again(), [updates async for updates in run.watch(run.count)]
+
+    again, later = asyncio.run(visit())
+    assert again == {"text": "4", "line": gr.update(visible=True, value="done")} and later == []
 
 
 def test_several_tasks_become_several_calls_in_turn() -> None:

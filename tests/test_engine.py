@@ -1,5 +1,6 @@
 """The engine on a scripted model: streams, Stop, fairness, refusals, failures, shutting down."""
 
+import asyncio
 import gc
 import subprocess
 import sys
@@ -56,6 +57,30 @@ def test_a_stream_grows_and_ends_with_the_result(engine, model):
         == partials[-1].text
         == "one two three " * 19 + ("one two three")
     )
+
+
+def test_those_who_wait_in_an_event_loop_hold_no_thread(engine, model):
+    model.stops = {9}
+
+    async def read(text):
+        texts = []
+        async for partial in ask(engine, text).updates(interval=0):
+            texts.append(partial.text)
+            threads.add(threading.active_count())
+            if partial.new_tokens > 5:
+                model.go.set()
+        return texts
+
+    async def all_of_them():
+        return await asyncio.gather(*map(read, questions))
+
+    questions, threads = [letter * 30 for letter in "abcdef"], set()
+    engine.load()
+    before = threading.active_count()
+    for question, texts in zip(questions, asyncio.run(all_of_them()), strict=True):
+        assert texts[0] == "" and texts[-1] == question
+        assert all(after.startswith(before) for before, after in zip(texts, texts[1:], strict=False))
+    assert threads == {before}
 
 
 def test_characters_of_several_bytes_are_never_shown_broken(engine):
@@ -139,7 +164,7 @@ def test_a_stop_text_is_that_of_one_request_even_where_a_row_is_shared(engine, m
     assert len(model.joined) == 1
 
 
-@pytest.mark.parametrize("how", ["break", "close", "drop"])
+@pytest.mark.parametrize("how", ["break", "close", "aclose", "drop"])
 def test_an_abandoned_stream_is_cancelled(engine, model, how):
     model.go.clear()
     generation = ask(engine, LONG)
@@ -151,6 +176,14 @@ def test_an_abandoned_stream_is_cancelled(engine, model, how):
         partials = iter(generation)
         next(partials)
         partials.close()
+    elif how == "aclose":
+
+        async def leave():
+            updates = generation.updates()
+            await anext(updates)
+            await updates.aclose()
+
+        asyncio.run(leave())
     else:
         del generation
         gc.collect()

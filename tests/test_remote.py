@@ -1,5 +1,6 @@
 """A model on other machines: streams, ends, fails and comes back as a person would wish."""
 
+import asyncio
 import base64
 import io
 import logging
@@ -61,6 +62,15 @@ def test_an_answer_streams_piece_by_piece(serve):
     last = partials[-1]
     assert (last.model, last.prompt, last.prompt_tokens, last.new_tokens) == ("the lab", "[VQA] how many cats?", 99, 6)
     assert last.timings.prefill > 0 and last.seed is None
+
+
+def test_an_answer_streams_into_an_event_loop(serve):
+    backend, _ = serve()
+
+    async def read():
+        return [partial.text async for partial in ask(backend).updates(interval=0)]
+
+    assert asyncio.run(read())[-2:] == [TEXT, TEXT]
 
 
 def test_images_travel_as_data_and_settings_as_openai_has_them(serve):

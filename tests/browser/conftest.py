@@ -104,19 +104,21 @@ def chromium() -> Iterator:
 
 @pytest.fixture
 def visit(chromium) -> Iterator[Callable]:
-    """visit(address, width=1280): a page of a person of their own. At the end nothing must have gone wrong on any."""
+    """visit(address, width=1280): a page of a person of their own. At the end nothing must have gone wrong on any,
+    but for what a browser says where a connection breaks off, if that is meant to happen (`steady=False`)."""
     contexts, complaints, hosts = [], [], set()
 
     def listen(message) -> None:
         if message.type == "error" and not message.location["url"].endswith(ASKED_IN_VAIN):
             complaints.append(f"{message.text} {message.location['url']}")
 
-    def open_page(address: str, width: int = 1280, height: int = 900):
+    def open_page(address: str, width: int = 1280, height: int = 900, steady: bool = True):
         context = chromium.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
         contexts.append(context)
         context.set_default_timeout(PATIENCE)
         page = context.new_page()
-        page.on("console", listen)
+        if steady:
+            page.on("console", listen)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or ""))
         page.goto(address)

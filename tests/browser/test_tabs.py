@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import PAIR, PATIENCE
 from tests.browser.steps import SCENE, TABS, answers, ask, choose_example, finished, go, starting
 from vlm_demo.scenes import make_pair
-from vlm_demo.ui import draws
+from vlm_demo.ui import draws, privacy
 from vlm_demo.ui.tabs import auto
 
 
@@ -236,7 +236,10 @@ def test_two_people_do_not_see_each_other(visit: Callable, address: str) -> None
     expect(answers(first)).to_have_count(1)
 
 
-def test_stop_is_for_oneself_and_leaving_stops_too(visit: Callable, slow_address: str, slow_engine) -> None:
+def test_stop_is_for_oneself_and_leaving_stops_too(
+    visit: Callable, slow_address: str, slow_engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(privacy, "GRACE", 0.2)
     staying, leaving = visit(slow_address), visit(slow_address)
     for page in (staying, leaving):
         choose_example(page)

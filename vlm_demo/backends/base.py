@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,6 +36,9 @@ class Generation(Protocol):
 
     def partials(self, interval: float = 0.05) -> Iterator[Result]:
         """Yield a Result at once, then whenever it changed, at most every `interval` seconds; the last one is final."""
+
+    def updates(self, interval: float = 0.05) -> AsyncIterator[Result]:
+        """Like `partials`, for an event loop: whoever waits holds no thread."""
 
     def result(self) -> Result:
         """Wait for the end and return the final Result."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from vlm_demo.backends.base import Backend, Generation
@@ -71,6 +71,16 @@ class Selection:
         try:
             for part in self._parts:
                 for partial in part.partials(interval):
+                    yield replace(self._draft, position=partial.position)
+            yield self.result()
+        finally:
+            self.cancel()
+
+    async def updates(self, interval: float = 0.05) -> AsyncIterator[Result]:
+        """Like `partials`, for an event loop."""
+        try:
+            for part in self._parts:
+                async for partial in part.updates(interval):
                     yield replace(self._draft, position=partial.position)
             yield self.result()
         finally:

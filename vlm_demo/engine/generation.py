@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 from vlm_demo.detection import Parsed, parse
@@ -40,6 +40,26 @@ class LocalGeneration:
                 if changed or not request.sequence.outputs:  # while waiting, the position in the queue is news
                     yield self._snapshot()
                     request.done.wait(timeout=interval)
+            yield self.result()
+        finally:
+            if not request.done.is_set():
+                self.cancel()
+
+    async def updates(self, interval: float = 0.05) -> AsyncIterator[Result]:
+        """Like `partials`, for an event loop: whoever waits holds no thread."""
+        request = self._request
+        try:
+            if not request.done.is_set():
+                yield self._snapshot()
+            while not request.done.is_set():
+                self._scheduler.ensure_alive()
+                changed = await request.changed.wait_async(timeout=0.5)
+                request.changed.clear()
+                if request.done.is_set():
+                    break
+                if changed or not request.sequence.outputs:
+                    yield self._snapshot()
+                    await request.done.wait_async(timeout=interval)
             yield self.result()
         finally:
             if not request.done.is_set():

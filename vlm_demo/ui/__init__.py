@@ -10,8 +10,8 @@ from vlm_demo import images
 from vlm_demo.router import Router
 from vlm_demo.ui.gradio_private import gr, rest, without_server  # before the rest of the page imports gradio as it is
 
-from . import api, image_panel, privacy, snippets, status, theme, worlds
-from .common import MODEL_CALLS, Page, watch_images
+from . import api, image_panel, privacy, returning, snippets, status, theme, worlds
+from .common import Page, watch_images
 from .owner import Owner
 from .tabs import auto, caption, chat, compare, detect, game, live, versus
 
@@ -53,13 +53,15 @@ def build_app(engine: Engine, router: Router | None = None, owner: Owner | None 
     default whoever is at this machine.
     """
     page = Page(engine, router or Router.load(), owner or Owner())
-    with privacy.ForgetfulBlocks(title="vlm-demo", analytics_enabled=False, delete_cache=(DAY // 24, DAY)) as demo:
+    with privacy.ForgetfulBlocks(
+        page.sessions.close, title="vlm-demo", analytics_enabled=False, delete_cache=(DAY // 24, DAY)
+    ) as demo:
         gr.HTML(HEADER)
         chosen = worlds.choice(page)
         with gr.Row(elem_classes="sides"):
             with gr.Column(scale=4, min_width=300, elem_classes="image-panel"):
                 image_panel.build(page)
-            with gr.Column(scale=7, min_width=300), gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):
+            with gr.Column(scale=7, min_width=300), gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
                 for name, module in TABS.items():
                     if module is game and game.player(page) is None:
                         continue
@@ -69,11 +71,7 @@ def build_app(engine: Engine, router: Router | None = None, owner: Owner | None 
         worlds.wire(page, chosen)
         status.build(page, demo)
         api.build(page)
-
-        def gone(request: gr.Request) -> None:
-            page.sessions.close(request.session_hash or "")
-
-        demo.unload(gone)
+        returning.build(page, demo, tabs, [name.lower() for name in TABS])
     demo.queue(max_size=WAITING, default_concurrency_limit=64)
     rest(demo)
     return demo
@@ -87,7 +85,6 @@ def launch_options() -> dict[str, Any]:
         "js": theme.SCRIPT.read_text(encoding="utf-8"),
         "max_file_size": images.MAX_BYTES,
         "app_kwargs": {"middleware": [Middleware(privacy.CleanUploads), Middleware(snippets.Snippets)]},
-        "max_threads": MODEL_CALLS + 64,  # the rest is for what is quick
         "footer_links": ["api"],
         "run_history": False,
         "enable_monitoring": False,

@@ -10,10 +10,9 @@ client.predict(handle_file("cat.png"), style="brief", api_name="/caption")
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Callable, Iterator
-from functools import wraps
+from collections.abc import AsyncIterator, Callable
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -27,6 +26,7 @@ from . import jobs
 from .common import MODEL_CALL, Page
 from .owner import address
 from .pictures import Picture, PictureFiles, load_pictures
+from .runs import in_thread
 
 if TYPE_CHECKING:
     from vlm_demo.engine import Generation
@@ -103,13 +103,14 @@ def _settings(
     )
 
 
-def _in_words(function: Callable[..., Iterator[JSON]]) -> Callable[..., Iterator[JSON]]:
+def _in_words(function: Callable[..., AsyncIterator[JSON]]) -> Callable[..., AsyncIterator[JSON]]:
     """Errors reach a client as words that a person can act on, never as a bare failure."""
 
     @wraps(function)
-    def call(*args: Any) -> Iterator[JSON]:
+    async def call(*args: Any) -> AsyncIterator[JSON]:
         try:
-            yield from function(*args)
+            async for result in function(*args):
+                yield result
         except (ImageError, EngineError) as error:
             raise gr.Error(str(error), print_exception=False) from error
         except gr.Error:
@@ -124,21 +125,21 @@ def _in_words(function: Callable[..., Iterator[JSON]]) -> Callable[..., Iterator
 def build(page: Page) -> None:
     """Hidden inputs, so that the API describes itself, and the six endpoints."""
     engine = page.engine
-    numbers = itertools.count()
 
-    def stream(request: gr.Request, *starts: Callable[[Visitor], Generation]) -> Iterator[tuple[int, Result]]:
+    async def stream(
+        request: gr.Request, *starts: Callable[[Visitor], Generation]
+    ) -> AsyncIterator[tuple[int, Result]]:
         """Answers on their way, one after the other; a client that cancels or goes away ends them.
 
         Each call is a run of its own, so that a program may make several at once; they take the turns of one session.
         """
-        session, name = request.session_hash or "", f"api {next(numbers)}"
-        run = page.sessions.start(session, name, address=address(request))
+        run = page.sessions.call(request.session_hash or "", address(request))
         try:
             for number, start in enumerate(starts):
-                for _, result in run.follow(start(run.session)):
+                async for _, result in run.follow(partial(start, run.session)):
                     yield number, result
         finally:
-            page.sessions.finish(session, name, run)
+            page.sessions.finish(run)
 
     with gr.Row(visible=False):
         image = _described(Picture(type="filepath", label="image"))
@@ -157,7 +158,7 @@ def build(page: Page) -> None:
         ]
         output = gr.JSON(label="result")
 
-    def caption(
+    async def caption(
         request: gr.Request,
         image: str | None,
         style: str,
@@ -166,14 +167,14 @@ def build(page: Page) -> None:
         max_new_tokens: float,
         seed: float,
         stop: list[str] | None,
-    ) -> Iterator[JSON]:
+    ) -> AsyncIterator[JSON]:
         """Describe a picture."""
-        opened = load_pictures([image])[0]
+        [opened] = await in_thread(load_pictures, [image])
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
-        for _, result in stream(request, lambda session: engine.caption_stream(opened, style, settings, session)):
+        async for _, result in stream(request, lambda session: engine.caption_stream(opened, style, settings, session)):
             yield result_json(result)
 
-    def detect(
+    async def detect(
         request: gr.Request,
         image: str | None,
         temperature: float,
@@ -181,23 +182,23 @@ def build(page: Page) -> None:
         max_new_tokens: float,
         seed: float,
         stop: list[str] | None,
-    ) -> Iterator[JSON]:
+    ) -> AsyncIterator[JSON]:
         """Find the objects in a picture: `objects` holds label, bbox [x, y, w, h] from 0 to 1, and confidence.
 
         When it is whole, `size` is [width, height] of the picture as it was sent, and each object has `pixels`, the box
         in them.
         """
-        opened = load_pictures([image])[0]
+        [opened] = await in_thread(load_pictures, [image])
         size = opened.original_size
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
-        for _, result in stream(request, lambda session: engine.detect_stream(opened, settings, session)):
+        async for _, result in stream(request, lambda session: engine.detect_stream(opened, settings, session)):
             found = result_json(result)
             if result.parsed is not None:
                 objects = [item | {"pixels": pixels(item, size)} for item in result.parsed.objects]
                 found |= {"size": list(size), "objects": objects}
             yield found
 
-    def answer(
+    async def answer(
         request: gr.Request,
         images: list[str] | None,
         question: str,
@@ -207,17 +208,17 @@ def build(page: Page) -> None:
         max_new_tokens: float,
         seed: float,
         stop: list[str] | None,
-    ) -> Iterator[JSON]:
+    ) -> AsyncIterator[JSON]:
         """Answer a question about one or several pictures."""
-        opened = load_pictures(images or [])
+        opened = await in_thread(load_pictures, images or [])
         turns = _turns(history)
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
-        for _, result in stream(
+        async for _, result in stream(
             request, lambda session: engine.answer_stream(opened, question, turns, settings, session)
         ):
             yield result_json(result)
 
-    def compare(
+    async def compare(
         request: gr.Request,
         images: list[str] | None,
         question: str,
@@ -226,34 +227,36 @@ def build(page: Page) -> None:
         max_new_tokens: float,
         seed: float,
         stop: list[str] | None,
-    ) -> Iterator[JSON]:
+    ) -> AsyncIterator[JSON]:
         """Compare two to four pictures."""
-        opened = load_pictures(images or [])
+        opened = await in_thread(load_pictures, images or [])
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
-        for _, result in stream(request, lambda session: engine.compare_stream(opened, question, settings, session)):
+        async for _, result in stream(
+            request, lambda session: engine.compare_stream(opened, question, settings, session)
+        ):
             yield result_json(result)
 
-    def auto(request: gr.Request, images: list[str] | None, text: str) -> Iterator[JSON]:
+    async def auto(request: gr.Request, images: list[str] | None, text: str) -> AsyncIterator[JSON]:
         """Do what a text asks for: route it, then run each task that it asks for.
 
         Returns `route` (see /route) and `results`, one for each call of the model; empty when the router is unsure.
         """
-        opened = load_pictures(images or [])
-        route = page.router.route(text, len(opened))
+        opened = await in_thread(load_pictures, images or [])
+        route = await in_thread(page.router.route, text, len(opened))
         planned = [] if route.unsure else jobs.plan(engine, route.parts, opened)
         starts = [lambda session, job=job: job.start(SamplingParameters(), session) for job in planned]
         results: list[JSON] = []
         yield {"route": route_json(route), "results": results}
-        for number, result in stream(request, *starts):
+        async for number, result in stream(request, *starts):
             results = [*results[:number], {"picture": planned[number].picture} | result_json(result)]
             yield {"route": route_json(route), "results": results}
 
-    def route(text: str, n_images: float) -> Iterator[JSON]:
+    async def route(text: str, n_images: float) -> AsyncIterator[JSON]:
         """Say which tasks a text asks for, without running them.
 
         Returns the chosen `tasks`, the probability of each task, and `unsure` with a `note` that says why.
         """
-        yield route_json(page.router.route(text, int(n_images)))
+        yield route_json(await in_thread(page.router.route, text, int(n_images)))
 
     for function, inputs in (
         (caption, [image, style, *settings]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ from vlm_demo.results import EngineError, Result, SamplingParameters
 from . import words
 from .owner import Owner, address
 from .pictures import ImageSet
-from .runs import Replaced, Sessions
+from .runs import Replaced, Run, Sources, Updates
+from .visits import Sessions, Visit
 
 if TYPE_CHECKING:
     from vlm_demo.engine import Engine
@@ -25,28 +26,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Updates = dict[Any, Any]
+Work = Callable[..., AsyncIterator[Updates]]
+
 HIDDEN = "hidden"  # there, but not seen: what comes while a component is being added to the page would be lost
 PATIENCE = 3.0  # seconds that a run gets to end at its next token
+SETTLING = 20.0  # seconds in which a page that loads again may still tell of the images from before it got its own
 RETRY_TEMPERATURE = 0.8  # another wording is wanted, so a greedy setting would be of no use
 
-# Listeners that call the model share one queue, wide enough for a class: whoever waits shall wait in the engine's line,
-# which is fair and tells the place. Each takes a thread while it waits.
-MODEL_CALLS = 192
-MODEL_CALL: dict[str, Any] = {
-    "concurrency_id": "model",
-    "concurrency_limit": MODEL_CALLS,
-    "api_visibility": "private",
-    "show_progress": "hidden",
-}
+# Whoever waits for the model shall wait in the engine's queue, which is fair and tells the place. It takes no thread.
+MODEL_CALL: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
 QUICK: dict[str, Any] = {"concurrency_limit": 64, "api_visibility": "private", "show_progress": "hidden"}
 
 
 @dataclass
 class Page:
     """What the tabs are built on: the engine, the router, who its owner is, the images, the runs and their listeners;
-    what follows the choice of a model: components, each with what it shows for a model; and the tabs that new images
-    blank."""
+    what follows the choice of a model: components, each with what it shows for a model; the tabs that new images
+    blank; and what a page that loads again gets back."""
 
     engine: Engine
     router: Router
@@ -56,10 +52,17 @@ class Page:
     runs: list[gr.events.Dependency] = field(default_factory=list)  # after each of them the status line looks again
     followers: list[tuple[gr.components.Component, Callable[[str], Any]]] = field(default_factory=list)
     blanks: list[tuple[RunRow, Callable[[], Updates], bool]] = field(default_factory=list)
+    parts: set[gr.components.Component] = field(default_factory=set)  # what a page that loads again may get back
+    returns: list[Callable[[Visit], Updates]] = field(default_factory=list)  # what it gets, beside what runs show
 
     def follow(self, component: gr.components.Component, show: Callable[[str], Any]) -> None:
         """Let a component show `show(model)` whenever a visitor chooses a model."""
         self.followers.append((component, show))
+
+    def give_back(self, components: Sequence[gr.components.Component], show: Callable[[Visit], Updates]) -> None:
+        """Let components show `show(visit)` when a page loads again."""
+        self.parts.update(components)
+        self.returns.append(show)
 
     def model(self, session: str | None) -> str:
         """The model that a visitor has chosen."""
@@ -78,8 +81,9 @@ class Page:
         unfamiliar = any(result.unfamiliar for result in results)
         return words.notice(about.unfamiliar or words.UNFAMILIAR) if unfamiliar else ""
 
-    def on(self, triggers: list[Any], listener: Callable[..., Iterator[Updates]], inputs: Any, outputs: Any) -> None:
+    def on(self, triggers: list[Any], listener: Work, inputs: Any, outputs: Any) -> None:
         """Let triggers run the model through a listener made by `handler`; a newer run takes over from an older one."""
+        self.parts.update(inputs, outputs)
         self.runs.append(gr.on(triggers, listener, inputs, outputs, trigger_mode="multiple", **MODEL_CALL))
 
 
@@ -130,25 +134,20 @@ def run_row(page: Page, tab: str, label: str, single: bool = False) -> RunRow:
     return RunRow(tab, label, single, run, stop, notice)
 
 
-def handler(page: Page, row: RunRow, work: Callable[..., Iterator[Updates]]) -> Callable[..., Iterator[Updates]]:
+def handler(page: Page, row: RunRow, work: Work, inputs: Sequence[gr.components.Component]) -> Work:
     """Make `work(run, sources, *inputs)`, which yields updates, into a listener of the images' inputs and these.
 
-    It can be stopped, fails in words, and shows no more once a newer run or a new image has taken over.
+    It can be stopped, fails in words, and shows no more once a newer run or a new image has taken over. It goes on when
+    the page has gone, for a page that comes back.
     """
 
-    def listen(request: gr.Request, *values: Any, **more: Any) -> Iterator[Updates]:
-        session = request.session_hash or ""
-        known = len(page.images.inputs)
-        sources, inputs = page.images.sources(values[:known], row.single), values[known:]
-        run = page.sessions.start(session, row.tab, sources, address(request))
+    async def perform(run: Run, sources: Sources, values: Sequence[Any], more: dict[str, Any]) -> None:
         notice = ""
         try:
-            yield row.busy()
-            for updates in work(run, sources, *inputs, **more):
+            async for updates in work(run, sources, *values, **more):
                 if run.replaced:
                     raise Replaced
-                if updates:  # gradio takes an empty dict for a missing answer
-                    yield updates
+                run.show(updates)
         except Replaced:
             return
         except (ImageError, EngineError) as error:
@@ -157,19 +156,33 @@ def handler(page: Page, row: RunRow, work: Callable[..., Iterator[Updates]]) -> 
             log.exception("the %s tab failed", row.tab)
             notice = "Something went wrong here; the log of the server says what. Your input is still there: try again."
         finally:
-            page.sessions.finish(session, row.tab, run)
-        yield row.idle(notice)
+            if not run.replaced:
+                run.show(row.idle(notice))
+            page.sessions.finish(run)
+
+    async def listen(request: gr.Request, *values: Any, **more: Any) -> AsyncIterator[Updates]:
+        session = request.session_hash or ""
+        known = len(page.images.inputs)
+        images, others = values[:known], values[known:]
+        sources = page.images.sources(images, row.single)
+        page.sessions.visit(session).images.update(zip(page.images.inputs, images, strict=True))
+        run = page.sessions.start(session, row.tab, sources, address(request))
+        run.inputs = dict(zip(inputs, others, strict=True))
+        run.show(row.busy())
+        run.go(perform(run, sources, others, more))
+        async for updates in run.watch():
+            yield updates
 
     return listen
 
 
 async def end_run(page: Page, row: RunRow, session: str) -> Updates:
     """End a person's run on a tab for good, and give the updates of a row in which nothing runs."""
-    run = page.sessions.running(session, row.tab)
+    run = page.sessions.forget(session, row.tab)
     if run is not None:
-        run.replace()
         patience = time.monotonic() + PATIENCE
-        while not run.ended and time.monotonic() < patience:  # what it has sent must come before what is sent now
+        # What it has sent must come before what is sent now.
+        while (run.watchers or not run.ended) and time.monotonic() < patience:
             await asyncio.sleep(0.02)
     return row.idle() | {row.notice: ""}
 
@@ -188,14 +201,20 @@ def watch_images(page: Page) -> None:
     async def look(request: gr.Request, *values: Any) -> Updates:
         session = request.session_hash or ""
         updates: Updates = {}
+        visit, held = page.sessions.visit(session), dict(zip(watched, values, strict=True))
+        values = values[: len(page.images.inputs)]
+        if page.images.as_opened(values) and time.monotonic() < visit.back.get(session, 0.0) + SETTLING:
+            return {page.images.truth: gr.skip()}
+        visit.images = held
         for row, blank, adding in page.blanks:
             if page.sessions.is_stale(session, row.tab, page.images.sources(values, row.single), adding):
                 updates |= blank() | await end_run(page, row, session)
         return updates or {page.images.truth: gr.skip()}
 
+    watched = [*page.images.inputs, page.images.truth, page.images.questions]
     outputs = {component for row, blank, _ in page.blanks for component in [*row.outputs, *blank()]}
     triggers = [component.change for component in page.images.inputs]
-    gr.on(triggers, look, page.images.inputs, [page.images.truth, *outputs], queue=False, **QUICK)
+    gr.on(triggers, look, watched, [page.images.truth, *outputs], queue=False, **QUICK)
 
 
 @dataclass

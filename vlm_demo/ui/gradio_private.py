@@ -135,12 +135,18 @@ def rest(demo: gr.Blocks) -> None:
     demo._queue.progress_update_sleep_when_free = NEVER
 
 
+def delete_state(blocks: gr.Blocks, session: str) -> None:
+    """Let go of the values of gr.State of a session; gradio itself keeps them for an hour after a page was closed."""
+    blocks.app.state_holder.delete_state(session)
+
+
 __all__ = [
     "FILE_TYPE",
     "INFO",
     "OVERRIDDEN",
     "UPLOAD",
     "VERSION",
+    "delete_state",
     "AnnotatedImageData",
     "Annotation",
     "FileData",

@@ -13,7 +13,14 @@ from vlm_demo.detection import Parsed
 from vlm_demo.detection.drawing import COLOURS, annotate
 from vlm_demo.images import LoadedImage
 
-from .gradio_private import AnnotatedImageData, Annotation, FileData, save_bytes_to_cache, save_pil_to_cache
+from .gradio_private import (
+    AnnotatedImageData,
+    Annotation,
+    FileData,
+    get_upload_folder,
+    save_bytes_to_cache,
+    save_pil_to_cache,
+)
 from .pictures import for_display
 
 TINT = 41  # of 255: how strongly a box is filled where the pointer finds it
@@ -23,13 +30,18 @@ Field = tuple[tuple[int, int, int, int], str]  # left, top, right, bottom in pix
 
 
 class HoverImage(gr.AnnotatedImage):
-    """A gr.AnnotatedImage whose fields take a byte a pixel while they are made. gradio's own take forty eight."""
+    """A gr.AnnotatedImage whose fields take a byte a pixel while they are made. gradio's own take forty eight.
+
+    It also takes what it has made of a value before.
+    """
 
     is_template = True  # the browser shows it as the gr.AnnotatedImage that it is
 
-    def postprocess(self, value: tuple[Image.Image, list[Field]] | None) -> AnnotatedImageData | None:
-        if value is None:
-            return None
+    def postprocess(
+        self, value: tuple[Image.Image, list[Field]] | AnnotatedImageData | None
+    ) -> AnnotatedImageData | None:
+        if value is None or isinstance(value, AnnotatedImageData):
+            return value
         image, fields = value
         path = save_pil_to_cache(image, self.GRADIO_CACHE, format=self.format)
         annotations = []
@@ -51,10 +63,13 @@ def tinted(size: tuple[int, int], box: tuple[int, int, int, int], colour: str) -
 
 
 def overlay(image: LoadedImage, parsed: Parsed) -> Any:
-    """What a HoverImage shows: the boxes drawn, and the fields over the first of them."""
+    """The update of a HoverImage: the boxes drawn, and the fields over the first of them; as files, not as pixels, so
+    that it can be kept."""
     shown = for_display(image)
     found, colours = fields(parsed, shown.size)
-    return HoverImage((annotate(shown, parsed), found), color_map=colours)
+    maker = HoverImage(color_map=colours, render=False)
+    maker.GRADIO_CACHE = get_upload_folder()  # which it would have on the page
+    return gr.update(value=maker.postprocess((annotate(shown, parsed), found)), color_map=colours)
 
 
 def fields(parsed: Parsed, size: tuple[int, int]) -> tuple[list[Field], dict[str, str]]:

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -18,8 +19,10 @@ from vlm_demo.tasks import TASKS
 from . import draws, sight, words
 from .common import QUICK, Page
 from .pictures import ImageSet, Picture
+from .runs import Updates
+from .visits import Visit
 
-MOST = max(task.max_images for task in TASKS.values())
+MOST = TASKS["compare"].max_images  # images; every tab for several takes as many
 OWN_IMAGE = '<p class="empty">Nobody knows the truth about your own image.</p>'
 THUMBNAIL = 128  # pixels a side of an example
 CHOOSE = """
@@ -69,6 +72,7 @@ def build(page: Page) -> None:
     with gr.Accordion("Reveal the truth", open=False, elem_id="truth"):
         truth = gr.HTML('<p class="empty">Draw a new scene, and what it really holds is told here.</p>')
     page.images = ImageSet(slots, chosen, truth, questions, count, more, less)
+    page.give_back(page.images.outputs, lambda visit: _again(page.images, visit))
 
     sight.build(page)
 
@@ -114,6 +118,22 @@ def _put(drawn: draws.Drawn) -> list[Any]:
     ]
     empty = [gr.update(value=None, visible=False)] * (MOST - count)
     return [*filled, *empty, drawn.truth, drawn.questions, *_around(count, 1), count]
+
+
+def _again(held: ImageSet, visit: Visit) -> Updates:
+    """What a page that loads again shows of the images of its visit; nothing where it has not changed any."""
+    if not visit.images:
+        return {}
+    sources = [visit.images.get(slot) for slot in held.slots]
+    sources = [source if source and Path(source).exists() else None for source in sources]
+    count = max([number for number, source in enumerate(sources, 1) if source], default=1)
+    chosen = int(visit.images.get(held.chosen) or 1)
+    updates = dict(
+        zip([*held.slots, held.more, held.less, held.chosen, held.count], _resize(count, chosen), strict=True)
+    )
+    for slot, source in zip(held.slots, sources, strict=True):
+        updates[slot] = updates[slot] | {"value": source}
+    return updates | {part: visit.images[part] for part in (held.truth, held.questions) if part in visit.images}
 
 
 def _resize(count: int, chosen: int) -> list[Any]:

@@ -51,6 +51,12 @@
   };
   document.addEventListener("keydown", move);
 
+  // A page that loads again opens the same tab.
+  document.addEventListener("click", (event) => {
+    const tab = event.target.closest('[role="tab"]');
+    if (tab) sessionStorage.setItem("tab", tab.dataset.tabId);
+  });
+
   const each = (selector, change) => document.querySelectorAll(selector).forEach(change);
 
   // Screen readers announce what changes in a place that was there before, and often not what is put there anew. So

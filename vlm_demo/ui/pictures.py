@@ -15,7 +15,7 @@ from vlm_demo.detection import Parsed
 from vlm_demo.detection.drawing import annotate
 from vlm_demo.images import ImageError, LoadedImage
 
-from .gradio_private import FILE_TYPE, FileData, ImageData, ListFiles, is_http_url_like
+from .gradio_private import FILE_TYPE, FileData, ImageData, ListFiles, is_http_url_like, save_pil_to_cache
 from .runs import Sources
 from .snippets import lent, lent_file
 
@@ -124,6 +124,13 @@ class ImageSet:
     more: gr.Button
     less: gr.Button
 
+    def as_opened(self, values: Sequence[Any]) -> bool:
+        """Whether the values of `inputs` are those of a page that has just been opened."""
+        first, *others, chosen = values
+        opened = self.slots[0].value
+        name = Path(opened["path"]).name if opened else None
+        return (Path(first).name if first else None) == name and not any(others) and int(chosen or 1) == 1
+
     @property
     def inputs(self) -> list[gr.components.Component]:
         """What a listener is given to know the images."""
@@ -155,6 +162,15 @@ def draw_boxes(picture: LoadedImage, parsed: Parsed, number: int = 1) -> Image.I
     """Picture `number` of those that an answer was about, at display size, with its boxes."""
     shown = for_display(picture)
     return annotate(shown, parsed.of_image(number, shown.size))
+
+
+def boxes_files(
+    gallery: gr.Gallery, pictures: Sequence[LoadedImage], parsed: Parsed, number: int = 0
+) -> list[tuple[str, str]]:
+    """Draw boxes on image `number`, or on each; returns files for a gallery, with their names."""
+    numbers = [number] if number else range(1, len(pictures) + 1)
+    drawn = [(draw_boxes(pictures[one - 1], parsed, one), f"Image {one}") for one in numbers]
+    return [(save_pil_to_cache(image, gallery.GRADIO_CACHE, format=gallery.format), name) for image, name in drawn]
 
 
 def for_display(picture: LoadedImage) -> Image.Image:

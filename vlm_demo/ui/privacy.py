@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from starlette.types import ASGIApp, Scope
 
 from vlm_demo import uploads
 
-from .gradio_private import UPLOAD, get_upload_folder
+from .gradio_private import UPLOAD, delete_state, get_upload_folder
 from .middleware import Rewriting
 
 MOST = 10_000  # sessions whose files are known; calls over plain HTTP are a session each, and never take leave
-GRACE = 600.0  # seconds after a page was closed; a phone that slept or a lost connection comes back before
+GRACE = 600.0  # seconds after a page was heard of last; a reload, a lost connection and sleep come back before
 
 
 class CleanUploads(Rewriting):
@@ -46,8 +46,10 @@ class ForgetfulBlocks(gr.Blocks):
     Files are named by their content, so one may belong to several sessions; it goes with the last of them.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, forget: Callable[[str], None], **options: Any) -> None:
+        """`forget(session)` is called once a session has ended for good."""
+        super().__init__(**options)
+        self._end = forget
         self._folder = get_upload_folder() + os.sep
         self._files: dict[str, set[str]] = {}  # by session, the one that was heard of longest ago first
         self._left: dict[str, asyncio.TimerHandle] = {}  # sessions whose page was closed
@@ -59,7 +61,7 @@ class ForgetfulBlocks(gr.Blocks):
         """What gradio calls for every event and each of its parts: note the files in it."""
         leaving = any(event == "unload" for _, event in block_fn.targets)
         if session_hash in self._left and options.get("iterator") is None and not leaving:
-            self._left.pop(session_hash).cancel()  # a new event: the visitor is back
+            self._await(session_hash)  # the page is there, though the connection by which it takes leave was lost
         output = await super().process_api(block_fn, inputs, *args, session_hash=session_hash, **options)
         named = set(self._named((inputs, output["data"])))
         if session_hash is not None and named:
@@ -78,11 +80,18 @@ class ForgetfulBlocks(gr.Blocks):
                 yield from self._named(item)
 
     async def _leave(self, request: gr.Request) -> None:
-        session = request.session_hash or ""
+        self._await(request.session_hash or "")
+
+    def _await(self, session: str) -> None:
+        """Forget a session unless it is heard of before the time is out."""
+        if session in self._left:
+            self._left.pop(session).cancel()
         self._left[session] = asyncio.get_running_loop().call_later(GRACE, self._forget, session)
 
     def _forget(self, session: str) -> None:
         self._left.pop(session, None)
+        self._end(session)
+        delete_state(self, session)
         mine = self._files.pop(session, set())
         for path in map(Path, mine.difference(*self._files.values())):
             path.unlink(missing_ok=True)

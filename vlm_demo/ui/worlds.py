@@ -8,6 +8,8 @@ from typing import Any
 import gradio as gr
 
 from .common import QUICK, Page
+from .runs import Updates
+from .visits import Visit
 
 
 def title(page: Page, model: str) -> str:
@@ -41,6 +43,12 @@ def wire(page: Page, chosen: gr.Radio | None) -> None:
         page.sessions.choose(request.session_hash or "", model)
         return [show(model) for _, show in page.followers]
 
+    def again(visit: Visit) -> Updates:
+        if visit.model is None:
+            return {}
+        return {chosen: visit.model} | {component: show(visit.model) for component, show in page.followers}
+
+    page.give_back([chosen, *components], again)
     chosen.input(choose, chosen, components, queue=False, **QUICK)
 
 

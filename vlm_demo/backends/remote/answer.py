@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,33 @@ class RemoteAnswer:
             if self._ended or time.perf_counter() - shown >= interval:
                 yield result
                 shown = time.perf_counter()
+
+    async def updates(self, interval: float = 0.05) -> AsyncIterator[Result]:
+        """Like `partials`, for an event loop. A thread reads meanwhile: the client that it reads from blocks."""
+        loop, pieces = asyncio.get_running_loop(), asyncio.Queue()
+
+        def put(piece: Result | EngineError | None) -> None:
+            with suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        def read() -> None:
+            try:
+                for result in self.partials(interval):
+                    put(result)
+            except EngineError as error:
+                put(error)
+            finally:
+                put(None)
+
+        threading.Thread(target=read, name=f"answer of {self._servers.name}", daemon=True).start()
+        try:
+            while (piece := await pieces.get()) is not None:
+                if isinstance(piece, EngineError):
+                    raise piece
+                yield piece
+        finally:
+            if not self.done:
+                self.cancel()
 
     def _pieces(self) -> Iterator[Result]:
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from vlm_demo.tasks import TASKS
 from .. import jobs, words
 from ..common import QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
 from ..owner import address
-from ..pictures import draw_boxes, load_pictures
-from ..runs import Run, Sources
+from ..pictures import boxes_files, load_pictures
+from ..runs import Run, Sources, in_thread
 
 LENGTH = 160  # tokens
 NAMES = {name: "Answer" if name == "vqa" else task.title for name, task in TASKS.items()}
@@ -96,13 +97,15 @@ def build(page: Page) -> None:
             drawn: gr.update(visible=False, value=None),
         }
 
-    def work(run: Run, sources: Sources, text: str, *values: Any, forced: str | None = None) -> Iterator[Updates]:
+    async def work(
+        run: Run, sources: Sources, text: str, *values: Any, forced: str | None = None
+    ) -> AsyncIterator[Updates]:
         yield blank()
         if not text.strip():
             raise EngineError("Type what you want first, for example: describe it, or: how many cats?")
-        opened = load_pictures(sources)
+        opened = await in_thread(load_pictures, sources)
         settings = panel.read(*values)
-        route = page.router.route(text, len(opened))
+        route = await in_thread(page.router.route, text, len(opened))
         unsure = route.unsure and not forced
         tasks = [] if unsure else [forced] if forced else route.tasks
         if unsure:
@@ -123,10 +126,10 @@ def build(page: Page) -> None:
         parts = {forced: route.text} if forced else route.parts
         done: list[str] = []
         results: list[Result] = []
-        boxes: list[tuple[Any, str]] = []
+        boxes: list[tuple[str, str]] = []
         threshold = page.engine.description(run.model).threshold
         for job in jobs.plan(page.engine, parts, opened):
-            for _, result in run.follow(job.start(settings, run.session, run.model)):
+            async for _, result in run.follow(partial(job.start, settings, run.session, run.model)):
                 if result.parsed is not None:  # the boxes that Detect shows
                     result = replace(result, parsed=result.parsed.above(threshold))
                 latest = section(job.title, result)
@@ -134,22 +137,22 @@ def build(page: Page) -> None:
             done.append(latest)
             results.append(result)
             if result.parsed is not None and result.parsed.objects:
-                for number in [job.picture] if job.picture else range(1, len(opened) + 1):
-                    boxes.append((draw_boxes(opened[number - 1], result.parsed, number), f"Image {number}"))
+                boxes += await in_thread(boxes_files, drawn, opened, result.parsed, job.picture)
                 yield {drawn: gr.update(value=boxes, visible=True)}
             if result.finish_reason == "cancelled":
                 break
         yield {row.notice: page.outside(results, run.model)}
 
-    inputs = [*page.images.inputs, box, *panel.inputs]
+    inputs = [box, *panel.inputs]
     outputs = [*row.outputs, shown, choices, correction, right, asked, answers, drawn]
-    running = handler(page, row, work)
-    page.on([row.run.click, box.submit], running, inputs, outputs)
+    running = handler(page, row, work, inputs)
+    page.on([row.run.click, box.submit], running, [*page.images.inputs, *inputs], outputs)
 
-    def overrule(event: gr.EventData, request: gr.Request, *values: Any) -> Iterator[Updates]:
-        yield from running(request, *values, forced=str(event.task))
+    async def overrule(event: gr.EventData, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
+        async for updates in running(request, *values, forced=str(event.task)):
+            yield updates
 
-    page.on([shown.click], overrule, inputs, outputs)
+    page.on([shown.click], overrule, [*page.images.inputs, *inputs], outputs)
     clear_when_new(page, row, blank)
 
     def remember(request: gr.Request, asked: tuple[str, int] | None, tasks: list[str]) -> Any:

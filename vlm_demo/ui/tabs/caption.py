@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from functools import partial
 
 import gradio as gr
 
@@ -12,7 +13,7 @@ from vlm_demo.tasks import TASKS
 from .. import words
 from ..common import HIDDEN, Page, Updates, clear_when_new, handler, retry_settings, run_row, settings_panel
 from ..pictures import load_pictures
-from ..runs import Run, Sources
+from ..runs import Run, Sources, in_thread
 
 STYLES = [("Brief", "brief"), ("Detailed", "detailed"), ("Alt text", "alt")]
 MOST = 4
@@ -57,23 +58,25 @@ def build(page: Page) -> None:
             for number, box in enumerate(boxes)
         }
 
-    def work(run: Run, sources: Sources, style: str, count: int, *values: float) -> Iterator[Updates]:
+    async def work(run: Run, sources: Sources, style: str, count: int, *values: float) -> AsyncIterator[Updates]:
         count = int(count)
         yield blank(count)
-        picture = load_pictures(sources)[0]
+        [picture] = await in_thread(load_pictures, sources)
         settings = panel.read(*values)
         wanted: list[SamplingParameters] = [settings] + [retry_settings(settings)] * (count - 1)
-        started = [page.engine.caption_stream(picture, style, one, run.session, run.model) for one in wanted]
-        for number, result in run.follow(*started):
+        stream = page.engine.caption_stream
+        starts = [partial(stream, picture, style, one, run.session, run.model) for one in wanted]
+        async for number, result in run.follow(*starts):
             updates = {texts[number]: result.text, lines[number]: words.quiet(result)}
             if result.finish_reason != "running":
                 updates[row.notice] = page.outside([result], run.model)
             yield updates
 
+    inputs = [style, count, *panel.inputs]
     page.on(
         [row.run.click],
-        handler(page, row, work),
-        [*page.images.inputs, style, count, *panel.inputs],
+        handler(page, row, work, inputs),
+        [*page.images.inputs, *inputs],
         [*row.outputs, *texts, *lines],
     )
     clear_when_new(page, row, blank)

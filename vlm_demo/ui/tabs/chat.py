@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,7 @@ from vlm_demo.tasks import TASKS
 from .. import jobs, words
 from ..common import QUICK, Page, Updates, clear_when_new, end_run, handler, retry_settings, run_row, settings_panel
 from ..pictures import load_pictures
-from ..runs import Run, Sources
+from ..runs import Run, Sources, in_thread
 
 SUGGESTIONS = 3
 INVISIBLE = "\u200b"
@@ -66,16 +67,19 @@ def build(page: Page) -> None:
     with gr.Accordion("Settings", open=False):
         panel = settings_panel("chat", TASKS["vqa"].max_new_tokens)
 
-    def ask(
+    async def ask(
         run: Run, sources: Sources, turns: list[Turn], question: str, values: Sequence[float], again: bool = False
-    ) -> Iterator[Updates]:
+    ) -> AsyncIterator[Updates]:
         """Ask one more question after `turns`; `again` samples another wording."""
-        opened = load_pictures(sources)
+        opened = await in_thread(load_pictures, sources)
         settings = panel.read(*values)
-        start = jobs.in_chat(page.engine, page.router, question, opened, turns)
-        generation = start(retry_settings(settings) if again else settings, run.session, run.model)
-        yield {box: "", chatbot: messages([*turns, (question, "")]), line: "", likely: ""}
-        for _, result in run.follow(generation):
+        settings = retry_settings(settings) if again else settings
+        job = await in_thread(jobs.in_chat, page.engine, page.router, question, opened, turns)
+        first = True
+        async for _, result in run.follow(partial(job, settings, run.session, run.model)):
+            if first:  # the question has been accepted
+                yield {box: "", chatbot: messages([*turns, (question, "")]), line: "", likely: ""}
+                first = False
             now = [*turns, (question, result.text)]
             updates = {chatbot: messages(now), line: words.quiet(result, spoken=False)}
             if result.finish_reason != "running":
@@ -87,43 +91,42 @@ def build(page: Page) -> None:
             yield updates
 
     outputs_turns = turns
-    inputs = [*page.images.inputs, turns, *panel.inputs]
+    asked, inputs = [turns, box, *panel.inputs], [turns, *panel.inputs]
     outputs = [*row.outputs, turns, chatbot, box, line, likely]
 
-    def send(run: Run, sources: Sources, turns: list[Turn], question: str, *values: float) -> Iterator[Updates]:
-        yield from ask(run, sources, turns, question, values)
+    def send(run: Run, sources: Sources, turns: list[Turn], question: str, *values: float) -> AsyncIterator[Updates]:
+        return ask(run, sources, turns, question, values)
 
-    page.on(
-        [row.run.click, box.submit],
-        handler(page, row, send),
-        [*page.images.inputs, turns, box, *panel.inputs],
-        outputs,
-    )
+    page.on([row.run.click, box.submit], handler(page, row, send, asked), [*page.images.inputs, *asked], outputs)
 
-    def retry(run: Run, sources: Sources, turns: list[Turn], *values: float, index: int) -> Iterator[Updates]:
+    def retry(run: Run, sources: Sources, turns: list[Turn], *values: float, index: int) -> AsyncIterator[Updates]:
         earlier = turns[: index // 2]
-        yield from ask(run, sources, earlier, turns[len(earlier)][0], values, again=True)
+        return ask(run, sources, earlier, turns[len(earlier)][0], values, again=True)
 
     def edit(
         run: Run, sources: Sources, turns: list[Turn], *values: float, index: int, question: str
-    ) -> Iterator[Updates]:
-        yield from ask(run, sources, turns[: index // 2], question, values)
+    ) -> AsyncIterator[Updates]:
+        return ask(run, sources, turns[: index // 2], question, values)
 
-    retrying, editing = handler(page, row, retry), handler(page, row, edit)
+    retrying, editing = handler(page, row, retry, inputs), handler(page, row, edit, inputs)
 
-    def on_retry(event: gr.RetryData, request: gr.Request, *values: Any) -> Iterator[Updates]:
-        yield from retrying(request, *values, index=_first(event.index))
+    async def on_retry(event: gr.RetryData, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
+        async for updates in retrying(request, *values, index=_first(event.index)):
+            yield updates
 
-    def on_edit(event: gr.EditData, request: gr.Request, *values: Any) -> Iterator[Updates]:
+    async def on_edit(event: gr.EditData, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         question = str(event.value).replace(INVISIBLE, "")
-        yield from editing(request, *values, index=_first(event.index), question=question)
+        async for updates in editing(request, *values, index=_first(event.index), question=question):
+            yield updates
 
-    page.on([chatbot.retry], on_retry, inputs, outputs)
-    page.on([chatbot.edit], on_edit, inputs, outputs)
+    page.on([chatbot.retry], on_retry, [*page.images.inputs, *inputs], outputs)
+    page.on([chatbot.edit], on_edit, [*page.images.inputs, *inputs], outputs)
 
-    def undo(turns: list[Turn]) -> list[Any]:
-        earlier, last = turns[:-1], turns[-1:]
-        return [earlier, messages(earlier), last[0][0] if last else "", "", ""]
+    async def undo(request: gr.Request, before: list[Turn]) -> Updates:
+        earlier, last = before[:-1], before[-1:]
+        updates = {turns: earlier, chatbot: messages(earlier), box: last[0][0] if last else "", line: "", likely: ""}
+        page.sessions.show(request.session_hash or "", row.tab, updates)
+        return updates
 
     chatbot.undo(undo, turns, [turns, chatbot, box, line, likely], **QUICK)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -15,8 +16,8 @@ from vlm_demo.tasks import TASKS
 
 from .. import draws, image_panel, words
 from ..common import QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
-from ..pictures import draw_boxes, for_display, load_pictures
-from ..runs import Run, Sources
+from ..pictures import boxes_files, for_display, load_pictures
+from ..runs import Run, Sources, in_thread
 
 KINDS = [
     ("What changed?", "change"),
@@ -106,9 +107,9 @@ def build(page: Page) -> None:
             slider: "",
         }
 
-    def work(run: Run, sources: Sources, question: str, *values: Any) -> Iterator[Updates]:
+    async def work(run: Run, sources: Sources, question: str, *values: Any) -> AsyncIterator[Updates]:
         yield blank()
-        opened = load_pictures(sources)
+        opened = await in_thread(load_pictures, sources)
         settings = panel.read(*values)
         if len(opened) < 2:
             raise EngineError("Comparing takes two images or more. Add one beside the first, or press a button above.")
@@ -118,13 +119,13 @@ def build(page: Page) -> None:
                 f"What changed is told about two images, and here are {len(opened)}. "
                 "Remove some, or ask what happens across them."
             )
-        started = [page.engine.compare_stream(opened, question, settings, run.session, run.model)]
-        if (
-            about_change and page.engine.description(run.model).samples == draws.SCENES
-        ):  # only there a change has a place
-            started.append(page.engine.compare_stream(opened, "boxes", settings, run.session, run.model))
+        questions = [question]
+        if about_change and page.engine.description(run.model).samples == draws.SCENES:  # only there it has a place
+            questions.append("boxes")
+        stream = page.engine.compare_stream
+        starts = [partial(stream, opened, one, settings, run.session, run.model) for one in questions]
         finished = []
-        for index, result in run.follow(*started):
+        async for index, result in run.follow(*starts):
             updates: Updates = {line: words.quiet(result)} if index == 0 else {}
             if index == 0:
                 updates[answer] = result.text
@@ -137,17 +138,17 @@ def build(page: Page) -> None:
         if boxes is not None and not boxes.objects:
             shown[table] = words.report(boxes, BOXES)
         elif boxes is not None:
-            drawings = [draw_boxes(picture, boxes, number) for number, picture in enumerate(opened, 1)]
-            labelled = [(picture, f"Image {number}") for number, picture in enumerate(drawings, 1)]
-            shown |= {drawn: gr.update(value=labelled, visible=True), table: words.boxes(boxes.objects, BOXES)}
+            several = await in_thread(boxes_files, drawn, opened, boxes)
+            shown |= {drawn: gr.update(value=several, visible=True), table: words.boxes(boxes.objects, BOXES)}
         if len(opened) == 2:
-            shown[slider] = wipe(*opened)
+            shown[slider] = await in_thread(wipe, *opened)
         yield shown
 
+    inputs = [box, *panel.inputs]
     page.on(
         [row.run.click, box.submit],
-        handler(page, row, work),
-        [*page.images.inputs, box, *panel.inputs],
+        handler(page, row, work, inputs),
+        [*page.images.inputs, *inputs],
         [*row.outputs, answer, line, drawn, table, slider],
     )
     clear_when_new(page, row, blank)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..common import QUICK, Page, Updates, clear_when_new, handler, run_row, set
 from ..hover import HoverImage, overlay
 from ..jobs import named_in
 from ..pictures import for_display, load_pictures
-from ..runs import Run, Sources
+from ..runs import Run, Sources, in_thread
 
 WAITING = '<p class="empty">What was read from the text is shown here.</p>'
 
@@ -97,20 +98,22 @@ def build(page: Page) -> None:
             offers: gr.update(visible=False),
         }
 
-    def work(run: Run, sources: Sources, what: str, *values: Any) -> Iterator[Updates]:
+    async def work(run: Run, sources: Sources, what: str, *values: Any) -> AsyncIterator[Updates]:
         yield blank()
-        picture = load_pictures(sources)[0]
+        [picture] = await in_thread(load_pictures, sources)
         size = picture.original_size
         yield {drawn: (for_display(picture), [])}
         whole = 0  # objects that were complete when the boxes were drawn last
-        for _, result in run.follow(
-            page.engine.detect_stream(picture, panel.read(*values), run.session, run.model, named_in(what))
-        ):
+        settings, stream = panel.read(*values), page.engine.detect_stream
+        async for _, result in run.follow(partial(stream, picture, settings, run.session, run.model, named_in(what))):
             updates = {raw: result.text, line: words.quiet(result)}
             written = parse_written(result.text, picture.size)
             if result.finish_reason == "running" and len(written.objects) > whole:
                 whole = len(written.objects)
-                updates |= {drawn: overlay(picture, written), table: words.boxes(written.objects, size=size)}
+                updates |= {
+                    drawn: await in_thread(overlay, picture, written),
+                    table: words.boxes(written.objects, size=size),
+                }
             yield updates
         answer = downloads.Found.of(sources[0], size, result, page.engine.description(run.model).labels)
         names = answer.parsed.labels
@@ -122,13 +125,14 @@ def build(page: Page) -> None:
             labels: gr.update(choices=names, value=names, visible=len(names) > 1),
             offers: gr.update(visible=not answer.parsed.failed),
             row.notice: page.outside([result], run.model),
-            **draw(answer, answer.parsed.above(threshold), picture),
+            **await in_thread(draw, answer, answer.parsed.above(threshold), picture),
         }
 
+    inputs = [what, *panel.inputs]
     page.on(
         [row.run.click, what.submit],
-        handler(page, row, work),
-        [*page.images.inputs, what, *panel.inputs],
+        handler(page, row, work, inputs),
+        [*page.images.inputs, *inputs],
         [*row.outputs, raw, line, labels, sure, offers, found, *drawing],
     )
     clear_when_new(page, row, blank)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -107,7 +108,7 @@ def build(page: Page) -> None:
     shown = gr.HTML(INVITATION, elem_classes="answer-place", elem_id="game-board")
     row.notice.render()
 
-    def work(run: Run, sources: Sources, score: Score, by: int = 0) -> Iterator[Updates]:
+    async def work(run: Run, sources: Sources, score: Score, by: int = 0) -> AsyncIterator[Updates]:
         level = min(max(score.level + by, 0), len(LEVELS) - 1)
         now = replace(score, level=level)
         objects, looks, name = LEVELS[level]
@@ -123,7 +124,8 @@ def build(page: Page) -> None:
         }
         model = player(page, run.model)
         whole = 0
-        for _, result in run.follow(page.engine.detect_stream(image, SamplingParameters(), run.session, model)):
+        start = partial(page.engine.detect_stream, image, SamplingParameters(), run.session, model)
+        async for _, result in run.follow(start):
             written = parse_written(result.text, image.size).objects
             if len(written) > whole:
                 whole = len(written)
@@ -144,11 +146,12 @@ def build(page: Page) -> None:
             yield {row.notice: words.notice(f"{result.parsed.report}.", bad=True)}
 
     outputs = [*row.outputs, kept, shown, line, easier, harder]
-    running = handler(page, row, work)
+    running = handler(page, row, work, [kept])
     page.on([row.run.click], running, [*page.images.inputs, kept], outputs)
     for button, by in ((easier, -1), (harder, 1)):
 
-        def play(request: gr.Request, *values: Any, by: int = by) -> Iterator[Updates]:
-            yield from running(request, *values, by=by)
+        async def play(request: gr.Request, *values: Any, by: int = by) -> AsyncIterator[Updates]:
+            async for updates in running(request, *values, by=by):
+                yield updates
 
         page.on([button.click], play, [*page.images.inputs, kept], outputs)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from .. import words
 from ..common import MODEL_CALL, QUICK, Page, Updates
 from ..marks import Mark, svg
 from ..owner import address
-from ..runs import Replaced, Run
+from ..runs import Replaced, Run, in_thread
 
 if TYPE_CHECKING:
     from vlm_demo.engine import Generation
@@ -92,13 +93,13 @@ def build(page: Page) -> None:
             return page.engine.detect_stream(image, settings, run.session, run.model)
         return page.engine.answer_stream(image, question, (), settings, run.session, run.model)
 
-    def look(event: gr.EventData, request: gr.Request, kind: str, question: str) -> Iterator[Updates]:
+    async def look(event: gr.EventData, request: gr.Request, kind: str, question: str) -> AsyncIterator[Updates]:
         """Answer about one frame. A newer frame of the same visitor would take this one's place in the queue."""
         session, number = request.session_hash or "", int(event.number)
         run = page.sessions.start(session, "live", address=address(request))
         try:
-            image = read_frame(event.frame)
-            for _, result in run.follow(begin(run, kind, question, image)):
+            image = await in_thread(read_frame, event.frame)
+            async for _, result in run.follow(partial(begin, run, kind, question, image)):
                 if result.position is not None:  # a text in the making would flicker
                     yield {line: words.quiet(result)}
             over = result.finish_reason == "cancelled"
@@ -114,7 +115,7 @@ def build(page: Page) -> None:
             told = words.notice("Something went wrong here; the log of the server says what.", bad=True)
             yield {line: "", camera: shown(number, told, refused=True)}
         finally:
-            page.sessions.finish(session, "live", run)
+            page.sessions.finish(run)
 
     # Not `page.on`: the status line need not look again after every frame.
     camera.input(look, [kind, question], [line, camera], trigger_mode="multiple", **MODEL_CALL)

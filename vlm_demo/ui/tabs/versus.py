@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from ..common import QUICK, Page, Updates, clear_when_new, handler, run_row, set
 from ..duels import NAMES, Duel, Side, agreement, drawing, figures, heard, marks, tally, view
 from ..marks import Mark
 from ..pictures import load_pictures
-from ..runs import Run, Sources
+from ..runs import Run, Sources, in_thread
 from ..worlds import title
 
 if TYPE_CHECKING:
@@ -100,25 +101,28 @@ def build(page: Page) -> None:
             return page.engine.detect_stream(picture, settings, session, model, text)
         return page.engine.answer_stream(picture, text, (), settings, session, model)
 
-    def answer(run: Run, generation: Generation, side: Side, picture: Image.Image) -> Iterator[Side]:
+    async def answer(
+        run: Run, begin: Callable[[], Generation], side: Side, picture: Image.Image
+    ) -> AsyncIterator[Side]:
         """One side as it grows; boxes appear as each is complete."""
         drawn = -1  # objects in the drawing
-        for _, result in run.follow(generation):
+        async for _, result in run.follow(begin):
             body = f'<p class="answer">{escape(result.text)}</p>'
             if result.task == "detect":
                 parsed = result.parsed or parse_written(result.text, picture.size)
                 body = side.body
                 if len(parsed.objects) > drawn and (result.parsed is not None or not parsed.failed):
                     drawn = len(parsed.objects)
-                    body = drawing(picture, parsed, [Mark(o["label"], o["bbox"]) for o in parsed.objects])
+                    boxes = [Mark(o["label"], o["bbox"]) for o in parsed.objects]
+                    body = await in_thread(drawing, picture, parsed, boxes)
             side = replace(side, result=result, body=body)
             yield side
 
-    def work(
+    async def work(
         run: Run, sources: Sources, left: str, right: str, kind: str, text: str, blind: bool, *values: Any
-    ) -> Iterator[Updates]:
+    ) -> AsyncIterator[Updates]:
         yield blank()
-        picture = load_pictures(sources)[0]
+        [picture] = await in_thread(load_pictures, sources)
         if left == right:
             raise EngineError("Choose two different models, one for each side.")
         if kind == "vqa" and not text.strip():
@@ -134,8 +138,8 @@ def build(page: Page) -> None:
         for number, board in enumerate(boards):
             before = duel.sides[number]
             try:
-                generation = start(kind, picture, text, settings, run.session, before.model)
-                for side in answer(run, generation, before, small):
+                begin = partial(start, kind, picture, text, settings, run.session, before.model)
+                async for side in answer(run, begin, before, small):
                     duel = duel.having(number, side)
                     yield {board: view(page, duel, number)}
             except EngineError as error:
@@ -159,10 +163,11 @@ def build(page: Page) -> None:
         updates[told] = f'<p class="only-heard" role="status">{escape(heard(duel))}</p>'
         yield updates
 
+    inputs = [*models, kind, box, blind, *panel.inputs]
     page.on(
         [row.run.click, box.submit],
-        handler(page, row, work),
-        [*page.images.inputs, *models, kind, box, blind, *panel.inputs],
+        handler(page, row, work, inputs),
+        [*page.images.inputs, *inputs],
         [*row.outputs, *blank()],
     )
     clear_when_new(page, row, blank)
@@ -191,13 +196,15 @@ def build(page: Page) -> None:
         }
 
     outputs = [*boards, told, sizes, ballot, offers, duel_state, votes_state, *files]
+    page.parts.update(outputs)
     for verdict, button in verdicts.items():
-        button.click(
-            lambda duel, votes, verdict=verdict: decide(verdict, duel, votes),
-            [duel_state, votes_state],
-            outputs,
-            **QUICK,
-        )
+
+        async def press(request: gr.Request, duel: Duel | None, votes: list[Vote], verdict: str = verdict) -> Updates:
+            updates = decide(verdict, duel, votes)
+            page.sessions.show(request.session_hash or "", row.tab, updates)
+            return updates
+
+        button.click(press, [duel_state, votes_state], outputs, **QUICK)
 
     def ask_for(kind: str) -> Any:
         if kind not in ASKED:
