@@ -61,12 +61,13 @@ class User:
         self.connect, self.jobs, self.junk, self.record = connect, jobs, junk, record
         self.chance = random.Random(seed)
         self.client = connect()
+        self.page = f"page{self.chance.getrandbits(48):x}"  # the session of this user's browser
 
     def act(self) -> None:
         """One request of some kind; its end is counted, and what should not have happened is noted."""
         well, badly = [self.ask, self.cancel, self.vanish], [self.send_junk, self.ask_nothing, self.ask_endlessly]
-        kinds = [*well, self.free, self.switch, *badly]
-        kind = self.chance.choices(kinds, weights=[24, 6, 4, 0.5, 0.5, 2, 2, 2])[0]
+        kinds = [*well, self.free, self.switch, self.press, *badly]
+        kind = self.chance.choices(kinds, weights=[22, 6, 4, 0.5, 0.5, 2, 2, 2, 2])[0]
         begin = time.perf_counter()
         try:
             self.record.ends[kind()] += 1
@@ -105,16 +106,31 @@ class User:
         self._use("model", "input", self.chance.choice(choices)[1])
         return "switched"
 
+    def press(self) -> str:
+        """Press Run on the Caption tab of the page: the model that was chosen there answers."""
+        file = self.chance.choice(self.jobs).files[0]
+        sent = httpx.post(
+            f"{self.client.src}gradio_api/upload", files={"files": (file.name, file.read_bytes())}, timeout=PATIENCE
+        )
+        image = {"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}
+        parts = {one["id"]: one["props"] for one in self.client.config["components"]}
+        shown = [parts[number] for number in self._listener("caption-run", "click")["inputs"]]
+        self._use(
+            "caption-run", "click", *(image if one.get("elem_id") == "image-1" else one.get("value") for one in shown)
+        )
+        return "answered"
+
     def _part(self, elem_id: str) -> dict[str, Any]:
         return next(one for one in self.client.config["components"] if one["props"].get("elem_id") == elem_id)
 
-    def _use(self, elem_id: str, event: str, *data: str) -> None:
-        """Use what is at the foot of the page as a browser does: it has no named endpoints."""
+    def _listener(self, elem_id: str, event: str) -> dict[str, Any]:
         trigger = [self._part(elem_id)["id"], event]
-        listeners = self.client.config["dependencies"]
-        number = next(one["id"] for one in listeners if trigger in map(list, one["targets"]))
-        queue, session = f"{self.client.src}gradio_api/queue", f"foot{self.chance.getrandbits(48):x}"
-        used = {"fn_index": number, "data": data, "session_hash": session}
+        return next(one for one in self.client.config["dependencies"] if trigger in map(list, one["targets"]))
+
+    def _use(self, elem_id: str, event: str, *data: Any) -> None:
+        """Use a part of the page as a browser does: it has no named endpoints."""
+        queue, session = f"{self.client.src}gradio_api/queue", self.page
+        used = {"fn_index": self._listener(elem_id, event)["id"], "data": data, "session_hash": session}
         httpx.post(f"{queue}/join", json=used, timeout=PATIENCE).raise_for_status()
         with httpx.stream("GET", f"{queue}/data", params={"session_hash": session}, timeout=PATIENCE) as events:
             done = next(line for line in events.iter_lines() if '"process_completed"' in line)

@@ -185,14 +185,22 @@ def test_users_of_a_soak_count_their_ends(tmp_path):
 
 
 def test_a_soak_frees_memory_and_switches_models_on_the_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine_module, "open_runner", lambda model, *args: FakeRunner(lambda *asked: model))
+    runners = {name: FakeRunner(lambda *asked: "words") for name in ("fake", "four")}
+    monkeypatch.setattr(engine_module, "open_runner", lambda model, *args: runners[model])
     engine = Engine("fake", models=["four"])
     engine.load()
     demo = build_app(engine)
     _, address, _ = demo.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
-    user = soak.User(lambda: Client(address, verbose=False), [], tmp_path, soak.Record(), seed=0)
+    jobs = page.make_jobs(tmp_path, 1, 1, True, 1)[0]
+    user, other = (soak.User(lambda: Client(address, verbose=False), jobs, tmp_path, soak.Record(), n) for n in (0, 1))
     assert user.free() == "freed" and not engine.status().loaded
+    user.chance.choice = lambda choices: choices[-1]
     assert user.switch() == "switched"
+    assert user.press() == "answered"
+    assert len(runners["four"].asked) == 1 and not runners["fake"].asked
+    assert other.press() == "answered"
+    assert len(runners["four"].asked) == len(runners["fake"].asked) == 1
+    other.client.close()
     user.client.close()
     demo.close()
     engine.close()
