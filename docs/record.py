@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from vlm_demo.samples import samples
 SIZE = {"width": 1200, "height": 760}  # pixels of the window
 WIDTH = 900  # pixels of the recording
 EVERY = 0.2  # seconds between two looks
-STILL = 0.4  # seconds that a picture may stand while something is awaited,
+STILL = 0.2  # seconds that a picture may stand while something is awaited,
 READ = 2.0  # and when it is there
 PATIENCE = 600_000  # milliseconds
 
@@ -77,9 +78,10 @@ def use(page: Page, recorder: Recorder) -> None:
     """What the visitor does."""
 
     def run(tab: str) -> None:
-        page.locator(f"#{tab}-run").click()
-        line = page.locator(f"#{tab}-line p")
-        recorder.watch(lambda: line.count() and "token" in line.first.inner_text(), rest=2.0)
+        button = page.locator(f"#{tab}-run")
+        button.click()
+        expect(button).to_have_class(re.compile("busy"))
+        recorder.watch(lambda: "busy" not in button.get_attribute("class"), rest=READ)
 
     def go(tab: str) -> None:
         page.get_by_role("tab", name=tab).click()
@@ -93,7 +95,6 @@ def use(page: Page, recorder: Recorder) -> None:
     go("Chat")
     box = page.locator("#chat-box textarea")
     for question in ("What do you see?", "What colour are the dogs?"):
-        page.evaluate("document.querySelectorAll('#chat-line p').forEach((line) => line.remove())")
         box.press_sequentially(question, delay=40)
         recorder.look()
         run("chat")
@@ -112,6 +113,7 @@ def use(page: Page, recorder: Recorder) -> None:
 def main() -> None:
     """Start the page, record it, and tell how large the recording is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    expect.set_options(timeout=PATIENCE)
     parser.add_argument("--to", type=Path, default=Path(__file__).with_name("recording.webp"))
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--url", help="of a page that runs already (default: one is started)")
