@@ -26,6 +26,7 @@ from gradio_client.exceptions import AppError
 from tests import rectangles
 from tests.fake_engine import LONG, fake_engine, oracle
 from vlm_demo.detection import Parsed, Report
+from vlm_demo.engine import Engine
 from vlm_demo.images import ImageError
 from vlm_demo.results import Result, SamplingParameters, Token
 from vlm_demo.scenes import make_scene
@@ -313,6 +314,18 @@ def test_the_shell_commands_that_the_page_shows_work_as_they_stand(shown: dict) 
     script = "\n".join(snippets["bash"] for snippets in shown.values())
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
     assert done.stdout.count("event: complete") == len(ENDPOINTS) and "event: error" not in done.stdout
+
+
+def test_the_image_that_the_page_opens_with_outlives_every_visitor(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    demo = build_app(Engine())  # photographs first: one of them is there when the page opens
+    [first] = [path for path in tmp_path.rglob("*") if path.is_file()]
+    upload = tmp_path / "upload" / "mine.png"
+    upload.parent.mkdir()
+    upload.write_bytes(b"mine")
+    demo._files["visitor"] = {str(first), str(upload)}
+    demo._forget("visitor")
+    assert first.exists() and not upload.exists()
 
 
 def test_a_frame_of_the_camera_is_no_path(picture: Path) -> None:

@@ -93,7 +93,8 @@ class ForgetfulBlocks(gr.Blocks):
         self._end(session)
         delete_state(self, session)
         mine = self._files.pop(session, set())
-        for path in map(Path, mine.difference(*self._files.values())):
+        own = self._named(self.config)  # what the page opens with, which is everybody's
+        for path in map(Path, mine.difference(own, *self._files.values())):
             path.unlink(missing_ok=True)
             if path.parent.is_dir() and not any(path.parent.iterdir()):
                 path.parent.rmdir()
