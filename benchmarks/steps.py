@@ -45,10 +45,12 @@ class Visitor:
                 raise Wrong(complaint)
             self.page.wait_for_timeout(50)
 
-    def settled(self) -> None:
-        """Wait until nothing runs on the open tab."""
-        self.page.wait_for_timeout(150)
+    def settled(self, asked: bool = False) -> None:
+        """Wait until nothing runs on the open tab; `asked`: something should have begun, which may take a moment."""
         run = self.page.locator(f"#{self.tab_name}-run")
+        end = time.perf_counter() + (1.5 if asked else 0.15)
+        while time.perf_counter() < end and "busy" not in run.get_attribute("class"):
+            self.page.wait_for_timeout(20)
         expect(run).not_to_have_class(re.compile("busy"))
         self.page.wait_for_timeout(100)
 
@@ -110,13 +112,13 @@ class Visitor:
     def ask(self, question: str) -> None:
         self.type(question)
         self.page.keyboard.press("Enter")
-        self.settled()
+        self.settled(asked=True)
 
     def run(self) -> None:
         self.page.locator(f"#{self.tab_name}-run").click()
         self.clicks += 1
         if self.tab_name != "live":
-            self.settled()
+            self.settled(asked=True)
 
     def stop(self) -> None:
         self.page.locator(f"#{self.tab_name}-stop").click()

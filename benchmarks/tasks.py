@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -57,8 +58,8 @@ def read_tasks(table: Path = TABLE) -> list[Task]:
 def write_files(folder: Path) -> None:
     """What people bring along: the photographs of the page in several forms, and things that are no photographs."""
     photographs = {sample.path.stem: sample.open() for sample in samples()}
-    for name, image in photographs.items():
-        image.save(folder / f"{name}.jpg")
+    for sample in samples():
+        shutil.copy(sample.path, folder)
     photographs["wine"].save(folder / "wine.png")
     photographs["horses"].save(folder / "horses.webp")
     photographs["cat"].convert("CMYK").save(folder / "cat.tiff")

@@ -76,7 +76,7 @@ def test_a_scene_is_foreign_to_the_photograph_model(address: str, visit: Callabl
 EVERYDAY = (  # a few of the tasks of `benchmarks.tasks`, which does them all
     "Caption a photograph of mine in three clicks",
     "Be told what is wrong with a text file",
-    "Find the red one",
+    "Find every icon",
     "Ask about an icon that is not there",
 )
 
