@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,10 +30,11 @@ from vlm_demo.detection import Parsed, Report
 from vlm_demo.engine import Engine
 from vlm_demo.images import ImageError
 from vlm_demo.results import Result, SamplingParameters, Token
+from vlm_demo.router import Route
 from vlm_demo.scenes import make_scene
 from vlm_demo.ui import Owner, build_app, jobs, launch_options, visits, words
 from vlm_demo.ui.runs import Run
-from vlm_demo.ui.tabs import detect, live
+from vlm_demo.ui.tabs import auto, detect, live
 from vlm_demo.ui.visits import TOKEN_LENGTH, Sessions
 
 SCENE = make_scene(11)
@@ -526,11 +528,27 @@ def test_several_tasks_become_several_calls_in_turn() -> None:
     plan = jobs.plan(engine, {"vqa": "how many objects?", "detect": "box them"}, [image, image])
     assert [(job.title, job.picture) for job in plan] == [
         ("Answer", 0),
-        ("Detect, picture 1", 1),
-        ("Detect, picture 2", 2),
+        ("Detect, image 1", 1),
+        ("Detect, image 2", 2),
     ]
     plan[0].start(SamplingParameters(), None).result()
     assert engine.runner.asked[-1][-1]["text"] == "how many objects?"
+
+
+def test_what_was_understood_can_be_overruled() -> None:
+    shares = {"caption": 0.1, "detect": 0.9, "vqa": 0.8, "compare": 0.0}
+    parts = {"vqa": "how many?", "detect": "and where?"}
+    route = Route(["vqa", "detect"], shares, False, None, "how many, and where?", parts)
+    found, card = auto.understand(route)
+    assert (
+        found == parts and "Answer and Detect. One after the other." in card and card.count('aria-pressed="true"') == 2
+    )
+    found, card = auto.understand(route, "caption")
+    assert found == {"caption": "how many, and where?"} and "As you said: Caption." in card
+    unsure = replace(route, unsure=True, note="Do you want boxes?")
+    found, card = auto.understand(unsure)
+    assert found == {} and "Do you want boxes?" in card and 'aria-pressed="true"' not in card
+    assert auto.understand(unsure, "vqa")[0] == {"vqa": "how many, and where?"}
 
 
 @pytest.mark.parametrize(

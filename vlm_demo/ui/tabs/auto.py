@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from vlm_demo.results import EngineError, Result
-from vlm_demo.router import CorrectionsFull, record_correction
+from vlm_demo.router import CorrectionsFull, Route, record_correction
 from vlm_demo.tasks import TASKS
 
 from .. import jobs, words
@@ -45,6 +45,18 @@ def card(tasks: Sequence[str], probabilities: Mapping[str, float], lead: str, no
         )
     more = "".join(f"<p>{escape(text)}</p>" for text in (note, hint) if text)
     return f'<div class="card"><b role="status">{escape(lead)}</b><div class="chips">{buttons}</div>{more}</div>'
+
+
+def understand(route: Route, forced: str | None = None) -> tuple[dict[str, str], str]:
+    """The tasks to run with the words of each, none where the router is unsure, and the card that says so; `forced` is
+    the task that a person has chosen instead."""
+    if forced:
+        said = f"As you said: {_names([forced])}."
+        return {forced: route.text}, card([forced], route.probabilities, said, None, OVERRULE)
+    if route.unsure:
+        return {}, card([], route.probabilities, route.note or "", None, "")
+    lead = f"I take this as: {_names(route.tasks)}." + (" One after the other." if len(route.tasks) > 1 else "")
+    return dict(route.parts), card(route.tasks, route.probabilities, lead, route.note, OVERRULE)
 
 
 def section(title: str, result: Result) -> str:
@@ -106,24 +118,15 @@ def build(page: Page) -> None:
         opened = await in_thread(load_pictures, sources)
         settings = panel.read(*values)
         route = await in_thread(page.router.route, text, len(opened))
-        unsure = route.unsure and not forced
-        tasks = [] if unsure else [forced] if forced else route.tasks
-        if unsure:
-            understood = card([], route.probabilities, route.note or "", None, "")
-        elif forced:
-            understood = card(tasks, route.probabilities, f"As you said: {_names(tasks)}.", None, OVERRULE)
-        else:
-            lead = f"I take this as: {_names(tasks)}." + (" One after the other." if len(tasks) > 1 else "")
-            understood = card(tasks, route.probabilities, lead, route.note, OVERRULE)
+        parts, understood = understand(route, forced)
         yield {
             shown: understood,
             choices: gr.update(visible=True),
             right: [forced] if forced else [],
             asked: (text, len(opened)),
         }
-        if unsure:
+        if not parts:
             return
-        parts = {forced: route.text} if forced else route.parts
         done: list[str] = []
         results: list[Result] = []
         boxes: list[tuple[str, str]] = []
