@@ -94,7 +94,11 @@ class Visitor:
         slot = self.page.locator(f"#image-{number}")
         if number > 1 and not slot.is_visible():
             self.press("Add an image")
-        place = slot.get_by_label("Upload file") if slot.locator("img").count() else slot.locator(".upload-container")
+        place = (
+            slot.get_by_label("Upload file")
+            if slot.locator("img").count()
+            else slot.locator(".upload-container >> visible=true").first
+        )
         with self.page.expect_file_chooser() as chooser:
             place.click()
         chooser.value.set_files(file)
