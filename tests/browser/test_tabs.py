@@ -62,6 +62,16 @@ def test_detect(visit: Callable, address: str, tmp_path: Path) -> None:
     assert found == sorted(item.label for item in SCENE.objects)
     expect(page.locator("#detect-table")).to_contain_text(f"{len(SCENE.objects)} read")
     assert '"objects"' in page.locator("#detect-raw textarea").input_value()
+    # A name below the image that is clicked becomes a box, for which there are words.
+    finished(page, "detect")
+    page.locator("#detect-drawn .legend-item").first.click()
+    expect(page.locator("#detect-box").locator("textarea, input")).to_have_value(re.compile(r"\d+, \d+, \d+, \d+"))
+    page.locator("#detect-box-ask").click()
+    expect(page.locator("#detect-box-said")).to_contain_text("token")
+    starting(page, "detect")
+    page.locator("#detect-run").click()  # a new run takes the words away
+    finished(page, "detect")
+    expect(page.locator("#detect-box-said .answer")).to_have_count(0)
     # The filter redraws without asking the model again.
     line = page.locator("#detect-line").inner_text()
     label = SCENE.objects[0].label

@@ -19,6 +19,7 @@ from ..common import QUICK, Page, Updates, clear_when_new, handler, run_row, set
 from ..hover import HoverImage, overlay
 from ..jobs import named_in
 from ..pictures import for_display, load_pictures
+from ..pointing import box_row
 from ..runs import Run, Sources, in_thread
 
 WAITING = '<p class="empty">What was read from the text is shown here.</p>'
@@ -31,6 +32,11 @@ def report(parsed: Parsed) -> str:
     if not parsed.report.read:
         return f'<p class="answer">{escape(str(parsed.report))}.</p>'
     return words.boxes(parsed.objects, size=parsed.size) + words.report(parsed)
+
+
+def filtered(found: downloads.Found | None, names: list[str], threshold: float) -> Parsed | None:
+    """The boxes that the filters let through."""
+    return found and found.parsed.only(names).above(threshold)
 
 
 def build(page: Page) -> None:
@@ -69,6 +75,8 @@ def build(page: Page) -> None:
     sure = gr.Slider(
         0, 1, 0, step=0.01, label="Confidence from", visible=False, elem_id="detect-sure", interactive=True
     )
+    found = gr.State(None)
+    said = box_row(page, row, drawn, [found, labels, sure], filtered)
     with gr.Row(elem_classes="row-of-buttons", visible=False) as offers:
         gr.HTML('<span class="lead">Download</span>')
         buttons = [
@@ -76,7 +84,6 @@ def build(page: Page) -> None:
         ]
     with gr.Accordion("Settings", open=False):
         panel = settings_panel("detect", TASKS["detect"].max_new_tokens)
-    found = gr.State(None)
     drawing = [drawn, table, *buttons]
 
     def draw(found: downloads.Found, parsed: Parsed, picture: LoadedImage) -> Updates:
@@ -90,6 +97,7 @@ def build(page: Page) -> None:
         return {
             raw: "",
             line: "",
+            said: "",
             table: WAITING,
             drawn: None,
             found: None,
@@ -121,6 +129,7 @@ def build(page: Page) -> None:
         rated = any(item["confidence"] is not None for item in answer.parsed.objects)
         yield {
             found: answer,
+            said: "",  # words for a box that a run in between may have left
             sure: gr.update(value=threshold, visible=rated),
             labels: gr.update(choices=names, value=names, visible=len(names) > 1),
             offers: gr.update(visible=not answer.parsed.failed),
@@ -133,14 +142,14 @@ def build(page: Page) -> None:
         [row.run.click, what.submit],
         handler(page, row, work, inputs),
         [*page.images.inputs, *inputs],
-        [*row.outputs, raw, line, labels, sure, offers, found, *drawing],
+        [*row.outputs, raw, line, said, labels, sure, offers, found, *drawing],
     )
     clear_when_new(page, row, blank)
 
     def only(found: downloads.Found | None, names: list[str], threshold: float) -> Updates:
         if found is None:
             return {table: gr.skip()}
-        return draw(found, found.parsed.only(names).above(threshold), images.load(found.source))
+        return draw(found, filtered(found, names, threshold), images.load(found.source))
 
     for filters in (labels.input, sure.release):
         filters(only, [found, labels, sure], drawing, **QUICK)

@@ -1,0 +1,66 @@
+"""Words for what is in a box: a box that has been drawn is clicked, or four numbers are given."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from vlm_demo.detection import Parsed, pixels
+from vlm_demo.results import EngineError
+
+from . import words
+from .common import QUICK, Page, RunRow, Updates, handler
+from .pictures import load_pictures
+from .runs import Run, Sources, in_thread
+
+Shown = Callable[..., Parsed | None]  # from the values of a tab's filters to the boxes that are shown
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+def read_box(text: str, size: tuple[int, int]) -> list[float]:
+    """Four numbers, pixels of an image of this size, as [x, y, width, height] from 0 to 1; EngineError for others."""
+    numbers = [float(number) for number in NUMBER.findall(text)]
+    if len(numbers) != 4:
+        raise EngineError(
+            "Click a name below the image, or give a box as four numbers in pixels: left, top, width, height."
+        )
+    return [number / size[axis % 2] for axis, number in enumerate(numbers)]
+
+
+def box_row(page: Page, row: RunRow, drawn: gr.components.Component, filters: list[Any], shown: Shown) -> Any:
+    """A field for a box, a button, and the words for what is in it; `drawn` shows the boxes that can be clicked, those
+    that `shown` gives for the values of `filters`. Returns the component with the words, for a tab to empty."""
+    with gr.Row(elem_classes="row-of-buttons"):
+        box = gr.Textbox(
+            label="What is in this box?",
+            placeholder="Click a name below the image, or: left, top, width, height in pixels",
+            max_lines=1,
+            elem_id=f"{row.tab}-box",
+        )
+        ask = gr.Button("Say what is in it", size="sm", elem_id=f"{row.tab}-box-ask")
+    said = gr.HTML(elem_classes="optional", elem_id=f"{row.tab}-box-said")
+
+    async def describe(run: Run, sources: Sources, text: str) -> AsyncIterator[Updates]:
+        [image] = await in_thread(load_pictures, sources)
+        place = read_box(text, image.original_size)
+        yield {said: ""}
+        stream = partial(page.engine.describe_box_stream, image, place, None, run.session, run.model)
+        async for _, result in run.follow(stream):
+            yield {said: f'<p class="answer">{escape(result.text)}</p>' + words.quiet(result)}
+        yield {row.notice: page.outside([result], run.model)}
+
+    page.on([ask.click, box.submit], handler(page, row, describe, [box]), [*page.images.inputs, box], [*row.outputs, said])
+
+    def pick(event: gr.SelectData, *values: Any) -> Any:
+        parsed = shown(*values)
+        if parsed is None:
+            return gr.skip()
+        return ", ".join(f"{value:.0f}" for value in pixels(parsed.objects[event.index], parsed.size))
+
+    drawn.select(pick, filters, box, **QUICK)
+    return said
