@@ -61,7 +61,7 @@ def test_chat_asks_and_compares(router):
     ("text", "pictures", "words"),
     [
         ("[OD] cats", 1, "Detect or Auto"),
-        ("[COMPARE] what changed?", 1, "Change the pictures"),
+        ("[COMPARE] what changed?", 1, "choose something else"),
         ("[VQA]", 1, "question"),
     ],
 )

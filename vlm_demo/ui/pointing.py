@@ -54,7 +54,9 @@ def box_row(page: Page, row: RunRow, drawn: gr.components.Component, filters: li
             yield {said: f'<p class="answer">{escape(result.text)}</p>' + words.quiet(result)}
         yield {row.notice: page.outside([result], run.model)}
 
-    page.on([ask.click, box.submit], handler(page, row, describe, [box]), [*page.images.inputs, box], [*row.outputs, said])
+    page.on(
+        [ask.click, box.submit], handler(page, row, describe, [box]), [*page.images.inputs, box], [*row.outputs, said]
+    )
 
     def pick(event: gr.SelectData, *values: Any) -> Any:
         parsed = shown(*values)
