@@ -42,10 +42,10 @@ def fit_novelty(maps: list[np.ndarray]) -> dict[str, torch.Tensor]:
     return {"mean": mean, "whitening": whitening, "threshold": threshold}
 
 
-def fit_unfamiliar(target: Path) -> None:
+def fit_unfamiliar(target: Path, each: int) -> None:
     """Fit the notice for unfamiliar questions on answers to one half of the wordings that training never made."""
     engine = Engine(target, dtype="float32")
-    held_out = everyday_questions(6, 1000, half=0)
+    held_out = everyday_questions(each, 1000, half=0)
     answered = [(one.question, result, right) for one, result, right in answers(engine, held_out)]
     engine.close()
     unfamiliar.write(unfamiliar.fit((qa.question for qa in asked(2000)), answered), target)
@@ -160,7 +160,7 @@ def main() -> None:
     if not args.keep_novelty:
         maps = features.compute(model.model.vision_tower.eval(), "scenes", 12 * rendering.CHUNK)
         save_file(fit_novelty(maps), args.target / NOVELTY_FILE)
-    fit_unfamiliar(args.target)
+    fit_unfamiliar(args.target, 2 * args.each)
     shutil.copy(args.run / "losses.png", args.target / "losses.png")
     size = sum(path.stat().st_size for path in args.target.glob("*.safetensors"))
     step = json.loads((args.run / "log.json").read_text())[-1]["step"]
