@@ -46,10 +46,30 @@ def test_a_calibrated_confidence_follows_its_curve():
     assert about.calibrated("answers", 0.7) is None and 0 < about.calibrated("boxes", 0.0, 1.0) < 1
 
 
+@pytest.mark.parametrize(
+    "question, answer, kind",
+    [
+        ("Is there a dog in the picture?", "yes", "present"),
+        ("are there any wine glasses", "No.", "present"),
+        ("Do you see a dog here?", "yes", "present"),
+        ("Is there a dog in the water?", "yes", "yes_no"),  # that takes more than to find a dog
+        ("Is there a ghost?", "no", "yes_no"),
+        ("Is this a kitchen?", "yes", "yes_no"),
+        ("Is there a dog?", "a cat", "answers"),
+        ("What color is the dog?", "red", "answers"),
+    ],
+)
+def test_each_kind_of_answer_has_a_chance_of_its_own(question, answer, kind):
+    about = Description(names=("dog", "dogs", "wine glass", "wine glasses"))
+    assert about.answer_kind(question, answer) == kind
+
+
 def test_nothing_is_called_sure_that_was_not_measured():
     result = Result("vqa", "", text="red", tokens=[Token(1, "red", 0.9, [])], finish_reason="stop")
     assert "90 % sure" in words.facts(result)
     result.calibrated = True
     assert not any("%" in fact for fact in words.facts(result))
-    result.chance = 0.42
-    assert "right in about 42 % of such cases" in words.facts(result)
+    result.chance = 0.82
+    assert "right in about 82 % of such cases" in words.facts(result)
+    result.text, result.chance = "yes", 0.48
+    assert "a guess: right in about 48 % of such cases" in words.facts(result)

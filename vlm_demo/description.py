@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,11 @@ from typing import Any
 from vlm_demo.familiarity import Familiarity, read_familiarity
 
 FILE = "description.json"
+IS_THERE = re.compile(
+    r"(?:(?:is|are) there|(?:can|do) you see) (?:an? |any )?(.+?)"
+    r"(?: here| in (?:the|this) (?:image|picture|photo|photograph|scene))?\s*\??$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,10 @@ class Description:
         labels: The only labels that it may write in detections; None for any.
         select_by_asking: "Which image shows ...?" is answered by asking about one image after another.
         threshold: Confidence from which a box is shown unless a person moves the slider.
-        calibration: For "boxes" and "answers", the numbers of a logistic curve from what the model gave to its words
-            (and the detector to the region) to how often that is right, fitted on validation images.
+        names: Words under which people ask for `labels`.
+        calibration: For "boxes" and each kind that `answer_kind` tells, the numbers of a logistic curve from what the
+            model gave to its words (and the detector to the region) to how often that is right, fitted on validation
+            images.
         unfamiliar: What is said beside an answer to a question unlike those that it was trained on.
         familiarity: Tells such questions; None where the checkpoint holds no `questions.safetensors`.
     """
@@ -39,6 +47,7 @@ class Description:
     labels: tuple[str, ...] | None = None
     select_by_asking: bool = False
     threshold: float = 0.0
+    names: tuple[str, ...] = ()
     calibration: dict[str, list[float]] = field(default_factory=dict)
     unfamiliar: str = ""
     familiarity: Familiarity | None = field(default=None, compare=False, repr=False)
@@ -52,6 +61,14 @@ class Description:
             threshold=0.0,
             calibration={},
         )
+
+    def answer_kind(self, question: str, answer: str) -> str:
+        """Which curve of `calibration` an answer has: "present" for whether one of `labels` is there, "yes_no" for
+        every other yes or no, "answers" for the rest."""
+        if answer.strip().rstrip(".").lower() not in ("yes", "no"):
+            return "answers"
+        thing = IS_THERE.match(question.strip())
+        return "present" if thing and thing[1].lower() in self.names else "yes_no"
 
     def calibrated(self, kind: str, *probabilities: float) -> float | None:
         """How often answers of this kind are right that had these probabilities (Platt 1999); None if unknown."""
@@ -75,6 +92,7 @@ def read_description(folder: Path | str | None) -> Description:
         return Description(familiarity=familiarity)
     fields: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     fields.pop("familiarity", None)
-    if fields.get("labels") is not None:
-        fields["labels"] = tuple(fields["labels"])
+    for name in ("labels", "names"):
+        if fields.get(name) is not None:
+            fields[name] = tuple(fields[name])
     return Description(**fields, familiarity=familiarity)

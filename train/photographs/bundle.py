@@ -23,7 +23,7 @@ from train.photographs.card import card
 from train.photographs.data import Variant, read
 from train.photographs.features import Images, batches, see
 from train.photographs.out_of_distribution import KINDS, make
-from train.photographs.words import LABELS
+from train.photographs.words import LABELS, plural
 from vlm_demo.checkpoints import bundled
 from vlm_demo.description import FILE, Description, logit
 from vlm_demo.engine import Engine
@@ -32,11 +32,9 @@ from vlm_demo.runners.vision import NOVELTY_FILE, pool_features
 
 SHARD = "45MB"
 FITTED_ON, FOREIGN = 1000, 40  # photographs, and images of each other kind
-ASKED = ("vaq2.0(yes/no)", "coco-qa")  # kinds of questions whose confidence is fitted
-FLAGGED, SLACK = (
-    0.98,
-    1.2,
-)  # share of training photographs that must count as photographs; how much further others may lie
+ASKED = ("vaq2.0(yes/no)", "pope", "coco-qa")  # kinds of questions whose confidence is fitted
+FLAGGED = 0.98  # share of training photographs that must count as photographs
+SLACK = 1.6  # how much further others may lie
 ABOUT = Description(
     title="Photographs",
     knows=(
@@ -49,6 +47,7 @@ ABOUT = Description(
     ),
     samples="photographs",
     labels=tuple(LABELS),
+    names=tuple(sorted({*LABELS, *map(plural, LABELS)})),
     select_by_asking=True,
 )
 
@@ -110,23 +109,19 @@ def calibrate(target: Path, data: Path, limit: int | None) -> None:
         results, _, rated = figures_of.detections(engine, boxed, 0.0)
         rated_by_source[name] = rated
         if name == "words":
-            asked = [
-                (photo, qa) for photo in photos for qa in photo.questions if qa.kind in ("vaq2.0(yes/no)", "coco-qa")
-            ]
-            _, answers = figures_of.questions(engine, asked[:limit], "answers")
+            asked = [(photo, qa) for photo in photos for qa in photo.questions if qa.kind in ASKED][:limit]
+            _, answers = figures_of.questions(engine, asked, "answers")
         engine.close()
     pairs = [
         (word, region)
         for (word, _), (region, _) in zip(rated_by_source["words"], rated_by_source["region"], strict=True)
     ]
     right = [ok for _, ok in rated_by_source["words"]]
-    about = replace(
-        ABOUT,
-        calibration={
-            "boxes": curve(pairs, right),
-            "answers": curve([(one,) for one, _ in answers], [ok for _, ok in answers]),
-        },
-    )
+    kinds: dict[str, list[tuple[float, bool]]] = {}
+    for (result, ok), (_, qa) in zip(answers, asked, strict=True):
+        kinds.setdefault(ABOUT.answer_kind(qa.question, result.text), []).append((result.confidence, ok))
+    curves = {kind: curve([(one,) for one, _ in own], [ok for _, ok in own]) for kind, own in kinds.items()}
+    about = replace(ABOUT, calibration={"boxes": curve(pairs, right), **curves})
     chances = np.array([about.calibrated("boxes", *pair) for pair in pairs])
     objects = sum(len(photo.objects) for photo in boxed)
     scores = {
@@ -139,7 +134,9 @@ def calibrate(target: Path, data: Path, limit: int | None) -> None:
 
 
 def write_description(folder: Path, description: Description) -> None:
-    (folder / FILE).write_text(json.dumps(asdict(description), indent=2))
+    fields = asdict(description)
+    fields.pop("familiarity")  # a file of its own
+    (folder / FILE).write_text(json.dumps(fields, indent=2))
 
 
 def flagged(engine: Engine, data: Path, count: int) -> dict[str, float]:

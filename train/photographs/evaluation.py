@@ -106,17 +106,16 @@ def right(text: str, question: Question) -> bool:
     return plain_answer(text) in {plain_answer(answer) for answer in (question.answer, *question.answers)}
 
 
-def questions(engine: Engine, asked: Sequence[Asked], name: str, blind: bool = False) -> tuple[float, list[Rated]]:
-    """Share of right answers, and the confidence of each beside whether it was right; `blind`: of a grey image."""
+def questions(
+    engine: Engine, asked: Sequence[Asked], name: str, blind: bool = False
+) -> tuple[float, list[tuple[Result, bool]]]:
+    """Share of right answers, and each answer beside whether it was right; `blind`: of a grey image."""
 
     def ask(one: Asked, n: int) -> Result:
         return engine.answer(GREY if blind else one[0].open(), one[1].question, session=n)
 
     results = in_parallel(ask, asked, f"{name}, blind" if blind else name)
-    rated = [
-        (result.confidence or 0.0, right(result.text, question))
-        for result, (_, question) in zip(results, asked, strict=True)
-    ]
+    rated = [(result, right(result.text, question)) for result, (_, question) in zip(results, asked, strict=True)]
     return share(ok for _, ok in rated), rated
 
 
@@ -189,7 +188,7 @@ def measure(engine: Engine, data: Path, split: str = "validation", limit: int | 
     _, detection, _ = detections(engine, fruits, threshold)
     figures |= {"fruits_f1": detection["detection_f1"], "n_fruits": len(fruits)}
 
-    kinds = {"yes_no": "vaq2.0(yes/no)", "coco_qa": "coco-qa"}
+    kinds = {"yes_no": "vaq2.0(yes/no)", "present": "pope", "coco_qa": "coco-qa"}
     blind, common, rated = {}, {}, []
     for name, kind in kinds.items():
         asked = [(photo, qa) for photo in photos for qa in photo.questions if qa.kind == kind]
@@ -206,7 +205,6 @@ def measure(engine: Engine, data: Path, split: str = "validation", limit: int | 
     figures |= {"visual7w_choice": choices(engine, asked), "n_visual7w": len(asked)}
     blind["visual7w_choice"], common["visual7w_choice"] = choices(engine, asked, blind=True), 0.25
     figures |= which_image(engine, [photo for photo in photos if photo.captions], min(limit or 300, 300))
-    description = engine.description()
-    predicted = [(description.calibrated("answers", confidence) or confidence, ok) for confidence, ok in rated]
-    figures["calibration"] = {"answers": calibration_error(predicted), "boxes": calibration_error(rated_boxes)}
+    chances = [(result.confidence if result.chance is None else result.chance, ok) for result, ok in rated]
+    figures["calibration"] = {"answers": calibration_error(chances), "boxes": calibration_error(rated_boxes)}
     return figures | {"blind": blind, "commonest": common}

@@ -116,12 +116,13 @@ class LocalGeneration:
         if finished:
             result.parsed = self._parse(result)
             about = getattr(request.runner, "description", None)
+            question = result.prompt.removeprefix(TASKS[result.task].tag).strip()
             if about is not None and about.calibration:
                 result.calibrated = True
                 if result.task == "vqa" and result.confidence is not None:
-                    result.chance = about.calibrated("answers", result.confidence)
+                    kind = about.answer_kind(question, result.text)
+                    result.chance = about.calibrated(kind, result.confidence)
             if about is not None and about.familiarity and result.task in ("vqa", "compare") and not result.parsed:
-                question = result.prompt.removeprefix(TASKS[result.task].tag)
                 result.unfamiliar = about.familiarity.is_unfamiliar(question, result.tokens)
             self._final = result
         return result

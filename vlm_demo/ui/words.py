@@ -17,6 +17,7 @@ UNFAMILIAR = (
 SPECIAL = re.compile(r"</?\w+>|<\|\w+\|>|\[[A-Z]+\]")  # tokens of the prompt layout, no words
 LIKELY = 0.01  # less would be shown as 0 %
 MOST_TOLD = 20  # boxes that an alternative text names
+COIN = 0.6  # a yes or no that is right less often is hardly better than tossing a coin
 SHORT_ANSWER = 3  # tokens; longer answers have too many alternatives to list
 
 
@@ -48,8 +49,11 @@ def facts(result: Result) -> list[str]:
         return ["Writing …", *found]
     if result.unfamiliar:  # then no number means anything
         pass
+    elif result.chance is not None:
+        coin = result.chance < COIN and result.text.strip().rstrip(".").lower() in ("yes", "no")
+        found.append(f"{'a guess: ' if coin else ''}right in about {round(100 * result.chance)} % of such cases")
     elif result.calibrated:  # then nothing is called sure that has not been measured
-        found += [f"right in about {round(100 * result.chance)} % of such cases"] if result.chance is not None else []
+        pass
     elif result.confidence is not None and result.parsed is None:  # boxes have a confidence each
         found.append(f"{round(100 * result.confidence)} % sure")
     if result.finish_reason == "cancelled":
