@@ -85,6 +85,7 @@ def build(page: Page) -> None:
     )
     row = run_row(page, "auto", "Go")
     shown = gr.HTML(INVITATION, js_on_load=CHOOSE, elem_classes="answer-place", elem_id="auto-card")
+    answers = gr.HTML(elem_classes="optional", elem_id="auto-answers")
     with gr.Row(elem_classes="row-of-buttons", visible=False) as choices:
         wrong = gr.Button("Report a wrong choice", size="sm", elem_id="auto-wrong")
     with gr.Group(visible=False) as correction:
@@ -92,7 +93,6 @@ def build(page: Page) -> None:
             [(NAMES[name], name) for name in TASKS], label="It should have been", elem_id="auto-right"
         )
         save = gr.Button("Save the correction", size="sm", elem_id="auto-save")
-    answers = gr.HTML(elem_classes="optional", elem_id="auto-answers")
     row.notice.render()
     drawn = boxes_gallery("Boxes", "auto-boxes")
     with gr.Accordion("Settings", open=False):
