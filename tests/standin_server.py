@@ -16,7 +16,7 @@ class StandIn:
     Behaviours: a number is a status with an error as OpenAI's; "hang up" before anything is sent; "die" after two
     pieces; "end" after two pieces without a reason; "stall" before, "stall later" after two pieces, until `go` is set;
     "no json", "no chunk" and "error" are pieces that are not what they should be; "no logprobs" refuses what it does
-    not know; "plain" tells no probabilities; "long" stops at the limit.
+    not know, "no choices" to keep to given answers; "plain" tells no probabilities; "long" stops at the limit.
     """
 
     def __init__(self, *plan: str | int, port: int = 0) -> None:
@@ -84,6 +84,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if behaviour == "no logprobs" and "logprobs" in body:
             self._send(422, {"detail": "Unexpected fields in the request: {'logprobs', 'top_logprobs'}"})
+            return
+        if behaviour == "no choices":
+            self._send(400, {"error": {"message": "guided_choice is not known here"}})
             return
         if behaviour == "hang up":
             self.close_connection = True

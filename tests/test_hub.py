@@ -202,9 +202,27 @@ def test_no_boxes_are_read_from_what_changed(open_engine, monkeypatch):
     assert result.text.startswith("{") and result.parsed is None
 
 
-def test_given_answers_to_choose_from_are_refused(open_engine):
-    with pytest.raises(EngineError, match="cannot choose among given answers"):
-        open_engine("idefics3").choose(image(1), "how many cats?", ["two", "three"])
+@pytest.mark.parametrize("family", ["idefics3", "paligemma", "git"])
+def test_one_of_the_given_answers_is_written_and_how_probable_each_is_is_known(family, open_engine):
+    engine, choices = open_engine(family), ("the red cat", "the blue dog", "the red cat and dog")
+    for seed in (None, 1, 2):
+        sampling = SamplingParameters(choices=choices, temperature=0 if seed is None else 5.0, seed=seed)
+        result = engine.answer(image(1), "which one?", settings=sampling)
+        assert result.text in choices and result.finish_reason == "stop"
+    shares = engine.choose(image(1), "which one?", choices)
+    assert sum(shares.values()) == pytest.approx(1) and len({round(share, 6) for share in shares.values()}) == 3
+
+
+def test_what_a_family_can_do_is_known_before_anything_is_loaded(saved, monkeypatch):
+    engine = Engine(saved("paligemma")[0], models=[saved(family)[0] for family in ("florence2", "git", "idefics3")])
+    paligemma, florence, git, idefics = map(engine.capabilities, engine.models)
+    assert paligemma.tasks == {"caption", "detect", "vqa"} and paligemma.named_objects and not paligemma.history
+    assert florence.tasks == {"caption", "detect"} and florence.caption_styles == {"brief", "detailed", "alt"}
+    assert git.tasks == {"caption", "vqa"} and git.caption_styles == {"brief"} and not git.boxes
+    assert idefics.tasks == {"caption", "vqa", "compare"} and idefics.max_images == 8 and idefics.history
+    assert not idefics.boxed_changes and idefics.choices and idefics.probabilities
+    assert not any(backend.runner._family for backend in engine._backends.values())
+    engine.close()
 
 
 def test_many_threads_may_prepare_at_once(open_engine):
@@ -228,6 +246,25 @@ def test_images_go_where_the_chat_mentions_them(open_engine):
     text = engine.runner.family.processor.tokenizer.decode(generation._request.sequence.prompt.ids)
     places = [text.index(part) for part in ("the cat", "<image>", "or the dog", "there?")]
     assert places == sorted(places) and text.count("<image>") == 2
+
+
+def test_an_image_too_large_for_the_memory_is_tried_again_smaller(open_engine, monkeypatch):
+    engine = open_engine("qwen3_vl")
+    large = Image.effect_noise((200, 120), 80)
+    full = ask(engine, [large]).result()
+    begin = engine.runner._begin
+
+    def small(sequence):
+        if len(sequence.prompt.ids) >= full.prompt_tokens:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return begin(sequence)
+
+    monkeypatch.setattr(engine.runner, "_begin", small)
+    result = ask(engine, [large]).result()
+    assert result.new_tokens <= 6 and result.prompt_tokens < full.prompt_tokens
+    assert "a smaller image and a shorter answer" in result.reduced
+    monkeypatch.undo()
+    assert ask(engine, [large]).result().text == full.text
 
 
 def test_memory_is_given_back_and_the_model_can_be_used_again(open_engine):

@@ -17,6 +17,7 @@ from standin_server import ANSWER, StandIn
 
 from tests.scripted import Bytes
 from vlm_demo.backends.remote import RemoteBackend, open_remote
+from vlm_demo.backends.selection import choose
 from vlm_demo.dialects import dialect_of
 from vlm_demo.engine import Engine
 from vlm_demo.images import load
@@ -327,11 +328,27 @@ def test_boxes_that_cannot_be_had_are_refused(serve, family, message):
     assert server.bodies == []
 
 
-def test_given_answers_to_choose_from_are_refused(serve):
+def test_a_server_keeps_to_given_answers_where_it_can(serve, monkeypatch):
+    monkeypatch.setattr("standin_server.ANSWER", ["two"])
     backend, server = serve()
-    with pytest.raises(EngineError, match="the lab cannot choose among given answers"):
-        ask(backend, choices=("two", "three"))
-    assert server.bodies == []
+    assert ask(backend, choices=("two", "three")).result().text == "two"
+    assert server.bodies[0]["structured_outputs"] == {"choice": ["two", "three"]}
+    scores = choose([ask(backend, choices=("two",))])
+    assert scores == [1.0] and backend.capabilities.choices
+    server.plan.append("plain")
+    with pytest.raises(EngineError, match="the lab does not tell how probable its answers are"):
+        choose([ask(backend, choices=("two",))])
+
+
+@pytest.mark.parametrize("behaviour", ["answer", "no choices"])
+def test_a_server_that_does_not_keep_to_given_answers_is_asked_no_more(serve, behaviour):
+    backend, server = serve((behaviour,))
+    assert backend.capabilities.choices, "nothing is known yet"
+    for _ in range(2):
+        with pytest.raises(EngineError, match="the lab cannot choose among given answers"):
+            ask(backend, choices=("two", "three")).result()
+    assert len(server.bodies) == 1 and not backend.capabilities.choices and backend.capabilities.probabilities
+    assert ask(backend).result().text == TEXT
 
 
 def test_servers_are_named_by_family_and_address(serve):

@@ -24,8 +24,7 @@ def explain(error: BaseException, what: str) -> EngineError:
     """Any exception as words for people; `what` says what could not be done."""
     if isinstance(error, EngineError):
         return error
-    words = str(error).lower()
-    if isinstance(error, MemoryError) or "out of memory" in words or "allocate memory" in words:
+    if is_out_of_memory(error):
         return EngineError(f"{what}: out of memory. Free memory or try a shorter request.")
     return EngineError(f"{what}: {type(error).__name__}: {error}")
 
@@ -37,6 +36,12 @@ class Visitor:
 
     name: str
     address: str
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, of this process or of a GPU."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in words or "allocate memory" in words
 
 
 MAX_STOPS = 8  # texts that may end one answer
@@ -67,6 +72,8 @@ class SamplingParameters:
             raise EngineError(f"The length must be at least 1 token, not {self.max_new_tokens}.")
         if len(self.stop) > MAX_STOPS or not all(isinstance(text, str) and text for text in self.stop):
             raise EngineError(f"What ends an answer must be at most {MAX_STOPS} texts, none of them empty.")
+        if not all(isinstance(text, str) and text.strip() for text in self.choices):
+            raise EngineError("An answer to choose from must not be empty.")
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,7 @@ class Result:
     oldest turns of a chat that no longer fit into the model's context. `seed` is the seed that sampled this text. Of a
     `calibrated` model, `chance` is how often such answers were right on validation images; None: not measured.
     `unfamiliar` says that the question is unlike those that the model was trained on, and its answer probably wrong.
+    `reduced` says what was given up when memory ran out; usually nothing.
     """
 
     task: str
@@ -180,6 +188,7 @@ class Result:
     calibrated: bool = False
     chance: float | None = None
     unfamiliar: bool = False
+    reduced: str = ""
 
     @property
     def confidence(self) -> float | None:
@@ -216,17 +225,18 @@ class Status:
     position: Position | None = None  # of a request that came now; None: it would not wait
 
     def __str__(self) -> str:
-        process = f"process {_size(self.resident_bytes)}"
+        process = f"process {size(self.resident_bytes)}"
         if not self.loaded:
             return f"{self.model} · not loaded · {process}"
         if self.device == "elsewhere":
             return f"{self.model} · on another machine · {process}"
         return (
             f"{self.model} · {self.parameters / 1e6:.1f} M parameters · {self.device} {self.dtype} · "
-            f"{_size(self.allocated_bytes)} in use, {_size(self.reserved_bytes)} reserved · {process}"
+            f"{size(self.allocated_bytes)} in use, {size(self.reserved_bytes)} reserved · {process}"
             + (f" · if you ask now, {self.position}" if self.position else "")
         )
 
 
-def _size(count: int) -> str:
+def size(count: int) -> str:
+    """Bytes as people read them."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

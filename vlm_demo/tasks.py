@@ -11,7 +11,7 @@ class Task:
     """One job of the model.
 
     `tag` is the model's own word for the job, `prompts` maps the choices a page offers to the text behind the tag,
-    `max_new_tokens` is the default limit of an answer.
+    `max_new_tokens` is the default limit of an answer. `ability` completes "This model cannot ...".
     """
 
     name: str
@@ -21,16 +21,24 @@ class Task:
     max_images: int
     max_new_tokens: int
     prompts: dict[str, str] = field(default_factory=dict)
+    ability: str = ""
 
 
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
         Task(
-            "caption", "Caption", "[CAPTION]", 1, 1, 160, {"brief": "brief", "detailed": "detailed", "alt": "alt text"}
+            "caption",
+            "Caption",
+            "[CAPTION]",
+            1,
+            1,
+            160,
+            {"brief": "brief", "detailed": "detailed", "alt": "alt text"},
+            ability="write captions",
         ),
-        Task("detect", "Detect", "[OD]", 1, 1, 160, {"all": ""}),
-        Task("vqa", "Chat", "[VQA]", 1, 8, 96),
+        Task("detect", "Detect", "[OD]", 1, 1, 160, {"all": ""}, ability="write boxes"),
+        Task("vqa", "Chat", "[VQA]", 1, 8, 96, ability="answer questions"),
         Task(
             "compare",
             "Compare",
@@ -43,6 +51,7 @@ TASKS: dict[str, Task] = {
                 "boxes": "Box what changed.",
                 "story": "What happens across these images?",
             },
+            ability="compare images",
         ),
     )
 }

@@ -7,22 +7,49 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vlm_demo.description import Description
+from vlm_demo.dialects import Dialect
 from vlm_demo.results import Position, Request, Result
+from vlm_demo.tasks import TASKS
+
+CAPTION_STYLES = TASKS["caption"].prompts
+BOX_CHANGES = TASKS["compare"].prompts["boxes"]
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a backend can do.
+    """What a backend can do; by default all that our own models can.
 
-    `tasks` by name, at most `max_images` in a request, whether its tokens carry `probabilities`, whether it writes
-    `boxes`, and whether it lets people look inside (`inspection`).
+    `tasks` by name, with the `caption_styles` of the table of tasks; at most `max_images` in a request; whether it
+    finds what is named (`named_objects`) and boxes what changed (`boxed_changes`), keeps the earlier turns of a chat
+    (`history`), keeps to given `choices`, whether its tokens carry `probabilities`, whether it writes `boxes`, and
+    whether it lets people look inside (`inspection`).
     """
 
-    tasks: frozenset[str]
-    max_images: int
-    probabilities: bool
-    boxes: bool
-    inspection: bool
+    tasks: frozenset[str] = frozenset(TASKS)
+    caption_styles: frozenset[str] = frozenset(CAPTION_STYLES)
+    max_images: int = max(task.max_images for task in TASKS.values())
+    named_objects: bool = True
+    boxed_changes: bool = True
+    history: bool = True
+    choices: bool = True
+    probabilities: bool = True
+    boxes: bool = True
+    inspection: bool = False
+
+    @classmethod
+    def of(cls, dialect: Dialect, **others: bool) -> Capabilities:
+        """What a family can do, and what `others` say of the way to it."""
+        captions = dialect.captions or {}
+        return cls(
+            tasks=dialect.tasks,
+            caption_styles=frozenset(style for style, words in CAPTION_STYLES.items() if words in captions),
+            max_images=dialect.max_images,
+            named_objects=dialect.detect_named is not None,
+            boxed_changes=False,
+            history=dialect.chat,
+            boxes="detect" in dialect.tasks,
+            **others,
+        )
 
 
 class Generation(Protocol):

@@ -23,14 +23,6 @@ Submit = Callable[[ModelRunner, TokenSequence, Request, Result, Hashable | None]
 class LocalBackend:
     """A runner as a `Backend`."""
 
-    capabilities = Capabilities(
-        tasks=frozenset(TASKS),
-        max_images=max(task.max_images for task in TASKS.values()),
-        probabilities=True,
-        boxes=True,
-        inspection=False,
-    )
-
     def __init__(self, runner: ModelRunner, submit: Submit) -> None:
         """`submit` puts a sequence into the queue, with the request, what is known of its result, and the session."""
         self.runner, self._submit = runner, submit
@@ -38,6 +30,11 @@ class LocalBackend:
     @property
     def name(self) -> str:
         return self.runner.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        dialect = getattr(self.runner, "dialect", None)  # of another family; our own models can do everything
+        return Capabilities() if dialect is None else Capabilities.of(dialect)
 
     @property
     def description(self) -> Description:
@@ -71,7 +68,6 @@ class LocalBackend:
             prompt=task_prompt(request.task, request.messages[-1].text),
             model=self.name,
             seed=seed if sampling.temperature > 0 else None,
-            prompt_tokens=len(prompt.ids),
             dropped_turns=dropped + prompt.dropped_turns,
         )
         return self._submit(self.runner, sequence, request, draft, session)

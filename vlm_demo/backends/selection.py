@@ -132,9 +132,10 @@ def choose(generations: Sequence[Generation]) -> list[float]:
     that long answers are not at a disadvantage."""
     means = []
     for generation in generations:
-        score, length = log_likelihood(generation.result())
+        result = generation.result()
+        score, length = log_likelihood(result)
         if not length:
-            raise EngineError("An answer to choose from must not be empty.")
+            raise EngineError(f"{result.model} does not tell how probable its answers are, so it cannot choose one.")
         means.append(score / length)
     weights = [math.exp(mean - max(means)) for mean in means]
     return [weight / sum(weights) for weight in weights]

@@ -36,19 +36,21 @@ CAPTIONS = {
 class Dialect:
     """One family.
 
-    `model_types` are those of configs, or an architecture where one type has several. `captions` maps a style to the
-    words that ask for it ("" is the image alone), `question` holds {question}, `detect` asks for every object and
-    `detect_named` for {names}; None is what the family cannot do. With `chat` the words go into chat messages and
-    earlier turns can be kept; with `open_end` the model goes on writing where they end. `read` turns an answer into
-    boxes on an image: it takes the text, the image's size, and the size at which the model saw it. Special tokens that
-    begin with one of `text_tokens` belong to the answer's text. With `own_pixels` boxes cannot be read without the size
-    that the model saw.
+    `model_types` are those of configs, or an architecture where one type has several. `captions` maps a style to
+    the words that ask for it ("" is the image alone), `question` holds {question}, as `comparison` does where
+    several images are compared, `detect` asks for every object and `detect_named` for {names}; None is what the
+    family cannot do. With `chat` the words go into chat messages and earlier turns can be kept; with `open_end` the
+    model goes on writing where they end. `read` turns an answer into boxes on an image: it takes the text, the
+    image's size, and the size at which the model saw it. Special tokens that begin with one of `text_tokens` belong
+    to the answer's text. With `own_pixels` boxes cannot be read without the size that the model saw. `packages` are
+    those that the family's processor needs beside ours.
     """
 
     name: str
     model_types: frozenset[str] = frozenset()
     captions: Mapping[str, str] | None = None
     question: str | None = "{question}"
+    comparison: str = "{question}"
     detect: str | None = None
     detect_named: str | None = None
     read: Callable[[str, Size, Size], Parsed] | None = None
@@ -57,6 +59,7 @@ class Dialect:
     max_images: int = 8
     text_tokens: tuple[str, ...] = ()
     own_pixels: bool = False
+    packages: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> frozenset[str]:
@@ -76,13 +79,7 @@ class Dialect:
             EngineError: The family cannot do that.
         """
         if task not in self.tasks:
-            cannot = {
-                "caption": "write captions",
-                "detect": "write boxes",
-                "vqa": "answer questions",
-                "compare": "compare images",
-            }
-            raise EngineError(f"{self.name} cannot {cannot[task]}. Choose another model for that.")
+            raise EngineError(f"{self.name} cannot {TASKS[task].ability}. Choose another model for that.")
         if task == "caption":
             if text not in self.captions:
                 styles = ", ".join(self.captions)
@@ -94,7 +91,8 @@ class Dialect:
             return self.detect_named.replace("{names}", text) if text else self.detect
         if task == "compare" and text == TASKS["compare"].prompts["boxes"]:
             raise EngineError(f"{self.name} cannot box what changed. Ask it what changed.")
-        return self.question.replace("{question}", text)
+        form = self.comparison if task == "compare" else self.question
+        return form.replace("{question}", text)
 
     def messages(self, turns: Sequence[Mapping[str, Any]], images: Sequence[Any]) -> list[dict[str, Any]]:
         """A chat for the model's template; images that no turn places open the first one.

@@ -3,4 +3,4 @@
 from vlm_demo.dialects.base import CAPTIONS, Dialect
 
 LLAVA = Dialect("LLaVA", frozenset({"llava", "llava_next"}), CAPTIONS, max_images=1)
-LLAVA_ONEVISION = Dialect("LLaVA-OneVision", frozenset({"llava_onevision"}), CAPTIONS)
+LLAVA_ONEVISION = Dialect("LLaVA-OneVision", frozenset({"llava_onevision"}), CAPTIONS, packages=("torchvision",))

@@ -69,6 +69,7 @@ def _dialect(name: str, model_types: set[str], read: Any, own_pixels: bool) -> D
         detect_named=f"Locate every instance of: {{names}}. {_FORM}",
         read=read,
         own_pixels=own_pixels,
+        packages=("torchvision",),
     )
 
 

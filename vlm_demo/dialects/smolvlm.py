@@ -2,5 +2,5 @@
 
 from vlm_demo.dialects.base import CAPTIONS, Dialect
 
-SMOLVLM = Dialect("SmolVLM", frozenset({"smolvlm"}), CAPTIONS)
+SMOLVLM = Dialect("SmolVLM", frozenset({"smolvlm"}), CAPTIONS, packages=("num2words", "torchvision"))
 IDEFICS3 = Dialect("Idefics3", frozenset({"idefics3"}), CAPTIONS)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+from vlm_demo.dialects import dialect_of
 from vlm_demo.runners.base import ModelRunner
 from vlm_demo.runners.untrained import UNTRAINED
 
@@ -19,12 +21,16 @@ def open_runner(source: str | Path, device: str = "auto", dtype: str = "auto") -
     from vlm_demo.runners.minivlm import MiniVLMRunner
 
     name = str(source).removesuffix(UNTRAINED)
-    kind = MiniVLMRunner if _model_type(name) == "minivlm" else HubRunner
-    runner = kind(name, device, dtype)
+    config = _config(name)
+    if config.get("model_type") == "minivlm":
+        runner = MiniVLMRunner(name, device, dtype)
+    else:
+        architecture = (config.get("architectures") or [""])[0]
+        runner = HubRunner(name, device, dtype, dialect=dialect_of(config.get("model_type", ""), architecture))
     return runner if name == str(source) else runner.untrained()
 
 
-def _model_type(source: str) -> str | None:
+def _config(source: str) -> dict[str, Any]:
     try:
         if Path(source).is_dir():
             file = Path(source, "config.json")
@@ -32,6 +38,6 @@ def _model_type(source: str) -> str | None:
             from huggingface_hub import hf_hub_download
 
             file = Path(hf_hub_download(source, "config.json"))
-        return json.loads(file.read_text(encoding="utf-8")).get("model_type")
+        return dict(json.loads(file.read_text(encoding="utf-8")))
     except Exception:  # whatever it is, opening the model meets it again and explains it
-        return None
+        return {}

@@ -97,6 +97,23 @@ class OneOf:
         return state[0] in self.texts
 
 
+class OneOfTokens:
+    """One of several sequences of tokens along one answer, as `Constraint`: for any tokenizer, also one whose tokens
+    are no pieces of text by themselves."""
+
+    def __init__(self, answers: Sequence[Sequence[int]]) -> None:
+        self._left = [tuple(ids) for ids in answers]  # what may still follow
+
+    def allowed(self, end_ids: set[int]) -> list[int]:
+        """The tokens that may come next; at an end, those that end the answer as well."""
+        next_ids = {ids[0] for ids in self._left if ids}
+        return [*next_ids, *end_ids] if () in self._left else [*next_ids]
+
+    def advance(self, id: int) -> None:
+        """A token has been written."""
+        self._left = [ids[1:] for ids in self._left if ids and ids[0] == id]
+
+
 Box = tuple[str, str, str, str]  # left, top, width, height as they are written
 Region = tuple[str, Box]  # what the vision tower proposes: a label and a box
 NUMBER = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")  # or the beginning of one, from 0.000 to 1.000

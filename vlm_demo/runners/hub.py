@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from vlm_demo import memory
 from vlm_demo.description import Description
-from vlm_demo.images import LoadedImage
+from vlm_demo.dialects import GENERAL, Dialect
+from vlm_demo.images import LoadedImage, load
 from vlm_demo.results import EngineError, Novelty, Result
 from vlm_demo.runners.base import Prompt, TokenSequence
+from vlm_demo.runners.grammar import OneOfTokens
 from vlm_demo.runners.hub_family import Family
 from vlm_demo.runners.transformers_private import next_kwargs, prefill
 from vlm_demo.runners.trouble import explain_source
@@ -35,10 +37,12 @@ MIN_ANSWER = 16  # an answer needs room for at least so many tokens
 
 @dataclass(frozen=True)
 class HubPrompt(Prompt):
-    """What the family's processor made of a chat; `seen` is the first image's size (width, height) for the model."""
+    """What the family's processor made of a chat, whose `turns` are kept; `seen` is the first image's size
+    (width, height) for the model."""
 
     inputs: dict[str, torch.Tensor] = field(default_factory=dict)
     seen: tuple[int, int] = (0, 0)
+    turns: list[dict[str, Any]] = field(default_factory=list)
 
 
 class HubRunner:
@@ -52,8 +56,10 @@ class HubRunner:
         dtype: str = "auto",
         max_sequences: int = 4,
         trained: bool = True,
+        dialect: Dialect = GENERAL,
     ) -> None:
-        """`max_sequences` are written at once, by turns. Where it is not `trained`, the weights are random."""
+        """`max_sequences` are written at once, by turns. Where it is not `trained`, the weights are random. `dialect`
+        is the family's, as far as is known beforehand."""
         self.source = str(source)
         self.name = Path(self.source).name if Path(self.source).is_dir() else self.source
         self._trained = trained
@@ -67,11 +73,12 @@ class HubRunner:
         self.model: PreTrainedModel | None = None
         self._lock = threading.RLock()
         self._family: Family | None = None
+        self._dialect = dialect
         self._ends: set[int] = set()
 
     def untrained(self) -> HubRunner:
         """The same architecture with random weights."""
-        return HubRunner(self.source, self.device, self.dtype, self.max_sequences, trained=False)
+        return HubRunner(self.source, self.device, self.dtype, self.max_sequences, False, self.dialect)
 
     @property
     def loaded(self) -> bool:
@@ -87,12 +94,15 @@ class HubRunner:
                 self._family = self._family or Family(self.source)
         return self._family
 
+    @property
+    def dialect(self) -> Dialect:
+        """How the family is asked, and with that what it can do; needs neither weights nor a network."""
+        return self._family.dialect if self._family else self._dialect
+
     def prepare(
         self, turns: list[dict[str, Any]], images: list[LoadedImage], new_tokens: int, choices: tuple[str, ...] = ()
     ) -> HubPrompt:
         family = self.family
-        if choices:
-            raise EngineError(f"{self.name} cannot choose among given answers. Ask it in words.")
         reserve = min(new_tokens, family.context // 4)
         dropped = 0 if family.dialect.chat else len(turns) // 2
         fixed = any("content" in turn for turn in turns)  # images stand in the turns, which then all have to stay
@@ -112,7 +122,9 @@ class HubRunner:
         for name in sorted(inputs):
             key.update(name.encode() + inputs[name].numpy().tobytes())
         seen = family.seen(inputs, images[0])
-        return HubPrompt(ids, images, min(new_tokens, room), dropped, key=key.digest(), inputs=inputs, seen=seen)
+        length = min(new_tokens, room)
+        key = key.digest(), choices
+        return HubPrompt(ids, images, length, dropped, 0, key, choices or None, inputs, seen, turns)
 
     def read_boxes(self, result: Result, size: tuple[int, int], sequence: TokenSequence) -> Parsed | None:
         """The boxes of a detect answer about an image of `size` (width, height); other answers have none."""
@@ -128,11 +140,12 @@ class HubRunner:
         model = self.model  # another thread may unload it meanwhile
         if model is None:
             return 0, 0
+        taken = model.get_memory_footprint()
         if self.device.startswith("cuda"):
             import torch
 
-            return torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
-        return model.get_memory_footprint(), model.get_memory_footprint()
+            return taken, torch.cuda.memory_reserved(self.device)
+        return taken, taken
 
     def novelty(self, prompt: Prompt) -> list[Novelty]:
         return [Novelty(None, None, False)] * len(prompt.pictures)
@@ -174,6 +187,10 @@ class HubRunner:
 
     def unload(self) -> None:
         self.model = None
+        self._free()
+
+    def _free(self) -> None:
+        """Give back what nobody holds any more."""
         gc.collect()
         if self.device.startswith("cuda"):
             import torch
@@ -188,11 +205,22 @@ class HubRunner:
 
     def prefill(self, sequences: list[TokenSequence]) -> None:
         for sequence in sequences:
+            if sequence.prompt.grammar:
+                sequence.constraint = OneOfTokens(self.family.answers(sequence.prompt.grammar))
             self._write(sequence, self._begin)
 
     def decode(self, sequences: list[TokenSequence]) -> None:
         for sequence in sequences:
             self._write(sequence, lambda sequence: sequence.state.send(sequence.outputs[-1].id))
+
+    def reduce(self, sequence: TokenSequence) -> None:
+        """Half the side of each image, of which most families make fewer tokens, and half the length."""
+        self._free()
+        prompt = sequence.prompt
+        smaller = [load(image.rgb.resize([max(1, side // 2) for side in image.size])) for image in prompt.pictures]
+        shorter = max(1, prompt.max_new_tokens // 2)
+        sequence.prompt = self.prepare(prompt.turns, smaller, shorter, prompt.grammar or ())
+        sequence.reduced = "memory ran out, so a smaller image and a shorter answer were tried"
 
     def release(self, sequence: TokenSequence) -> None:
         sequence.state = None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vlm_demo.dialects import dialect_of
 from vlm_demo.images import LoadedImage
 from vlm_demo.results import EngineError
-from vlm_demo.runners.trouble import explain_source
+from vlm_demo.runners.trouble import explain_source, unsupported
 
 if TYPE_CHECKING:
     import torch
@@ -113,6 +114,15 @@ class Family:
         with self._lock:
             return self._tokenizer.decode(shown, clean_up_tokenization_spaces=False)
 
+    def answers(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of given answers, each with and without a blank in front, for either may begin an answer."""
+        with self._lock:
+            return [
+                self._tokenizer.encode(f"{blank}{text.strip()}", add_special_tokens=False)
+                for text in texts
+                for blank in ("", " ")
+            ]
+
     def token_text(self, id: int) -> str:
         """One token as a person may see it, special ones by name."""
         with self._lock:
@@ -130,9 +140,7 @@ def _model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
     if _architecture(config) == "BlipForQuestionAnswering":  # its config looks like that of the BLIP which captions
         return transformers.BlipForQuestionAnswering
     if type(config) not in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-        raise EngineError(
-            f"A model of the type {config.model_type} does not write text about images. Choose another one."
-        )
+        raise unsupported(config.model_type)
     return transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
 
 

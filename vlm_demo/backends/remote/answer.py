@@ -8,7 +8,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,9 @@ TRIES = 4  # of one request, as long as nothing has been written
 BACKOFF = 0.5  # seconds before the second try, doubled each time
 # What some servers do not know; one that refuses a request and names one of these is asked without it.
 OPTIONAL = ("top_logprobs", "logprobs", "stream_options", "seed")
+CHOICES = "choices"  # among what servers have refused: to keep to given answers
+# How a server may call that which it refuses.
+CHOICE_FIELDS = ("structured_outputs", "guided_choice", "extra_body")
 
 
 class RemoteAnswer:
@@ -37,10 +40,16 @@ class RemoteAnswer:
     """
 
     def __init__(
-        self, servers: Servers, body: dict[str, Any], draft: Result, read: Callable[[str], Parsed] | None = None
+        self,
+        servers: Servers,
+        body: dict[str, Any],
+        draft: Result,
+        read: Callable[[str], Parsed] | None = None,
+        choices: Sequence[str] = (),
     ) -> None:
-        """`body` is what a chat completion takes; `read` finds the boxes in the whole text, if any are wanted."""
-        self._servers, self._body, self._read_boxes = servers, body, read
+        """`body` is what a chat completion takes; `read` finds the boxes in the whole text, if any are wanted; where
+        there are `choices`, anything else is no answer."""
+        self._servers, self._body, self._read_boxes, self._choices = servers, body, read, choices
         self._result = draft
         self._tokens: list[Token] = []
         self._chunks = 0  # with text, or with a token that is none
@@ -140,6 +149,8 @@ class RemoteAnswer:
                     self._servers.replicas.leave_out(before)
             if self._chunks:
                 raise EngineError(f"{self._servers.name} broke off in the middle of its answer. Please ask again.")
+            if self._choices and any(name in trouble.message for name in CHOICE_FIELDS):
+                raise self._refuse_choices()
             unknown = {name for name in OPTIONAL if name in trouble.message} - self._servers.refused
             if unknown and not trouble.again:
                 self._servers.refused |= unknown | ({"top_logprobs"} if "logprobs" in unknown else set())
@@ -195,12 +206,24 @@ class RemoteAnswer:
         return True
 
     def _final(self) -> Result:
+        if self._choices and self._result.finish_reason == "stop" and self._result.text.strip() not in self._choices:
+            raise self._refuse_choices()  # most servers pass over what they do not know
         self._ended = True
         if self._result.finish_reason == "running":
             self._result = replace(self._result, finish_reason="cancelled")
         if self._read_boxes is not None:
             self._result.parsed = self._read_boxes(self._result.text)
         return self._result
+
+    def _refuse_choices(self) -> EngineError:
+        """Remember that these servers do not keep to given answers."""
+        self._servers.refused |= {CHOICES}
+        return no_choices(self._servers.name)
+
+
+def no_choices(name: str) -> EngineError:
+    """What people are told of a server that does not keep to given answers."""
+    return EngineError(f"{name} cannot choose among given answers. Ask it in words.")
 
 
 class _Connection(ExitStack):

@@ -13,12 +13,13 @@ import base64
 import io
 import random
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from vlm_demo.backends.base import Capabilities
 from vlm_demo.backends.local import as_turns
-from vlm_demo.backends.remote.answer import RemoteAnswer
+from vlm_demo.backends.remote.answer import CHOICES, RemoteAnswer, no_choices
 from vlm_demo.backends.remote.servers import Servers
 from vlm_demo.description import Description
 from vlm_demo.dialects import GENERAL, Dialect, dialect_of
@@ -65,14 +66,13 @@ class RemoteBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        tasks = self.dialect.tasks - ({"detect"} if self.dialect.own_pixels else set())
-        return Capabilities(
-            tasks=tasks,
-            max_images=self.dialect.max_images,
-            probabilities=not self.servers.refused,
-            boxes="detect" in tasks,
-            inspection=False,
+        refused = self.servers.refused
+        found = Capabilities.of(
+            self.dialect, choices=CHOICES not in refused, probabilities=not {"logprobs", "top_logprobs"} & refused
         )
+        if self.dialect.own_pixels:
+            return replace(found, tasks=found.tasks - {"detect"}, boxes=False, named_objects=False)
+        return found
 
     @property
     def description(self) -> Description:
@@ -100,8 +100,8 @@ class RemoteBackend:
                 f"{self.dialect.name} counts boxes in pixels of an image that a server resizes without telling. "
                 "Choose another model for boxes, or run this one here."
             )
-        if sampling.choices:
-            raise EngineError(f"{self.name} cannot choose among given answers. Ask it in words.")
+        if sampling.choices and not self.capabilities.choices:
+            raise no_choices(self.name)
         turns, images, dropped = as_turns(request)
         messages = self.dialect.messages(turns, [_data_url(image) for image in images])
         seed = None
@@ -118,12 +118,15 @@ class RemoteBackend:
             "top_logprobs": 5,
             "stream_options": {"include_usage": True},
         }
+        if sampling.choices:  # as vLLM has it, under its present and its earlier name
+            choices = list(sampling.choices)
+            body["extra_body"] = {"structured_outputs": {"choice": choices}, "guided_choice": choices}
         prompt = task_prompt(task, request.messages[-1].text)
         draft = Result(task=task, prompt=prompt, model=self.name, seed=seed, dropped_turns=dropped)
         read = None
         if task == "detect":
             read = partial(self.dialect.read, size=images[0].size, seen=images[0].size)
-        return RemoteAnswer(self.servers, body, draft, read)
+        return RemoteAnswer(self.servers, body, draft, read, sampling.choices)
 
     def close(self) -> None:
         """Ask no more whether dead servers are back."""
