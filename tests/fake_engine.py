@@ -66,6 +66,9 @@ class FakeRunner:
             other = (token + 1) % len(self._pieces)
             sequence.outputs.append(TokenOutput(token, 0.9, [(token, 0.9), (other, 0.06)], token == 0))
 
+    def reduce(self, sequence: TokenSequence) -> None:
+        sequence.reduced = "memory ran out"
+
     def release(self, sequence: TokenSequence) -> None:
         pass
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 from PIL import Image
 
@@ -35,6 +36,7 @@ class Bytes:
         self.prefills: list[int] = []  # sequences in each
         self.released: list[TokenSequence] = []
         self.trouble: BaseException | None = None
+        self.room = 0  # longest answer for which there is memory, where a question "takes much"
 
     def load(self) -> None:
         self.loads += not self.loaded
@@ -61,6 +63,8 @@ class Bytes:
             time.sleep(self.reading * len(sequence.prompt.ids))
             if bytes(sequence.prompt.ids) == b"bad prefill":
                 raise MemoryError("no room")
+            if bytes(sequence.prompt.ids).endswith(b"takes much") and sequence.prompt.max_new_tokens > self.room:
+                raise MemoryError("no room")
         self.joined += [bytes(sequence.prompt.ids).decode() for sequence in sequences]
         self._write(sequences)
 
@@ -84,6 +88,10 @@ class Bytes:
             end = len(sequence.outputs) == len(text)
             id = 0 if end else text[len(sequence.outputs)]
             sequence.outputs.append(TokenOutput(id, 0.5, [(id, 0.5), (120, 0.1)], end))
+
+    def reduce(self, sequence) -> None:
+        sequence.prompt = replace(sequence.prompt, max_new_tokens=sequence.prompt.max_new_tokens // 2)
+        sequence.reduced = "half the length was tried"
 
     def release(self, sequence) -> None:
         self.released.append(sequence)

@@ -192,6 +192,24 @@ def test_a_batch_too_large_for_the_memory_goes_on_one_by_one(engine, monkeypatch
     assert [generation.result().text for generation in running] == clean
 
 
+def test_a_prompt_too_large_for_the_memory_is_read_once_the_caches_are_free(engine, monkeypatch):
+    clean = engine.caption(picture(7), settings=SamplingParameters(max_new_tokens=4)).text
+    runner = engine.runner
+    prefill, kept = runner.prefill, runner._features.bytes
+
+    def small(sequences):
+        if runner._features.bytes > kept // 2 or sequences[0].prompt.max_new_tokens > 4:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:115] DefaultCPUAllocator: can't allocate memory")
+        prefill(sequences)
+
+    monkeypatch.setattr(runner, "prefill", small)
+    monkeypatch.setattr(runner._features, "limit", 0)
+    result = engine.caption(picture(7), settings=SamplingParameters(max_new_tokens=8))
+    assert result.text == clean and "memory ran out" in result.reduced
+    monkeypatch.undo()
+    assert engine.caption(picture(7), settings=SamplingParameters(max_new_tokens=4)).text == clean
+
+
 def test_rows_come_and_go_while_memory_stays_bounded(checkpoint):
     engine = Engine(runner=MiniVLMRunner(checkpoint, "cpu", max_sequences=4, feature_bytes=2000))
 

@@ -456,6 +456,31 @@ def test_a_request_that_fails_fails_alone(engine, model, bad, message):
     until(lambda: failing._request.sequence in model.released)
 
 
+def test_what_takes_too_much_memory_is_tried_once_more_with_less_and_says_so(engine, model):
+    model.room = 40
+    others = [ask(engine, "others " * 3) for _ in range(2)]
+    settings = SamplingParameters(max_new_tokens=80)
+    results = [engine.answer(PICTURE, text, settings=settings) for text in ("this takes much", "same takes much")]
+    assert [result.text for result in results] == ["this takes much", "same takes much"]
+    assert {result.reduced for result in results} == {"half the length was tried"}
+    with pytest.raises(EngineError, match="out of memory. Free memory or try a shorter request"):
+        engine.answer(PICTURE, "this takes much", settings=SamplingParameters(max_new_tokens=100))
+    assert [other.result().text for other in others] == ["others others others"] * 2
+    after = engine.answer(PICTURE, "after")
+    assert (after.text, after.reduced) == ("after", "")
+
+
+def test_an_answer_that_runs_out_of_memory_keeps_what_it_has(engine, model):
+    model.stops = {3}
+    generation = ask(engine, LONG)
+    until(lambda: held(model))
+    model.trouble = RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+    model.go.set()
+    result = generation.result()
+    assert result.text == LONG[:4] and result.finish_reason == "length" and "memory ran out" in result.reduced
+    assert engine.answer(PICTURE, "after").text == "after"
+
+
 def test_the_worker_survives_what_should_kill_it(engine, model):
     model.stops = {3}
     generation = ask(engine, LONG)

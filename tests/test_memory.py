@@ -1,6 +1,7 @@
 """The memory of the process."""
 
 import ctypes
+import json
 import subprocess
 import sys
 
@@ -60,3 +61,18 @@ def test_what_is_given_back_is_no_longer_resident():
     del blocks
     memory.give_back()
     assert memory.resident() < before + 20_000_000 and len(last) == 60_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_ten_loads_and_unloads_leave_nothing_behind(checkpoint, tmp_path):
+    import families
+
+    families.save("git", tmp_path / "git")
+    file = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks.reloading", "--json", file, "--models", checkpoint, tmp_path / "git"]
+    subprocess.run(command, check=True, capture_output=True)
+    figures = json.loads(file.read_text())
+    assert len(figures["loads"]) == 10
+    assert figures["growth"][0]["last rounds over first ones"] < 1.05
+    left = [row["tensors left, MB"] for row in figures["loads"]]
+    assert left[-1] == left[0], "no tensor of a model that has gone is held by anybody"

@@ -21,6 +21,15 @@ def resident() -> int:
         return 0
 
 
+def available() -> int | None:
+    """Bytes that programs may still take without making this machine swap (Linux; None elsewhere)."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
+
+
 def share(arenas: int = 2) -> None:
     """Let all threads take memory from so few places, before they start.
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from vlm_demo.engine.request import QueuedRequest
-from vlm_demo.results import EngineError, explain
+from vlm_demo.results import EngineError, explain, is_out_of_memory
 from vlm_demo.runners.base import ModelRunner, TokenSequence
 
 log = logging.getLogger(__name__)
+
+CUT_SHORT = "memory ran out, so the answer ends here"
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.running: list[QueuedRequest] = []
+        self._starved: list[TokenSequence] = []  # memory ran out while they were read, for the first time
         self._speeds: dict[ModelRunner, Speed] = {}
 
     def __len__(self) -> int:
@@ -70,16 +73,17 @@ class Batch:
                 return [sequence for one in sequences for sequence in self.run_isolated(function, [one])]
             if not isinstance(error, EngineError):
                 log.exception("a request failed")
-            for request in [request for request in self.running if request.sequence is sequences[0]]:
-                self.finish(request, "error", explain(error, "The model failed on this request"))
+            self._fail(sequences[0], error)
             return []
 
     def postprocess(self, requests: list[QueuedRequest]) -> None:
         """After each token: wake the consumers, and let go of those who are finished."""
         for request in requests:
             error, outputs = request.sequence.error, request.outputs
+            if request.done.is_set() or request.sequence in self._starved:
+                continue  # another request of the same sequence came first
             if error is not None:
-                self.finish(request, "error", explain(error, "The model failed on this request"))
+                self._fail(request.sequence, error)
             elif request.stopped() or outputs[-1].end:
                 self.finish(request, "stop")
             elif request.cancelled:
@@ -88,6 +92,42 @@ class Batch:
                 self.finish(request, "length")
             else:
                 request.changed.set()
+
+    def _fail(self, sequence: TokenSequence, error: Exception) -> None:
+        """The requests of a sequence fail. But where memory ran out, an answer that has begun ends as it is, and one
+        that has not is read once more, with less."""
+        requests = [request for request in self.running if request.sequence is sequence]
+        if is_out_of_memory(error):
+            log.warning("memory ran out: %s", error)
+            sequence.error = None  # which holds on to what was being computed
+            if sequence.outputs:
+                sequence.reduced = CUT_SHORT
+                for request in requests:
+                    self.finish(request, "length")
+                return
+            if not sequence.reduced:
+                self._starved.append(sequence)
+                return
+        for request in requests:
+            self.finish(request, "error", explain(error, "The model failed on this request"))
+
+    def take_starved(self) -> list[QueuedRequest]:
+        """Those who ran out of memory and are to be read again, made to need less."""
+        again: list[QueuedRequest] = []
+        starved, self._starved = self._starved, []
+        for sequence in starved:
+            requests = [request for request in self.running if request.sequence is sequence]
+            try:
+                requests[0].runner.release(sequence)
+                requests[0].runner.reduce(sequence)
+            except Exception as error:
+                sequence.reduced = CUT_SHORT  # no third chance
+                self._fail(sequence, error)
+                continue
+            for request in requests:
+                request.limit = min(request.limit, sequence.prompt.max_new_tokens)
+            again += requests
+        return again
 
     def finish(self, request: QueuedRequest, finish_reason: str, error: EngineError | None = None) -> None:
         """Let go of a request; its sequence goes on while others want it."""

@@ -111,6 +111,8 @@ class LocalGeneration:
             finish_reason=request.finish_reason if finished else "running",
             outside=any(novelty.outside for novelty in sequence.novelty),
             novelty=[novelty.score for novelty in sequence.novelty if novelty.score is not None],
+            reduced=sequence.reduced,
+            prompt_tokens=len(sequence.prompt.ids),
             position=None if finished or outputs else self.position,
         )
         if finished:

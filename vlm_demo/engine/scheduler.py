@@ -112,6 +112,14 @@ class Scheduler:
         """Load a model, and unload others where the memory demands it."""
         self.call(lambda: self.residents.load(runner, self.busy))
 
+    def make_room(self, size: int) -> None:
+        """Unload idle models until one of so many bytes fits, which is then loaded elsewhere."""
+        self.call(lambda: self.residents.make_room(size, self.busy))
+
+    def adopt(self, runner: ModelRunner) -> None:
+        """Take over a model that another thread has loaded, and will not touch any more."""
+        self.call(lambda: self.residents.adopt(runner, self.busy))
+
     def unload(self) -> None:
         """Unload all models once those who are running have finished."""
         self.call(self.residents.unload, when_idle=True)
@@ -219,6 +227,7 @@ class Scheduler:
                 self._batch.running.append(request)
         for runner, requests in by_runner(joined).items():
             self._read(runner, requests)
+            self._read(runner, self._batch.take_starved())
         self._batch.postprocess(late)
 
     def _next(self, seconds: float | None) -> QueuedRequest | None:
@@ -255,6 +264,8 @@ class Scheduler:
 
     def _read(self, runner: ModelRunner, joined: list[QueuedRequest]) -> None:
         """Load the model if need be, encode the pictures, read the prompts, write the first tokens."""
+        if not joined:
+            return
         try:
             self.residents.load(runner, self.busy)
         except Exception as error:

@@ -47,7 +47,7 @@ class TokenSequence:
 
     `random` is its own source of chance, so that company cannot change its sample. The runner appends to `outputs` as
     its last act in `prefill` and `decode`, or sets `error` when this sequence alone is broken; `features`, `regions`,
-    `constraint` and `state` belong to the runner.
+    `constraint` and `state` belong to the runner. `reduced` says what was given up when memory ran out.
     """
 
     prompt: Prompt
@@ -57,6 +57,7 @@ class TokenSequence:
     outputs: list[TokenOutput] = field(default_factory=list)
     novelty: list[Novelty] = field(default_factory=list)
     error: Exception | None = None
+    reduced: str = ""
     features: Any = None
     regions: Any = None
     constraint: Any = None
@@ -103,6 +104,10 @@ class ModelRunner(Protocol):
 
     def decode(self, sequences: list[TokenSequence]) -> None:
         """Write one more token for each sequence."""
+
+    def reduce(self, sequence: TokenSequence) -> None:
+        """Memory ran out before the first token: free what can be done without, and give the sequence a prompt that
+        needs less. What was given up goes into `reduced`."""
 
     def release(self, sequence: TokenSequence) -> None:
         """Forget a sequence's state; harmless for a sequence that was never prefilled."""

@@ -119,6 +119,12 @@ class BatchDecoder:
         if not self.sequences:
             self.buffer.shrink()
 
+    def forget(self) -> None:
+        """Let go of what was read and nobody needs now."""
+        self.prefixes.clear()
+        if not self.sequences:
+            self.buffer.shrink()
+
     def _read_pictures(self, sequences: list[TokenSequence]) -> dict[Key, torch.Tensor | None]:
         """Keys and values of each sequence's prompt up to its last picture, `[layers, length, 2 * heads, head_dim]`.
 

@@ -46,6 +46,9 @@ class EagerDecoder:
     def release(self, sequence: TokenSequence) -> None:
         sequence.state = None
 
+    def forget(self) -> None:
+        """There is nothing to let go of."""
+
     def _read(self, sequence: TokenSequence) -> tuple[torch.Tensor, Cache]:
         """Logits `[1, V]` behind a sequence's prompt, and the keys and values of the prompt."""
         ids = torch.tensor([sequence.prompt.ids], device=self.model.device)

@@ -7,6 +7,7 @@ import math
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -215,6 +216,10 @@ class MiniVLMRunner:
     def unload(self) -> None:
         self.model = self._decoder = self._novelty = None
         self._features.clear()
+        self._free()
+
+    def _free(self) -> None:
+        """Give back what nobody holds any more."""
         gc.collect()
         if "torch" in sys.modules and self.device.startswith("cuda"):
             sys.modules["torch"].cuda.empty_cache()
@@ -235,6 +240,17 @@ class MiniVLMRunner:
 
     def decode(self, sequences: list[TokenSequence]) -> None:
         self._decoder.decode(sequences)
+
+    def reduce(self, sequence: TokenSequence) -> None:
+        """Images all have the same size here, so caches and half the length are what can be given up."""
+        self._features.clear()
+        if self._decoder is not None:
+            self._decoder.forget()
+        self._free()
+        sequence.features = sequence.regions = None
+        shorter = max(1, sequence.prompt.max_new_tokens // 2)
+        sequence.prompt = replace(sequence.prompt, max_new_tokens=shorter)
+        sequence.reduced = f"memory ran out, so the answer was tried again with at most {shorter} tokens"
 
     def release(self, sequence: TokenSequence) -> None:
         sequence.features = None

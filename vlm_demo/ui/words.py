@@ -60,6 +60,8 @@ def facts(result: Result) -> list[str]:
         found.append("stopped")
     if result.finish_reason == "length":
         found.append("cut off at the length that is set")
+    if result.reduced:
+        found.append(result.reduced)
     if result.dropped_turns:
         found.append(f"the {result.dropped_turns} oldest turns no longer fit")
     return found
