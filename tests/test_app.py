@@ -136,6 +136,14 @@ def test_compare_endpoint_wants_two_pictures(client: Client, picture: Path) -> N
         client.predict(two[:1], "What changed?", api_name="/compare")
 
 
+def test_a_program_names_the_model_that_answers(client: Client, picture: Path) -> None:
+    assert client.predict(handle_file(picture), model="fake", api_name="/caption")["model"] == "fake"
+    for endpoint, inputs in (("/detect", handle_file(picture)), ("/auto", [handle_file(picture)])):
+        more = {"text": "[OD]"} if endpoint == "/auto" else {}
+        with pytest.raises(AppError, match="There is no model 'tiny' here; choose one of fake"):
+            client.predict(inputs, model="tiny", api_name=endpoint, **more)
+
+
 def test_auto_endpoint_runs_what_the_tag_says(client: Client, picture: Path) -> None:
     result = client.predict([handle_file(picture)], "[OD]", api_name="/auto")
     assert result["route"]["tasks"] == ["detect"]
@@ -237,7 +245,7 @@ def test_a_program_that_leaves_ends_its_own_request_and_no_other(slow, picture: 
         assert LONG.startswith(job.outputs()[-1]["text"])  # what was written is kept
     else:
         image = {"path": upload(url, picture), "meta": {"_type": "gradio.FileData"}}
-        with streaming(url, "caption", [image, "brief", 0, 1, 0, -1, []]) as lines:
+        with streaming(url, "caption", [image, "brief", 0, 1, 0, -1, [], ""]) as lines:
             counted.until(lambda: "word3" in next(lines))
             waiting = other.submit([handle_file(picture)], "Me too?", max_new_tokens=5, api_name="/answer")
             counted.until(lambda: counted.engine.status().waiting == 1)
@@ -346,16 +354,18 @@ def test_only_photographs_of_the_page_are_lent(url: str, shown: dict) -> None:
 
 def test_the_server_opens_neither_web_addresses_nor_its_own_files(url: str, picture: Path) -> None:
     meta = {"_type": "gradio.FileData"}
-    remote = call(url, "caption", [{"path": "http://example.com/cat.png", "meta": meta}, "brief", 0, 1, 0, -1, []])
+    remote = call(url, "caption", [{"path": "http://example.com/cat.png", "meta": meta}, "brief", 0, 1, 0, -1, [], ""])
     assert "Web addresses are not opened" in remote
-    local = call(url, "caption", [{"path": str(picture), "meta": meta}, "brief", 0, 1, 0, -1, []])
+    local = call(url, "caption", [{"path": str(picture), "meta": meta}, "brief", 0, 1, 0, -1, [], ""])
     assert "event: error" in local and SCENE.caption() not in local
 
 
 @pytest.mark.parametrize("several", [False, True])
 def test_a_path_is_no_upload(url: str, picture: Path, several: bool) -> None:
     """A path alone, without the mark that gradio checks, must not open a file of the server."""
-    name, rest = ("answer", ["How many?", [], 0, 1, 0, -1, []]) if several else ("caption", ["brief", 0, 1, 0, -1, []])
+    name, rest = (
+        ("answer", ["How many?", [], 0, 1, 0, -1, [], ""]) if several else ("caption", ["brief", 0, 1, 0, -1, [], ""])
+    )
     file = {"path": str(picture)}
     told = call(url, name, [[file] if several else file, *rest])
     assert "handle_file" in told and SCENE.caption() not in told
@@ -369,8 +379,8 @@ def test_one_file_is_as_good_as_a_list_of_one(client: Client, picture: Path) -> 
 
 @pytest.mark.parametrize("sent", ["cat.png", 7, ["cat.png"], [[]]])
 def test_what_is_no_file_is_refused_in_words(url: str, sent: object) -> None:
-    assert "uploaded and sent with handle_file" in call(url, "answer", [sent, "How many?", [], 0, 1, 0, -1, []])
-    assert "uploaded and sent with handle_file" in call(url, "caption", [sent, "brief", 0, 1, 0, -1, []])
+    assert "uploaded and sent with handle_file" in call(url, "answer", [sent, "How many?", [], 0, 1, 0, -1, [], ""])
+    assert "uploaded and sent with handle_file" in call(url, "caption", [sent, "brief", 0, 1, 0, -1, [], ""])
 
 
 def test_data_urls_are_read_within_bounds(url: str) -> None:
@@ -379,9 +389,9 @@ def test_data_urls_are_read_within_bounds(url: str) -> None:
     buffer = io.BytesIO()
     SCENE.image(64).save(buffer, "PNG")
     small = {"url": "data:image/png;base64," + b64encode(buffer.getvalue()).decode()}
-    assert SCENE.caption() in call(url, "caption", [small, "brief", 0, 1, 0, -1, []])
+    assert SCENE.caption() in call(url, "caption", [small, "brief", 0, 1, 0, -1, [], ""])
     large = {"url": "data:image/png;base64," + "A" * 30_000_000}
-    assert "larger than 20 MB" in call(url, "caption", [large, "brief", 0, 1, 0, -1, []])
+    assert "larger than 20 MB" in call(url, "caption", [large, "brief", 0, 1, 0, -1, [], ""])
 
 
 def test_nothing_is_watched_published_or_kept(url: str) -> None:

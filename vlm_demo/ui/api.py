@@ -6,10 +6,13 @@ whole answer.
 from gradio_client import Client, handle_file
 client = Client("http://127.0.0.1:7860")
 client.predict(handle_file("cat.png"), style="brief", api_name="/caption")
+
+The same six are the tools of the MCP server that `python app.py --mcp` starts beside the page.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial, wraps
@@ -48,6 +51,13 @@ ARGUMENTS = {
     "max_new_tokens": "The longest answer in tokens; 0 is the task's own limit.",
     "seed": "The same seed gives the same sampled answer; -1 draws one, which the result tells.",
     "stop": 'A list of texts, such as ["."], each of which ends the answer before it.',
+    "what": "What is looked for, such as: dogs. Empty for everything.",
+    "model": "Which of the page's models answers; empty for the first one. A wrong name is answered with all of them.",
+}
+
+LISTS = {  # gradio calls the type of JSON {}, which MCP clients refuse
+    "history": {"type": "array", "items": {"type": "string"}},
+    "stop": {"type": "string"},
 }
 
 
@@ -60,6 +70,7 @@ def result_json(result: Result) -> JSON:
         "text": result.text,
         "confidence": result.confidence,
         "finish": result.finish_reason,
+        "reduced": result.reduced,
         "outside": result.outside,
         "model": result.model,
         "tokens": result.new_tokens,
@@ -82,11 +93,19 @@ def _described(component: gr.components.Component, example: Any = None) -> gr.co
     the default is one.
     """
     info = component.api_info() | {"additional_description": ARGUMENTS[component.label]}
+    if component.label in LISTS:
+        info |= {"type": "array", "items": LISTS[component.label]}
     component.api_info = lambda: info
     example = component.value if example is None else example
     if example is not None:
         component.example_payload = lambda: example
     return component
+
+
+def _with_arguments(words: str | None, inputs: list[gr.components.Component]) -> str:
+    """A docstring with its arguments, of which MCP clients are told."""
+    lines = [f"    {one.label}: {ARGUMENTS[one.label]}" for one in inputs]
+    return "\n".join([inspect.cleandoc(words or ""), "", "Args:", *lines])
 
 
 def _settings(
@@ -149,6 +168,8 @@ def build(page: Page) -> None:
         text = _described(gr.Textbox(label="text"), "Describe it.")
         history = _described(gr.JSON([], label="history"))
         count = _described(gr.Number(1, label="n_images"))
+        what = _described(gr.Textbox("", label="what"))
+        model = _described(gr.Textbox("", label="model"))
         settings = [
             _described(gr.Number(0.0, label="temperature")),
             _described(gr.Number(1.0, label="top_p")),
@@ -167,11 +188,14 @@ def build(page: Page) -> None:
         max_new_tokens: float,
         seed: float,
         stop: list[str] | None,
+        model: str,
     ) -> AsyncIterator[JSON]:
         """Describe a picture."""
         [opened] = await in_thread(load_pictures, [image])
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
-        async for _, result in stream(request, lambda session: engine.caption_stream(opened, style, settings, session)):
+        async for _, result in stream(
+            request, lambda session: engine.caption_stream(opened, style, settings, session, model or None)
+        ):
             yield result_json(result)
 
     async def detect(
@@ -182,6 +206,8 @@ def build(page: Page) -> None:
         max_new_tokens: float,
         seed: float,
         stop: list[str] | None,
+        what: str,
+        model: str,
     ) -> AsyncIterator[JSON]:
         """Find the objects in a picture: `objects` holds label, bbox [x, y, w, h] from 0 to 1, and confidence.
 
@@ -191,7 +217,9 @@ def build(page: Page) -> None:
         [opened] = await in_thread(load_pictures, [image])
         size = opened.original_size
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
-        async for _, result in stream(request, lambda session: engine.detect_stream(opened, settings, session)):
+        async for _, result in stream(
+            request, lambda session: engine.detect_stream(opened, settings, session, model or None, what)
+        ):
             found = result_json(result)
             if result.parsed is not None:
                 objects = [item | {"pixels": pixels(item, size)} for item in result.parsed.objects]
@@ -208,13 +236,14 @@ def build(page: Page) -> None:
         max_new_tokens: float,
         seed: float,
         stop: list[str] | None,
+        model: str,
     ) -> AsyncIterator[JSON]:
         """Answer a question about one or several pictures."""
         opened = await in_thread(load_pictures, images or [])
         turns = _turns(history)
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
         async for _, result in stream(
-            request, lambda session: engine.answer_stream(opened, question, turns, settings, session)
+            request, lambda session: engine.answer_stream(opened, question, turns, settings, session, model or None)
         ):
             yield result_json(result)
 
@@ -227,16 +256,17 @@ def build(page: Page) -> None:
         max_new_tokens: float,
         seed: float,
         stop: list[str] | None,
+        model: str,
     ) -> AsyncIterator[JSON]:
         """Compare two to four pictures."""
         opened = await in_thread(load_pictures, images or [])
         settings = _settings(temperature, top_p, max_new_tokens, seed, stop)
         async for _, result in stream(
-            request, lambda session: engine.compare_stream(opened, question, settings, session)
+            request, lambda session: engine.compare_stream(opened, question, settings, session, model or None)
         ):
             yield result_json(result)
 
-    async def auto(request: gr.Request, images: list[str] | None, text: str) -> AsyncIterator[JSON]:
+    async def auto(request: gr.Request, images: list[str] | None, text: str, model: str) -> AsyncIterator[JSON]:
         """Do what a text asks for: route it, then run each task that it asks for.
 
         Returns `route` (see /route) and `results`, one for each call of the model; empty when the router is unsure.
@@ -244,7 +274,7 @@ def build(page: Page) -> None:
         opened = await in_thread(load_pictures, images or [])
         route = await in_thread(page.router.route, text, len(opened))
         planned = [] if route.unsure else jobs.plan(engine, route.parts, opened)
-        starts = [lambda session, job=job: job.start(SamplingParameters(), session) for job in planned]
+        starts = [lambda session, job=job: job.start(SamplingParameters(), session, model or None) for job in planned]
         results: list[JSON] = []
         yield {"route": route_json(route), "results": results}
         async for number, result in stream(request, *starts):
@@ -259,13 +289,14 @@ def build(page: Page) -> None:
         yield route_json(await in_thread(page.router.route, text, int(n_images)))
 
     for function, inputs in (
-        (caption, [image, style, *settings]),
-        (detect, [image, *settings]),
-        (answer, [pictures, question, history, *settings]),
-        (compare, [pictures, question, *settings]),
-        (auto, [pictures, text]),
+        (caption, [image, style, *settings, model]),
+        (detect, [image, *settings, what, model]),
+        (answer, [pictures, question, history, *settings, model]),
+        (compare, [pictures, question, *settings, model]),
+        (auto, [pictures, text, model]),
         (route, [text, count]),
     ):
+        function.__doc__ = _with_arguments(function.__doc__, inputs)
         gr.Button(visible=False).click(_in_words(function), inputs, output, api_name=function.__name__, **CALL)
 
 
