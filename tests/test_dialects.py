@@ -49,6 +49,11 @@ def boxes(parsed):
             '```json\n[{"bbox_2d": [322, 238, 644, 952], "label": "cat"}]\n```',
             [("cat", 160, 120, 320, 480)],
         ),
+        (
+            "minivlm",
+            ' {"objects": [{"label": "cat", "bbox": [0.125, 0.250, 0.375, 0.500]}]}',
+            [("cat", 80, 120, 320, 360)],
+        ),
     ],
 )
 def test_boxes_in_each_familys_form(model_type, text, expected):

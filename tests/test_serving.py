@@ -80,3 +80,24 @@ def test_a_real_servers_refusal_is_told(server):
     url, _ = server
     with pytest.raises(EngineError, match="lab refuses this request"):
         RemoteBackend("lab", [url], "another-model").stream(question(Image.new("RGB", (9, 9)))).result()
+
+
+def test_transformers_serve_finds_minivlm_through_our_command(checkpoint, monkeypatch):
+    if not is_serve_available():
+        pytest.skip("pip install transformers[serving]")
+    import transformers
+    from transformers.cli.serving.model_manager import ModelManager
+    from transformers.cli.serving.utils import Modality
+
+    from vlm_demo.model import MiniVLMForConditionalGeneration, serve
+
+    monkeypatch.setattr(transformers, "MiniVLMForConditionalGeneration", None, raising=False)  # put back afterwards
+    monkeypatch.setitem(serve.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, "minivlm", None)
+    monkeypatch.setattr(sys, "argv", ["serve.py", str(checkpoint), "--port", "8000"])
+    commands = []
+    monkeypatch.setattr(serve, "transformers_command", lambda: commands.append(sys.argv))
+    serve.main()
+    assert commands == [["transformers", "serve", str(checkpoint), "--port", "8000"]]
+    model, processor = ModelManager(device="cpu").load_model_and_processor(f"{checkpoint}@main")
+    assert type(model) is MiniVLMForConditionalGeneration
+    assert ModelManager.get_model_modality(model, processor) is Modality.VLM

@@ -5,6 +5,7 @@ from vlm_demo.dialects.blip import BLIP, BLIP2, BLIP_ANSWERS, GIT
 from vlm_demo.dialects.florence2 import FLORENCE2
 from vlm_demo.dialects.general import GENERAL
 from vlm_demo.dialects.llava import LLAVA, LLAVA_ONEVISION
+from vlm_demo.dialects.minivlm import MINIVLM
 from vlm_demo.dialects.paligemma import PALIGEMMA
 from vlm_demo.dialects.qwen import QWEN2_5, QWEN3
 from vlm_demo.dialects.smolvlm import IDEFICS3, SMOLVLM
@@ -22,6 +23,7 @@ FAMILIES = (
     BLIP_ANSWERS,
     BLIP2,
     GIT,
+    MINIVLM,
 )
 
 
