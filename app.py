@@ -4,6 +4,7 @@ python app.py --port 7860
 """
 
 import argparse
+import importlib.util
 import logging
 import os
 import signal
@@ -37,9 +38,21 @@ def read_flags() -> argparse.Namespace:
     )
     parser.add_argument("--host", default=host, help=f"address to listen on (default: {host})")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
+    parser.add_argument(
+        "--mcp", action="store_true", help="serve the endpoints to MCP clients, too, at /gradio_api/mcp/"
+    )
+    parser.add_argument(
+        "--add-models",
+        choices=["owner", "everyone", "nobody"],
+        default="owner",
+        help="who may bring in other models while the page runs; folders are for the owner alone (default: owner)",
+    )
     parser.add_argument("--share", action="store_true", help="also open a public link through gradio.live")
     parser.add_argument("--no-preload", action="store_true", help="load the model on the first question, not at start")
-    return parser.parse_args()
+    flags = parser.parse_args()
+    if flags.mcp and importlib.util.find_spec("mcp") is None:
+        parser.error("--mcp needs a package that is missing. Install it: pip install -r requirements-mcp.txt")
+    return flags
 
 
 def preload(engine: Engine) -> None:
@@ -62,9 +75,9 @@ def main() -> None:
     budget = round(flags.memory * 1e9)
     engine = get_engine(lambda: Engine(first, flags.device, flags.dtype, models=others, memory_budget=budget))
     owner = Owner(local=not flags.share)  # whoever comes through the public link seems to be on this machine
-    demo = build_app(engine, owner=owner)
+    demo = build_app(engine, owner=owner, adding=flags.add_models)
     where = {"server_name": flags.host, "server_port": flags.port, "share": flags.share}
-    demo.launch(**where, prevent_thread_lock=True, **launch_options())
+    demo.launch(**where, mcp_server=flags.mcp, prevent_thread_lock=True, **launch_options())
     print(f"* Owner: {'' if flags.share else 'on this machine, or '}with ?owner={owner.key} behind the address")
     if not flags.no_preload:  # only now: the page answers while torch is still being imported
         threading.Thread(target=preload, args=(engine,), name="preload", daemon=True).start()

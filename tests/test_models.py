@@ -1,5 +1,7 @@
 """Several models in one engine: each request names its own, memory stays within a budget, turns are fair over all."""
 
+import threading
+
 import pytest
 
 from tests.scripted import PICTURE, Bytes, ask, held, until
@@ -132,6 +134,49 @@ def test_the_speed_of_one_model_says_nothing_about_another(make, runners):
     assert second.position.seconds is None
     runners["loud"].go.set()
     assert first.result().text == "FIRST" and second.result().text == "SECOND"
+
+
+def test_ten_visitors_use_two_models_at_once(make, runners):
+    engine = make()
+    quiet, loud = runners["quiet"], runners["loud"]
+    texts = {f"visitor {number}": f"I am number {number}" for number in range(10)}
+    answers = {visitor: [] for visitor in texts}
+
+    def visit(visitor, text):
+        for turn in range(6):
+            model = ("quiet", "loud")[(turn + len(visitor) + int(visitor[-1])) % 2]
+            answers[visitor].append((model, engine.stream(request(text, model), visitor).result().text))
+
+    threads = [threading.Thread(target=visit, args=pair) for pair in texts.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for visitor, text in texts.items():
+        assert len(answers[visitor]) == 6
+        assert all(answer == {"quiet": text, "loud": text.upper()}[model] for model, answer in answers[visitor])
+    assert quiet.loads == loud.loads == 1 and engine.status().running == 0
+    assert max(quiet.prefills + loud.prefills) <= 2
+
+
+def test_models_are_named_by_the_environment_where_nobody_names_them(runners, monkeypatch):
+    monkeypatch.setenv("VLM_DEMO_MODEL", "loud 'third'")
+    engine = Engine()
+    assert engine.models == ["loud", "third"] and engine.answer(PICTURE, "hello").text == "HELLO"
+    engine.close()
+    assert Engine("quiet").models == ["quiet"] and Engine(runner=Bytes()).models == ["bytes"]
+
+
+def test_a_model_is_found_by_the_name_that_people_see(tmp_path, runners):
+    folder = tmp_path / "runs" / "captions"
+    folder.mkdir(parents=True)
+    runners[str(folder)] = Shouting()
+    engine = Engine("quiet", models=[folder])
+    assert engine.answer(PICTURE, "hello", model="captions").text == "HELLO"
+    with pytest.raises(EngineError) as caught:
+        engine.answer(PICTURE, "hello", model="tiny")
+    assert str(caught.value).endswith("choose one of quiet, captions."), "where a folder lies is nobody's business"
+    engine.close()
 
 
 def test_another_model_becomes_the_one_for_those_who_name_none(make, runners):

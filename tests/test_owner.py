@@ -4,8 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.fake_engine import fake_engine
+from vlm_demo.engine import ICONS
 from vlm_demo.results import EngineError
-from vlm_demo.ui import Owner
+from vlm_demo.ui import Owner, models
+from vlm_demo.ui.common import Page
 from vlm_demo.ui.owner import address
 
 
@@ -56,3 +59,25 @@ def test_the_key_is_a_new_one_each_time_unless_the_environment_has_one(monkeypat
 
 def test_without_an_address_there_is_none() -> None:
     assert address(visitor(None)) == ""
+
+
+def test_who_may_name_which_models() -> None:
+    engine = fake_engine("hello")
+    stranger, local = visitor("192.168.1.7"), visitor()
+    everyone, owners = (Page(engine, None, Owner("right"), adding) for adding in ("everyone", "owner"))
+    assert models.meant(everyone, " user/model ", stranger) == models.meant(owners, "user/model", local) == "user/model"
+    assert models.meant(everyone, "Icon scenes", stranger) == str(ICONS)
+    with pytest.raises(EngineError, match="owner=KEY"):
+        models.meant(owners, "user/model", stranger)
+    for folder in ("/etc", "vlm_demo/ui", str(ICONS.parent)):
+        assert models.meant(everyone, folder, local) == folder
+        with pytest.raises(EngineError, match="only the owner of this page can name a folder"):
+            models.meant(everyone, folder, stranger)
+    for who in (stranger, local):
+        with pytest.raises(EngineError, match="Servers are named by whoever starts the page"):
+            models.meant(everyone, "qwen3_vl=http://10.0.0.1", who)
+        with pytest.raises(EngineError, match="type its name first"):
+            models.meant(everyone, " ", who)
+        with pytest.raises(EngineError, match="no models are added to this page"):
+            models.meant(Page(engine, None, Owner("right"), "nobody"), "user/model", who)
+    engine.close()

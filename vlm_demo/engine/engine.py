@@ -12,24 +12,27 @@ Importing this module loads neither torch nor a model; the first call does, or `
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 from vlm_demo import memory
-from vlm_demo.backends.base import Backend, Generation
+from vlm_demo.backends.base import Backend, Capabilities, Generation
 from vlm_demo.backends.local import LocalBackend
 from vlm_demo.checkpoints import bundled
 from vlm_demo.description import Description
 from vlm_demo.engine.generation import LocalGeneration
 from vlm_demo.engine.intake import Picture, check, open_picture, opened
+from vlm_demo.engine.opening import Opening
 from vlm_demo.engine.request import QueuedRequest
 from vlm_demo.engine.scheduler import Scheduler
 from vlm_demo.engine.tasks import Tasks
 from vlm_demo.results import EngineError, Novelty, Request, Result, Status, explain
 from vlm_demo.runners.base import ModelRunner, TokenSequence
 from vlm_demo.runners.choose import open_runner
+from vlm_demo.runners.needs import Needs, look_up
 from vlm_demo.runners.untrained import UNTRAINED
 from vlm_demo.runners.vision import ImageInput
 
@@ -64,13 +67,17 @@ class Engine(Tasks):
         **limits: int,
     ) -> None:
         """`runner` stands in for the model's own one; `limits` are those of Scheduler (max_waiting and so on)."""
-        model = model or os.environ.get("VLM_DEMO_MODEL")
+        named = shlex.split(os.environ.get("VLM_DEMO_MODEL", ""))
+        if model is None and runner is None and named:
+            model, models = named[0], [*named[1:], *models]
         if model is None and runner is None and not models:
             models = [ICONS]
         self._device, self._dtype = device, dtype
         self._scheduler = Scheduler(memory_budget, **limits)
         self._backends: dict[str, Backend] = {}
         self._untrained: dict[str, Backend] = {}  # of those that have been asked for
+        self.opening: Opening | None = None  # the latest
+        self._opening_lock = threading.Lock()
         self.model = self._add(runner.name if runner else model or PHOTOGRAPHS, runner)
         for other in models:
             self._add(other)
@@ -84,6 +91,11 @@ class Engine(Tasks):
     def runner(self) -> ModelRunner | None:
         """What writes for those who name no model; None where that is a server."""
         return _runner(self._backends[self.model])
+
+    @property
+    def device(self) -> str:
+        """Where models of this process run, as it was asked for."""
+        return self._device
 
     def stream(self, request: Request, session: Hashable | None = None) -> Generation:
         """Begin an answer to a request."""
@@ -128,6 +140,10 @@ class Engine(Tasks):
         """What a model says of itself."""
         return self._backend(model).description
 
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        """What a model can do, known before it is loaded."""
+        return self._backend(model).capabilities
+
     def load(self, model: str | None = None) -> None:
         """Load a model now instead of on first use; waits until it is there."""
         self._load(self._backend(model), "The model could not be loaded")
@@ -135,6 +151,27 @@ class Engine(Tasks):
     def unload(self) -> None:
         """Free the models' memory once those who are running have finished; the next use loads them again."""
         _explained(self._scheduler.unload, "The memory could not be freed")
+
+    def look_up(self, model: str) -> Needs:
+        """What a folder or Hub name would take, before anything of its weights is brought here."""
+        return look_up(model, self._device, self._dtype)
+
+    def open(self, needs: Needs) -> Opening:
+        """Begin to open another model; those that are there go on answering. One at a time."""
+        name = needs.source
+        with self._opening_lock:
+            if self.opening is not None and not self.opening.done.is_set():
+                raise EngineError(f"{self.opening.needs.source} is being loaded. Wait for it, or cancel it.")
+            if name in self._backends:
+                raise EngineError(f"{name} is here already. Choose it among the models.")
+            self.opening = Opening(
+                needs,
+                self._device,
+                self._scheduler,
+                lambda folder: open_runner(folder, self._device, self._dtype),
+                lambda runner: self._add(name, runner),
+            )
+            return self.opening
 
     def switch(self, model: str | Path) -> None:
         """Load a model (a folder or Hub name) and let it answer those who name none from now on.
@@ -172,6 +209,8 @@ class Engine(Tasks):
 
     def close(self, grace: float = 2.0) -> None:
         """Shut down within seconds: cancel those who wait, give those who run `grace` seconds, free the memory."""
+        if self.opening is not None:
+            self.opening.cancel()
         self._scheduler.close(grace)
 
     def _add(self, model: str | Path, runner: ModelRunner | None = None) -> str:
@@ -193,15 +232,20 @@ class Engine(Tasks):
         _explained(lambda: self._scheduler.load(runner) if runner else backend.load(), what)
 
     def _backend(self, model: str | None) -> Backend:
+        """A model by the name that it was added under, or by the one that people see."""
         name = self.model if model is None else model
         backend = self._backends.get(name) or self._untrained.get(name)
         if backend is not None:
             return backend
+        shown = {short(key): key for key in self._backends}
         trained = name.removesuffix(UNTRAINED)
-        if trained != name and trained in self._backends and self.untrained(trained) == name:
-            twin = LocalBackend(_runner(self._backends[trained]).untrained(), self._submit)
-            return self._untrained.setdefault(name, twin)
-        raise EngineError(f"There is no model {model!r} here; choose one of {', '.join(self.models)}.")
+        key = trained if trained in self._backends else shown.get(trained)
+        if key is not None and trained == name:
+            return self._backends[key]
+        if key is not None and self.untrained(key) is not None:
+            twin = LocalBackend(_runner(self._backends[key]).untrained(), self._submit)
+            return self._untrained.setdefault(f"{key}{UNTRAINED}", twin)
+        raise EngineError(f"There is no model {model!r} here; choose one of {', '.join(shown)}.")
 
     def _submit(
         self, runner: ModelRunner, sequence: TokenSequence, request: Request, draft: Result, session: Hashable | None
@@ -210,6 +254,11 @@ class Engine(Tasks):
         self._scheduler.submit(queued)
         first = next(image for message in request.messages for image in message.images)
         return LocalGeneration(self._scheduler, queued, draft, first.size)
+
+
+def short(model: str) -> str:
+    """A model's name for people: of a folder, the last part of its path, which nobody else need know."""
+    return Path(model).name if os.sep in model and Path(model).is_dir() else model
 
 
 def _runner(backend: Backend) -> ModelRunner | None:

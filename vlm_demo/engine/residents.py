@@ -27,11 +27,19 @@ class Residents:
     def load(self, runner: ModelRunner, busy: Collection[ModelRunner] = ()) -> None:
         """Load a model unless it is there, and unload others that are not busy until all fit."""
         if not runner.loaded:
-            self._shrink(self.budget - self._size(runner), {runner, *busy})
+            self.make_room(self._size(runner), {runner, *busy})
             runner.load()
-            self._sizes[runner] = runner.memory()[0]
-            self._shrink(self.budget, {runner, *busy})
+            self.adopt(runner, busy)
         self._sizes[runner] = self._sizes.pop(runner, 0)
+
+    def make_room(self, size: int, busy: Collection[ModelRunner] = ()) -> None:
+        """Unload models that are not busy until another one of so many bytes fits."""
+        self._shrink(self.budget - size, busy)
+
+    def adopt(self, runner: ModelRunner, busy: Collection[ModelRunner] = ()) -> None:
+        """Count a model that has been loaded, and unload others that are not busy until all fit."""
+        self._sizes[runner] = runner.memory()[0]
+        self._shrink(self.budget, {runner, *busy})
 
     def unload(self) -> None:
         """Unload all models."""

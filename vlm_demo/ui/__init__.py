@@ -11,7 +11,7 @@ from vlm_demo.router import Router
 from vlm_demo.ui.gradio_private import gr, rest, without_server  # before the rest of the page imports gradio as it is
 
 from . import api, image_panel, privacy, returning, snippets, status, theme, worlds
-from .common import Page, watch_images
+from .common import OWNER, Page, watch_images
 from .owner import Owner
 from .tabs import auto, caption, chat, compare, detect, game, live, versus
 
@@ -46,13 +46,15 @@ DAY = 24 * 60 * 60
 
 
 @without_server
-def build_app(engine: Engine, router: Router | None = None, owner: Owner | None = None) -> gr.Blocks:
+def build_app(
+    engine: Engine, router: Router | None = None, owner: Owner | None = None, adding: str = OWNER
+) -> gr.Blocks:
     """The whole page on an engine, which nothing here loads: the first question does.
 
     Where the engine has several models, each visitor chooses one. What concerns everybody is for the `owner`, by
-    default whoever is at this machine.
+    default whoever is at this machine. `adding` says who may bring in other models: "owner", "everyone" or "nobody".
     """
-    page = Page(engine, router or Router.load(), owner or Owner())
+    page = Page(engine, router or Router.load(), owner or Owner(), adding)
     with privacy.ForgetfulBlocks(
         page.sessions.close, title="vlm-demo", analytics_enabled=False, delete_cache=(DAY // 24, DAY)
     ) as demo:
@@ -68,7 +70,7 @@ def build_app(engine: Engine, router: Router | None = None, owner: Owner | None 
                     with gr.Tab(name, id=name.lower()):
                         module.build(page)
         watch_images(page)
-        worlds.wire(page, chosen)
+        worlds.wire(page, chosen, demo)
         status.build(page, demo)
         api.build(page)
         returning.build(page, demo, tabs, [name.lower() for name in TABS])

@@ -13,6 +13,7 @@ import gradio as gr
 
 from vlm_demo.images import ImageError
 from vlm_demo.results import EngineError, Result, SamplingParameters
+from vlm_demo.tasks import TASKS
 
 from . import words
 from .owner import Owner, address
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 Work = Callable[..., AsyncIterator[Updates]]
 
+TASK_OF = {"caption": "caption", "detect": "detect", "chat": "vqa", "compare": "compare"}  # what each tab is for
+EVERYONE, OWNER, NOBODY = "everyone", "owner", "nobody"  # who may bring in other models
 HIDDEN = "hidden"  # there, but not seen: what comes while a component is being added to the page would be lost
 PATIENCE = 3.0  # seconds that a run gets to end at its next token
 SETTLING = 20.0  # seconds in which a page that loads again may still tell of the images from before it got its own
@@ -40,13 +43,14 @@ QUICK: dict[str, Any] = {"concurrency_limit": 64, "api_visibility": "private", "
 
 @dataclass
 class Page:
-    """What the tabs are built on: the engine, the router, who its owner is, the images, the runs and their listeners;
-    what follows the choice of a model: components, each with what it shows for a model; the tabs that new images
-    blank; and what a page that loads again gets back."""
+    """What the tabs are built on: the engine, the router, who its owner is, who may add models, the images, the runs
+    and their listeners; what follows the choice of a model: components, each with what it shows for a model; the tabs
+    that new images blank; and what a page that loads again gets back."""
 
     engine: Engine
     router: Router
     owner: Owner = field(default_factory=Owner)
+    adding: str = OWNER
     sessions: Sessions = field(default_factory=Sessions)
     images: ImageSet = field(init=False)
     runs: list[gr.events.Dependency] = field(default_factory=list)  # after each of them the status line looks again
@@ -120,11 +124,25 @@ class RunRow:
 
 
 def run_row(page: Page, tab: str, label: str, single: bool = False) -> RunRow:
-    """The two buttons, side by side. The tab renders the notice where it pushes nothing away: below its answer."""
+    """The two buttons, side by side. The tab renders the notice where it pushes nothing away: below its answer.
+
+    Where the visitor's model cannot do what the tab is for, Run is off, and a line says so.
+    """
+
+    def cannot(model: str) -> str:
+        task = TASK_OF.get(tab)
+        if task is None or task in page.engine.capabilities(model).tasks:
+            return ""
+        return f"This model cannot {TASKS[task].ability}. Choose another one for that."
+
+    lack = cannot(page.engine.model)
     with gr.Row(elem_classes="row-of-buttons"):
-        run = gr.Button(label, variant="primary", elem_classes="run-button", elem_id=f"{tab}-run")
+        run = gr.Button(label, variant="primary", interactive=not lack, elem_classes="run-button", elem_id=f"{tab}-run")
         stop = gr.Button("Stop", variant="stop", visible=HIDDEN, elem_classes="stop-button", elem_id=f"{tab}-stop")
         gr.HTML('<span class="hint"><kbd>Ctrl</kbd> <kbd>Enter</kbd></span>')
+    line = gr.HTML(words.notice(lack), elem_classes="optional", elem_id=f"{tab}-cannot")
+    page.follow(run, lambda model: gr.update(interactive=not cannot(model)))
+    page.follow(line, lambda model: words.notice(cannot(model)))
     notice = gr.HTML(elem_id=f"{tab}-notice", elem_classes="optional", render=False)
 
     async def press(request: gr.Request) -> None:  # async: needs no thread, so it works however busy the rest is

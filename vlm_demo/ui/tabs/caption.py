@@ -19,9 +19,16 @@ STYLES = [("Brief", "brief"), ("Detailed", "detailed"), ("Alt text", "alt")]
 MOST = 4
 
 
+def styles(page: Page, model: str) -> list[tuple[str, str]]:
+    """The styles of captions that a model writes."""
+    able = page.engine.capabilities(model).caption_styles
+    return [(title, style) for title, style in STYLES if style in able]
+
+
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
-    style = gr.Radio(STYLES, value="brief", label="Style", elem_id="caption-style")
+    style = gr.Radio(styles(page, page.engine.model), value="brief", label="Style", elem_id="caption-style")
+    page.follow(style, lambda model: gr.update(choices=styles(page, model), value="brief"))
     row = run_row(page, "caption", "Write a caption", single=True)
     texts, lines = [], []
     for number in range(1, MOST + 1):

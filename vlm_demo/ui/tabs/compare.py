@@ -120,7 +120,8 @@ def build(page: Page) -> None:
                 "Remove some, or ask what happens across them."
             )
         questions = [question]
-        if about_change and page.engine.description(run.model).samples == draws.SCENES:  # only there it has a place
+        scenes = page.engine.description(run.model).samples == draws.SCENES  # only there a change has a place
+        if about_change and scenes and page.engine.capabilities(run.model).boxed_changes:
             questions.append("boxes")
         stream = page.engine.compare_stream
         starts = [partial(stream, opened, one, settings, run.session, run.model) for one in questions]

@@ -39,6 +39,12 @@ def filtered(found: downloads.Found | None, names: list[str], threshold: float) 
     return found and found.parsed.only(names).above(threshold)
 
 
+def named(page: Page, model: str) -> Any:
+    """The field for what is looked for, off where a model finds everything or nothing."""
+    able = page.engine.capabilities(model).named_objects
+    return gr.update(interactive=True) if able else gr.update(interactive=False, value="")
+
+
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
     what = gr.Textbox(
@@ -46,7 +52,9 @@ def build(page: Page) -> None:
         placeholder="Everything, or for example: dogs, the person on the left",
         max_lines=1,
         elem_id="detect-what",
+        interactive=page.engine.capabilities().named_objects,
     )
+    page.follow(what, lambda model: named(page, model))
     row = run_row(page, "detect", "Find the objects", single=True)
     drawn = HoverImage(
         label="Found",

@@ -1,0 +1,166 @@
+"""Other models than those that are there: what each takes, bringing it in, and who may do that."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from vlm_demo.engine import ICONS, PHOTOGRAPHS
+from vlm_demo.results import EngineError, size
+from vlm_demo.runners.needs import Needs  # not for type checking alone: gradio reads the hints of listeners
+from vlm_demo.tasks import TASKS
+
+from . import words
+from .common import EVERYONE, HIDDEN, NOBODY, QUICK, Page
+from .runs import Updates
+
+if TYPE_CHECKING:
+    from vlm_demo.engine.opening import Opening
+
+ShowModel = Callable[[str, gr.Request], Updates]
+
+BUNDLED = {"Photographs": PHOTOGRAPHS, "Icon scenes": ICONS}
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+LOOK = 0.3  # seconds between two looks at how far it is
+STAGES = {
+    "waiting": "Getting ready …",
+    "downloading": "Downloading …",
+    "loading": "Loading the weights …",
+    "checking": "Checking that it answers …",
+}
+
+
+@dataclass
+class Chooser:
+    """The components of the panel."""
+
+    panel: gr.Accordion
+    name: gr.Dropdown
+    look: gr.Button
+    load: gr.Button
+    cancel: gr.Button
+    card: gr.HTML
+    needs: gr.State
+
+
+def build(page: Page) -> Chooser | None:
+    """The panel in which another model is named; None where nobody may add one."""
+    if page.adding == NOBODY:
+        return None
+    with gr.Accordion("Other models", open=False, visible=page.adding == EVERYONE, elem_id="other-models") as panel:
+        name = gr.Dropdown(
+            [title for title, folder in BUNDLED.items() if str(folder) not in page.engine.models],
+            value=None,
+            allow_custom_value=True,
+            label="Bundled, a name on the Hub, or a folder of this machine",
+            elem_id="other-name",
+        )
+        with gr.Row(elem_classes="row-of-buttons"):
+            look = gr.Button("What does it take?", size="sm", elem_id="other-look")
+            load = gr.Button("Load it", size="sm", variant="primary", visible=HIDDEN, elem_id="other-load")
+            cancel = gr.Button("Cancel", size="sm", variant="stop", visible=HIDDEN, elem_id="other-cancel")
+        card = gr.HTML(elem_id="other-card")
+        needs = gr.State(None)
+    return Chooser(panel, name, look, load, cancel, card, needs)
+
+
+def wire(page: Page, chooser: Chooser | None, chosen: gr.Radio, demo: gr.Blocks, show: ShowModel) -> None:
+    """Let the panel work; `show` gives the updates of a page that changes to a model."""
+    if chooser is None:
+        return
+
+    def offer(request: gr.Request) -> Updates:
+        return {chooser.panel: gr.update(visible=page.adding == EVERYONE or page.owner.is_owner(request))}
+
+    def look_up(name: str | None, request: gr.Request) -> Updates:
+        try:
+            needs = page.engine.look_up(meant(page, name, request))
+            needs.check(page.engine.device)
+        except EngineError as error:
+            return {chooser.card: words.notice(str(error), bad=True), chooser.load: gr.update(visible=HIDDEN)}
+        return {chooser.card: card(needs), chooser.load: gr.update(visible=True), chooser.needs: needs}
+
+    async def load(needs: Needs, request: gr.Request) -> AsyncIterator[Updates]:
+        try:
+            opening = page.engine.open(replace(needs, source=meant(page, needs.source, request)))
+        except EngineError as error:
+            yield {chooser.card: words.notice(str(error), bad=True)}
+            return
+        yield {chooser.load: gr.update(visible=HIDDEN), chooser.cancel: gr.update(visible=True)}
+        while not opening.done.is_set():
+            yield {chooser.card: progress(opening)}
+            await asyncio.sleep(LOOK)
+        yield {chooser.cancel: gr.update(visible=HIDDEN), chooser.card: words.notice(*end(opening))}
+        if opening.error is None:
+            yield show(needs.source, request)
+
+    def give_up(request: gr.Request) -> None:
+        try:
+            check_allowed(page, request)
+        except EngineError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        if page.engine.opening is not None:
+            page.engine.opening.cancel()
+
+    demo.load(offer, None, [chooser.panel], queue=False, **QUICK)
+    shown = [chooser.card, chooser.load, chooser.needs]
+    gr.on([chooser.look.click, chooser.name.select], look_up, chooser.name, shown, **QUICK)
+    followers = [component for component, _ in page.followers]
+    chooser.load.click(load, chooser.needs, [chooser.card, chooser.load, chooser.cancel, chosen, *followers], **QUICK)
+    chooser.cancel.click(give_up, queue=False, **QUICK)
+
+
+def check_allowed(page: Page, request: gr.Request) -> None:
+    """Raise EngineError unless a visitor may bring in models."""
+    if page.adding == NOBODY:
+        raise EngineError("The owner has settled that no models are added to this page.")
+    if page.adding != EVERYONE:
+        page.owner.check(request)
+
+
+def meant(page: Page, name: str | None, request: gr.Request) -> str:
+    """The folder or Hub name that somebody means; raises EngineError where they may not name it."""
+    check_allowed(page, request)
+    name = (name or "").strip()
+    if not name:
+        raise EngineError("Choose a model, or type its name first.")
+    if name in BUNDLED or name in map(str, BUNDLED.values()):
+        return str(BUNDLED.get(name, name))
+    if "://" in name:
+        raise EngineError("Servers are named by whoever starts the page: python app.py --model FAMILY=URL")
+    if (Path(name).exists() or not HUB_NAME.fullmatch(name)) and not page.owner.is_owner(request):
+        raise EngineError("Type a name on the Hub, as in user/model; only the owner of this page can name a folder.")
+    return name
+
+
+def card(needs: Needs) -> str:
+    """What a model takes and can do."""
+    tasks = TASKS if needs.dialect is None else needs.dialect.tasks
+    can = ", ".join(TASKS[name].title for name in TASKS if name in tasks)
+    return f'<p class="answer">{escape(str(needs))}</p><p class="quiet">It can: {escape(can)}.</p>'
+
+
+def progress(opening: Opening) -> str:
+    """How far a model is on its way."""
+    total = opening.needs.download
+    if opening.stage != "downloading" or not total:
+        return f'<p class="quiet" role="status">{STAGES.get(opening.stage, "")}</p>'
+    parts = f"{size(opening.fetched)} of {size(total)}"
+    return (
+        f'<p class="quiet">Downloading: {parts}</p>'
+        f'<progress max="{total}" value="{opening.fetched}" aria-label="Downloaded">{parts}</progress>'
+    )
+
+
+def end(opening: Opening) -> tuple[str, bool]:
+    """How it ended, in words, and whether that is bad."""
+    if opening.error is None:
+        return "It works, and answers you from now on.", False
+    return str(opening.error), opening.stage == "failed"
