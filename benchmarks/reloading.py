@@ -11,8 +11,7 @@ import gc
 import statistics
 from pathlib import Path
 
-from benchmarks.measure import report
-from vlm_demo import memory
+from benchmarks.measure import memory, report
 from vlm_demo.engine import ICONS, PHOTOGRAPHS, Engine, SamplingParameters
 from vlm_demo.samples import samples
 
@@ -30,14 +29,20 @@ def measure(models: list[str], rounds: int) -> list[dict[str, float]]:
     for number in range(1, rounds + 1):
         for model in engine.models:
             engine.caption(image, settings=SamplingParameters(max_new_tokens=8), model=model)
-        loaded = memory.resident()
+        loaded = own_memory()
         engine.unload()
         gc.collect()
         tensors = sum(one.nbytes for one in gc.get_objects() if issubclass(type(one), torch.Tensor))
-        sizes = (loaded, memory.resident(), tensors)
+        sizes = (loaded, own_memory(), tensors)
         rows.append({"round": number, **dict(zip(COLUMNS, (size / 1e6 for size in sizes), strict=True))})
     engine.close()
     return rows
+
+
+def own_memory() -> int:
+    """Bytes that this process has written, in memory or swapped out: of files that it reads, the system drops pages as
+    it likes."""
+    return memory(field="RssAnon") + memory(field="VmSwap")
 
 
 def growth(rows: list[dict[str, float]]) -> float:
