@@ -41,6 +41,8 @@ def test_a_model_is_looked_up_loaded_and_answers(address: str, visit: Callable, 
     expect(card).to_contain_text("answers you from now on")
     expect(page.get_by_label("git", exact=True)).to_be_checked()
     expect(page.locator("#caption-style input")).to_have_count(1)
+    page.locator("#examples button").first.click()
+    expect(page.locator("#image-1 img")).to_be_visible()
     page.locator("#caption-run").click()
     finished(page, "caption")
     assert page.locator("#caption-text-1 textarea").input_value() != "a fake answer"
