@@ -162,7 +162,7 @@ def _dialect(config: dict[str, Any], source: str) -> Dialect | None:
 
 def _bytes_each(device: str, dtype: str) -> int:
     """Bytes of a parameter while a model is loaded; integers are made of float32."""
-    chosen = choose_dtype(dtype, choose_device(device))
+    chosen = choose_dtype(dtype, choose_device(device), shape=None)
     return 2 if chosen in HALF else 4
 
 
