@@ -33,6 +33,7 @@ class Description:
         select_by_asking: "Which image shows ...?" is answered by asking about one image after another.
         threshold: Confidence from which a box is shown unless a person moves the slider.
         names: Words under which people ask for `labels`.
+        describes_boxes: It learned to say what is in a box.
         calibration: For "boxes" and each kind that `answer_kind` tells, the numbers of a logistic curve from what the
             model gave to its words (and the detector to the region) to how often that is right, fitted on validation
             images.
@@ -48,6 +49,7 @@ class Description:
     select_by_asking: bool = False
     threshold: float = 0.0
     names: tuple[str, ...] = ()
+    describes_boxes: bool = False
     calibration: dict[str, list[float]] = field(default_factory=dict)
     unfamiliar: str = ""
     familiarity: Familiarity | None = field(default=None, compare=False, repr=False)

@@ -62,23 +62,15 @@ def test_detect(visit: Callable, address: str, tmp_path: Path) -> None:
     assert found == sorted(item.label for item in SCENE.objects)
     expect(page.locator("#detect-table")).to_contain_text(f"{len(SCENE.objects)} read")
     assert '"objects"' in page.locator("#detect-raw textarea").input_value()
-    # A name below the image that is clicked becomes a box, for which there are words.
     finished(page, "detect")
-    page.locator("#detect-drawn .legend-item").first.click()
-    expect(page.locator("#detect-box").locator("textarea, input")).to_have_value(re.compile(r"\d+, \d+, \d+, \d+"))
-    page.locator("#detect-box-ask").click()
-    expect(page.locator("#detect-box-said")).to_contain_text("token")
-    starting(page, "detect")
-    page.locator("#detect-run").click()  # a new run takes the words away
-    finished(page, "detect")
-    expect(page.locator("#detect-box-said .answer")).to_have_count(0)
+    expect(page.locator("#detect-box-ask")).to_be_hidden()  # this model did not learn to say what is in a box
     # The filter redraws without asking the model again.
-    line = page.locator("#detect-line").inner_text()
+    line = page.locator("#detect-line .quiet").inner_text()
     label = SCENE.objects[0].label
     page.locator("#detect-labels label", has_text=label).first.click()
     kept = [item for item in SCENE.objects if item.label != label]
     expect(rows).to_have_count(len(kept))
-    assert page.locator("#detect-line").inner_text() == line
+    assert page.locator("#detect-line .quiet").inner_text() == line
     for name, check in (("json", "objects"), ("coco", "annotations")):
         with page.expect_download() as download:
             page.locator(f"#detect-{name}").click()
@@ -211,7 +203,7 @@ def test_a_wrong_task_is_remembered_on_this_machine(
     page.locator("#auto-wrong").click()
     expect(page.locator("#auto-right").get_by_label("Detect")).to_be_checked()
     page.locator("#auto-save").click()
-    expect(page.get_by_text("Remembered on this machine")).to_be_visible()
+    expect(page.get_by_text("Remembered on this machine").first).to_be_visible()
     [line] = (tmp_path / "corrections.jsonl").read_text().splitlines()
     record = json.loads(line)
     assert record.pop("session")  # a hash, so that nobody fills the list alone

@@ -1,5 +1,6 @@
 """The page as a visitor finds it: photographs first, an answer one press away, icon scenes for those who want them."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from benchmarks.tasks import Task, attempt, read_tasks, write_files
 from tests.browser.conftest import PATIENCE, serve
-from tests.browser.steps import finished
+from tests.browser.steps import finished, starting
 from vlm_demo.engine import Engine
 
 
@@ -47,6 +48,16 @@ def test_what_is_named_is_found(address: str, visit: Callable) -> None:
     finished(page, "detect")
     expect(page.locator("#detect-table")).to_contain_text("dog")
     expect(page.locator("#detect-sure")).to_be_visible()
+    # A name below the image that is clicked becomes a box, for which there are words.
+    page.locator("#detect-drawn .legend-item").first.click()
+    expect(page.locator("#detect-box").locator("textarea, input")).to_have_value(re.compile(r"\d+, \d+, \d+, \d+"))
+    page.locator("#detect-box-ask").click()
+    expect(page.locator("#detect-box-said .answer")).to_contain_text("dog")
+    finished(page, "detect")
+    starting(page, "detect")
+    page.locator("#detect-run").click()  # a new run takes the words away
+    finished(page, "detect")
+    expect(page.locator("#detect-box-said .answer")).to_have_count(0)
 
 
 def test_a_visitor_changes_the_world_for_themself_alone(address: str, visit: Callable) -> None:

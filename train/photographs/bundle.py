@@ -49,6 +49,7 @@ ABOUT = Description(
     labels=tuple(LABELS),
     names=tuple(sorted({*LABELS, *map(plural, LABELS)})),
     select_by_asking=True,
+    describes_boxes=True,
 )
 
 

@@ -17,18 +17,20 @@ BOX_CHANGES = TASKS["compare"].prompts["boxes"]
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a backend can do; by default all that our own models can.
+    """What a backend can do; by default what all our own models can.
 
     `tasks` by name, with the `caption_styles` of the table of tasks; at most `max_images` in a request; whether it
-    finds what is named (`named_objects`) and boxes what changed (`boxed_changes`), keeps the earlier turns of a chat
-    (`history`), keeps to given `choices`, whether its tokens carry `probabilities`, whether it writes `boxes`, and
-    whether it lets people look inside (`inspection`).
+    finds what is named (`named_objects`), says what is in a box (`described_boxes`, which only some of ours learned)
+    and boxes what changed (`boxed_changes`), keeps the earlier turns of a chat (`history`), keeps to given `choices`,
+    whether its tokens carry `probabilities`, whether it writes `boxes`, and whether it lets people look inside
+    (`inspection`).
     """
 
     tasks: frozenset[str] = frozenset(TASKS)
     caption_styles: frozenset[str] = frozenset(CAPTION_STYLES)
     max_images: int = max(task.max_images for task in TASKS.values())
     named_objects: bool = True
+    described_boxes: bool = False
     boxed_changes: bool = True
     history: bool = True
     choices: bool = True

@@ -34,7 +34,9 @@ class LocalBackend:
     @property
     def capabilities(self) -> Capabilities:
         dialect = getattr(self.runner, "dialect", None)  # of another family; our own models can do everything
-        return Capabilities() if dialect is None else Capabilities.of(dialect)
+        if dialect is not None:
+            return Capabilities.of(dialect)
+        return Capabilities(described_boxes=self.description.describes_boxes)
 
     @property
     def description(self) -> Description:

@@ -69,8 +69,9 @@ def build(page: Page) -> None:
         more = gr.Button("Add an image", size="sm", elem_id="add-image")
         less = gr.Button("Remove the last", size="sm", visible=False, elem_id="remove-image")
     strip = gr.HTML(_strip(world), js_on_load=CHOOSE, elem_id="examples")
-    with gr.Accordion("Reveal the truth", open=False, elem_id="truth"):
+    with gr.Accordion("Reveal the truth", open=False, elem_id="truth", visible=world == "scenes") as fold:
         truth = gr.HTML('<p class="empty">Draw a new scene, and what it really holds is told here.</p>')
+    page.follow(fold, lambda model: gr.update(visible=page.engine.description(model).samples == "scenes"))
     page.images = ImageSet(slots, chosen, truth, questions, count, more, less)
     page.give_back(page.images.outputs, lambda visit: _again(page.images, visit))
 

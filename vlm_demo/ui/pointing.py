@@ -33,9 +33,10 @@ def read_box(text: str, size: tuple[int, int]) -> list[float]:
 
 
 def box_row(page: Page, row: RunRow, drawn: gr.components.Component, filters: list[Any], shown: Shown) -> Any:
-    """A field for a box, a button, and the words for what is in it; `drawn` shows the boxes that can be clicked, those
-    that `shown` gives for the values of `filters`. Returns the component with the words, for a tab to empty."""
-    with gr.Row(elem_classes="row-of-buttons"):
+    """A field for a box, a button, and the words for what is in it, for models that learned this; `drawn` shows the
+    boxes that can be clicked, those that `shown` gives for the values of `filters`. Returns the component with the
+    words, for a tab to empty."""
+    with gr.Row(elem_classes="row-of-buttons", visible=page.engine.capabilities().described_boxes) as field:
         box = gr.Textbox(
             label="What is in this box?",
             placeholder="Click a name below the image, or: left, top, width, height in pixels",
@@ -43,6 +44,7 @@ def box_row(page: Page, row: RunRow, drawn: gr.components.Component, filters: li
             elem_id=f"{row.tab}-box",
         )
         ask = gr.Button("Say what is in it", size="sm", elem_id=f"{row.tab}-box-ask")
+    page.follow(field, lambda model: gr.update(visible=page.engine.capabilities(model).described_boxes))
     said = gr.HTML(elem_classes="optional", elem_id=f"{row.tab}-box-said")
 
     async def describe(run: Run, sources: Sources, text: str) -> AsyncIterator[Updates]:
