@@ -107,7 +107,7 @@ class Visitor:
     async def ask(self, outcome: Outcome) -> None:
         """Press Run and watch the answer come."""
         began = time.perf_counter()
-        data = [self.image, "brief", 0, 1, 0, -1, []]
+        data = [self.image, "brief", 0, 1, 0, -1, [], ""]
         ask = {"data": data, "fn_index": self.listener, "session_hash": self.session}
         (await self.client.post(f"{self.url}queue/join", json=ask)).raise_for_status()
         first = None

@@ -137,7 +137,8 @@ def rest(demo: gr.Blocks) -> None:
 
 def delete_state(blocks: gr.Blocks, session: str) -> None:
     """Let go of the values of gr.State of a session; gradio itself keeps them for an hour after a page was closed."""
-    blocks.app.state_holder.delete_state(session)
+    if blocks.app is not None:  # a page that was built and not started holds none
+        blocks.app.state_holder.delete_state(session)
 
 
 __all__ = [
