@@ -90,8 +90,11 @@ def see(
     wanted = {picture.key: picture.values for picture in pictures}
     found = {key: cache.get(key) for key in wanted}
     missing = [key for key, value in found.items() if value is None]
-    for start in range(0, len(missing), AT_ONCE):
-        keys = missing[start : start + AT_ONCE]
+    # On a CPU, convolutions in single precision sum in another order in company, by which bfloat16 is not moved.
+    exact = model.device.type == "cpu" and model.model.vision_tower.dtype == torch.float32
+    at_once = 1 if exact else AT_ONCE
+    for start in range(0, len(missing), at_once):
+        keys = missing[start : start + at_once]
         pixels = torch.stack([wanted[key] for key in keys]).to(model.device)  # [n, 3, H, W]
         with torch.inference_mode():
             features, outputs = model.model.get_vision_outputs(pixels)  # [n, N, C]
