@@ -35,6 +35,7 @@ def router():
         ("box everything", ""),
         ("and where?", ""),
         ("where are they?", ""),
+        ("Describe the picture and box everything.", ""),
     ],
 )
 def test_the_words_for_what_is_to_be_found(request_, what):

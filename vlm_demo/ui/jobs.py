@@ -41,6 +41,12 @@ BEHIND = re.compile(
     r"|here|located|for me|with boxes|with a box|where|if any|too)\b)*[\s?.!,]*$",
     re.IGNORECASE,
 )
+# Words for another task, of a person who then chose boxes.
+ELSE = re.compile(
+    r"(?:please |can you |could you )*(?:describe|caption|explain|summari[sz]e|write|compare|tell me about"
+    r"|what (?:is|are|does|do|did|has|have|changed|happened))\b",
+    re.IGNORECASE,
+)
 ALL = re.compile(
     r"(?:(?:all|every|each)(?: (?:of )?(?:the )?)?)?(?:it|its|they|them|these|those|everything|all|(?:the |all )*"
     r"(?:objects?|things?|items?)|where|this|that)?",
@@ -50,7 +56,9 @@ ALL = re.compile(
 
 def named_in(request: str) -> str:
     """The words for what is to be found: "the red cat" of "please find the red cat"; empty where that is everything,
-    or what has been spoken of before ("where are they?")."""
+    what has been spoken of before ("where are they?"), or the words asked for something else ("describe it")."""
+    if ELSE.match(request.strip()):
+        return ""
     words = BEHIND.sub("", ASKED.sub("", request.strip()))
     return "" if ALL.fullmatch(words.strip()) else words.strip()
 
