@@ -86,7 +86,7 @@ def build(page: Page) -> None:
     row = run_row(page, "auto", "Go")
     shown = gr.HTML(INVITATION, js_on_load=CHOOSE, elem_classes="answer-place", elem_id="auto-card")
     answers = gr.HTML(elem_classes="optional", elem_id="auto-answers")
-    with gr.Row(elem_classes="row-of-buttons", visible=False) as choices:
+    with gr.Row(elem_classes="row-of-buttons"):
         wrong = gr.Button("Report a wrong choice", size="sm", elem_id="auto-wrong")
     with gr.Group(visible=False) as correction:
         right = gr.CheckboxGroup(
@@ -102,7 +102,6 @@ def build(page: Page) -> None:
     def blank() -> Updates:
         return {
             shown: INVITATION,
-            choices: gr.update(visible=False),
             correction: gr.update(visible=False),
             asked: None,
             answers: "",
@@ -121,7 +120,6 @@ def build(page: Page) -> None:
         parts, understood = understand(route, forced)
         yield {
             shown: understood,
-            choices: gr.update(visible=True),
             right: [forced] if forced else [],
             asked: (text, len(opened)),
         }
@@ -147,7 +145,7 @@ def build(page: Page) -> None:
         yield {row.notice: page.outside(results, run.model)}
 
     inputs = [box, *panel.inputs]
-    outputs = [*row.outputs, shown, choices, correction, right, asked, answers, drawn]
+    outputs = [*row.outputs, shown, correction, right, asked, answers, drawn]
     running = handler(page, row, work, inputs)
     page.on([row.run.click, box.submit], running, [*page.images.inputs, *inputs], outputs)
 
