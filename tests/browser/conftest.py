@@ -4,10 +4,10 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import gradio as gr
 import pytest
 
 from tests.fake_engine import LONG, fake_engine, oracle
@@ -30,6 +30,8 @@ LOCAL = ("127.0.0.1", "")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     missing = pytest.mark.skip(reason=f"no Chromium at {CHROMIUM}: install it, or set CHROMIUM to its path")
+    # Last of all: Playwright leaves an event loop running in this thread, in which `asyncio.run` of others would fail.
+    items.sort(key=lambda item: here in item.path.parents)
     for item in items:
         if here in item.path.parents:
             item.add_marker("browser")
@@ -39,8 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(missing)
 
 
-def serve(engine: Engine, owner: Owner | None = None) -> tuple[gr.Blocks, str]:
-    """Start the page on a free port; returns it and its address."""
+@contextmanager
+def serve(engine: Engine, owner: Owner | None = None) -> Iterator[str]:
+    """The address of a page on a free port; at the end page and engine are closed."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -48,7 +51,9 @@ def serve(engine: Engine, owner: Owner | None = None) -> tuple[gr.Blocks, str]:
     _, address, _ = demo.launch(
         server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True, **launch_options()
     )
-    return demo, address
+    yield address
+    demo.close()
+    engine.close()
 
 
 @pytest.fixture(scope="session")
@@ -62,10 +67,8 @@ def engine() -> Engine:
 @pytest.fixture(scope="session")
 def address(engine: Engine) -> Iterator[str]:
     engine.load()  # on a busy machine that alone may take longer than a test should wait
-    demo, address = serve(engine)
-    yield address
-    demo.close()
-    engine.close()
+    with serve(engine) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -76,20 +79,16 @@ def slow_engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def slow_address(slow_engine: Engine) -> Iterator[str]:
-    demo, address = serve(slow_engine)
-    yield address
-    demo.close()
-    slow_engine.close()
+    with serve(slow_engine) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
 def outside_address() -> Iterator[str]:
     """A page whose model calls every picture one from outside its world."""
     engine = fake_engine("three", outside=True)
-    demo, address = serve(engine)
-    yield address
-    demo.close()
-    engine.close()
+    with serve(engine) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +99,14 @@ def chromium() -> Iterator:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., str]]:
+    """start(engine, owner): the address of a page of the test's own. A test asks for it before `visit`, so that visitors
+    leave before the page ends."""
+    with ExitStack() as pages:
+        yield lambda *page: pages.enter_context(serve(*page))
 
 
 @pytest.fixture

@@ -19,10 +19,8 @@ def repeater(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A page whose model says what it was asked, and about how many pictures."""
     monkeypatch.setattr(draws, "fresh_seed", lambda: SEED)
     engine = fake_engine(lambda turns, images: f"{len(images)} pictures. {turns[-1]['text']}")
-    demo, address = serve(engine)
-    yield address
-    demo.close()
-    engine.close()
+    with serve(engine) as address:
+        yield address
 
 
 def draw(page: Page, button: str, pictures: int) -> None:

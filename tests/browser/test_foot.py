@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import serve
 from tests.browser.steps import choose_example, finished
 from tests.fake_engine import FakeRunner, fake_engine
 from vlm_demo.engine import Engine
@@ -24,21 +23,20 @@ def test_the_status_line_tells_and_frees(visit: Callable, address: str) -> None:
     expect(page.locator("#status")).to_contain_text("not loaded")
 
 
-def test_who_opens_the_page_with_the_key_is_its_owner(visit: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_opens_the_page_with_the_key_is_its_owner(
+    start: Callable, visit: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vlm_demo.ui.owner.is_local", lambda host: False)
-    engine = fake_engine()
-    demo, address = serve(engine, Owner("chalk"))
+    address = start(fake_engine(), Owner("chalk"))
     owner, pupil = visit(f"{address}?owner=chalk"), visit(address)
     expect(owner.locator("#status")).to_contain_text("not loaded")
     owner.locator("#free-memory").click()
     expect(owner.get_by_test_id("toast-text").get_by_text("The model's memory is free.")).to_be_visible()
     expect(pupil.locator("#status")).to_contain_text("not loaded")
     expect(pupil.locator("#free-memory")).to_be_hidden()
-    demo.close()
-    engine.close()
 
 
-def test_each_visitor_chooses_a_model(visit: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_visitor_chooses_a_model(start: Callable, visit: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     def open_runner(model: str, *args: str) -> FakeRunner:
         runner = FakeRunner(lambda turns, images: f"I am {model}.")
         runner.name = model
@@ -47,8 +45,7 @@ def test_each_visitor_chooses_a_model(visit: Callable, monkeypatch: pytest.Monke
         return runner
 
     monkeypatch.setattr(engine_module, "open_runner", open_runner)
-    engine = Engine("fake", models=["other", "gone"])
-    demo, address = serve(engine)
+    address = start(Engine("fake", models=["other", "gone"]))
     page, neighbour = visit(address), visit(address)
     for one in (page, neighbour):
         choose_example(one)
@@ -59,5 +56,3 @@ def test_each_visitor_chooses_a_model(visit: Callable, monkeypatch: pytest.Monke
     page.get_by_label("gone", exact=True).check()
     page.locator("#caption-run").click()
     expect(page.locator(".notice", has_text="The weights could not be read.")).to_be_visible()
-    demo.close()
-    engine.close()

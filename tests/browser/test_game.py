@@ -26,10 +26,8 @@ def playing() -> Iterator[str]:
         return told[: told.rindex('{"label"')] + '{"label": "dog", "bbox": [0.9, 0.9, 0.1, 0.1]}]}'
 
     engine = fake_engine(reply)
-    demo, address = serve(engine)
-    yield address
-    demo.close()
-    engine.close()
+    with serve(engine) as address:
+        yield address
 
 
 def test_right_wrong_and_missed_are_marked_and_counted(

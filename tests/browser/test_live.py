@@ -19,10 +19,8 @@ REPLIES = {"caption": "A clock.", "detect": BOX, "vqa": "green"}
 def watching() -> Iterator[tuple[Engine, str]]:
     """A page whose model needs a moment for each word; it keeps what it was asked."""
     engine = fake_engine(lambda turns, images: REPLIES[turns[-1]["task"]], delay=0.1)
-    demo, address = serve(engine)
-    yield engine, address
-    demo.close()
-    engine.close()
+    with serve(engine) as address:
+        yield engine, address
 
 
 @pytest.fixture

@@ -57,10 +57,8 @@ def replace(page: Page, slot: str, path: Path) -> None:
 def named() -> Iterator[str]:
     """A page whose model names the size of the picture that it sees."""
     engine = fake_engine(lambda turns, images: f"{images[0].width} by {images[0].height} pixels.")
-    demo, address = serve(engine)
-    yield address
-    demo.close()
-    engine.close()
+    with serve(engine) as address:
+        yield address
 
 
 def test_another_image_takes_the_old_results_of_all_tabs_away(visit: Callable, address: str, upload: Callable) -> None:

@@ -15,10 +15,8 @@ from tests.fake_engine import fake_engine
 @pytest.fixture
 def address() -> Iterator[str]:
     engine = fake_engine("a fake answer")
-    demo, address = serve(engine)
-    yield address
-    demo.close()
-    engine.close()
+    with serve(engine) as address:
+        yield address
 
 
 def test_a_model_is_looked_up_loaded_and_answers(address: str, visit: Callable, tmp_path: Path) -> None:

@@ -19,10 +19,8 @@ from tests.rectangles import check
 def boxed() -> Iterator[str]:
     """A page whose model knows the rectangles."""
     engine = fake_engine(rectangles.reply)
-    demo, address = serve(engine)
-    yield address
-    demo.close()
-    engine.close()
+    with serve(engine) as address:
+        yield address
 
 
 @pytest.mark.parametrize("case", rectangles.CASES, ids=lambda case: case.name)

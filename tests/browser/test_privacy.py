@@ -24,10 +24,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def finder(folder: Path) -> Iterator[str]:
     engine = fake_engine(SCENE.detections_json())
-    demo, address = serve(engine)
-    yield address
-    demo.close()
-    engine.close()
+    with serve(engine) as address:
+        yield address
 
 
 def files(folder: Path) -> list[Path]:

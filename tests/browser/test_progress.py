@@ -16,20 +16,16 @@ def one_at_a_time() -> Iterator[str]:
     """A page whose model writes slowly, and for one person after the other."""
     engine = fake_engine(LONG, delay=0.1)
     engine.runner.max_sequences = 1
-    demo, address = serve(engine)
-    yield address
-    demo.close()
-    engine.close()
+    with serve(engine) as address:
+        yield address
 
 
 @pytest.fixture
 def finder() -> Iterator[str]:
     """A page whose model writes the boxes of the first example slowly."""
     engine = fake_engine(SCENE.detections_json(), delay=0.1)
-    demo, address = serve(engine)
-    yield address
-    demo.close()
-    engine.close()
+    with serve(engine) as address:
+        yield address
 
 
 def test_run_is_busy_and_stop_is_red_while_something_runs(visit: Callable, slow_address: str) -> None:

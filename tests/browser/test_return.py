@@ -27,7 +27,7 @@ def go_on() -> threading.Event:
 
 
 @pytest.fixture(scope="module")
-def engine(go_on: threading.Event) -> Iterator[Engine]:
+def engine(go_on: threading.Event) -> Engine:
     """Finds a cat everywhere, and else writes thirty words about anything."""
     engine = fake_engine(lambda turns, images: BOX if turns[-1]["task"] == "detect" else WHOLE)
     decode = engine.runner.decode
@@ -38,16 +38,14 @@ def engine(go_on: threading.Event) -> Iterator[Engine]:
         decode(sequences)
 
     engine.runner.decode = held
-    yield engine
-    go_on.set()
-    engine.close()
+    return engine
 
 
 @pytest.fixture(scope="module")
-def address(engine: Engine) -> Iterator[str]:
-    demo, address = serve(engine)
-    yield address
-    demo.close()
+def address(engine: Engine, go_on: threading.Event) -> Iterator[str]:
+    with serve(engine) as address:
+        yield address
+        go_on.set()
 
 
 @pytest.fixture

@@ -36,10 +36,8 @@ def two_models() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine_module, "open_runner", lambda model, *_: runners[model])
         engine = Engine("keen", models=["dull"])
-    demo, address = serve(engine)
-    yield address
-    demo.close()
-    engine.close()
+    with serve(engine) as address:
+        yield address
 
 
 def ask_both(page: Page, kind: str) -> None:

@@ -17,10 +17,8 @@ from vlm_demo.engine import Engine
 def address() -> Iterator[str]:
     engine = Engine(device="cpu")
     engine.load()
-    demo, address = serve(engine)
-    yield address
-    demo.close()
-    engine.close()
+    with serve(engine) as address:
+        yield address
 
 
 def choose(page: Page) -> None:
