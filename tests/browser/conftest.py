@@ -103,8 +103,8 @@ def chromium() -> Iterator:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., str]]:
-    """start(engine, owner): the address of a page of the test's own. A test asks for it before `visit`, so that visitors
-    leave before the page ends."""
+    """start(engine, owner): the address of a page of the test's own. A test asks for it before `visit`, so that its
+    visitors leave before it ends."""
     with ExitStack() as pages:
         yield lambda *page: pages.enter_context(serve(*page))
 

@@ -115,13 +115,11 @@ def build(page: Page) -> None:
         scene = scenes.make_scene(draws.fresh_seed(), looks, objects)
         image = scene.image(draws.SIZE)
         level_line = f'<p class="quiet">Level {level + 1} of {len(LEVELS)}: {escape(name)}</p>'
-        yield {
-            kept: now,
-            shown: board(image, []),
-            line: level_line,
+        ends = {
             easier: gr.update(interactive=level > 0),
             harder: gr.update(interactive=level < len(LEVELS) - 1),
         }
+        yield {kept: now, shown: board(image, []), line: level_line, **ends}
         model = player(page, run.model)
         whole = 0
         start = partial(page.engine.detect_stream, image, SamplingParameters(), run.session, model)
@@ -141,6 +139,7 @@ def build(page: Page) -> None:
             kept: now,
             shown: board(image, said, truth),
             line: f'<p role="status"><b>{verdict}</b> {escape(str(now))}</p>{level_line}',
+            **ends,  # again: the last word of a run that this one has replaced may have come in between
         }
         if result.parsed.failed:
             yield {row.notice: words.notice(f"{result.parsed.report}.", bad=True)}
