@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from html import escape
+from itertools import count
 
 from vlm_demo.detection import Parsed, pixels
 from vlm_demo.results import Result
@@ -18,6 +19,7 @@ SPECIAL = re.compile(r"</?\w+>|<\|\w+\|>|\[[A-Z]+\]")  # tokens of the prompt la
 LIKELY = 0.01  # less would be shown as 0 %
 MOST_TOLD = 20  # boxes that an alternative text names
 COIN = 0.6  # a yes or no that is right less often is hardly better than tossing a coin
+ENDED = count()  # numbers the answers' lines: the page draws, and a screen reader hears, only what has changed
 SHORT_ANSWER = 3  # tokens; longer answers have too many alternatives to list
 
 
@@ -35,7 +37,7 @@ def quiet(result: Result, spoken: bool = True) -> str:
         return f'<p class="quiet">{escape(" · ".join(facts(result)))}</p>'
     answer = str(result.parsed.report) if result.parsed else result.text
     hidden = f'<span class="only-heard">{escape(answer)}</span> ' if spoken else ""
-    return f'<p class="quiet" role="status">{hidden}{escape(" · ".join(facts(result)))}</p>'
+    return f'<p class="quiet" role="status" data-answer="{next(ENDED)}">{hidden}{escape(" · ".join(facts(result)))}</p>'
 
 
 def facts(result: Result) -> list[str]:
