@@ -6,6 +6,7 @@ from collections.abc import Callable
 from train.photographs import words
 from train.photographs.conversations import Conversation, Seen, count_words, detections_json, wording
 from train.photographs.data import Box, Photo, alt_text
+from train.photographs.everyday import everyday
 from train.photographs.questions import questions
 from vlm_demo.tasks import TASKS
 
@@ -85,4 +86,9 @@ def _one_of(label: str, boxes: list[tuple[str, Box]], rng: random.Random) -> tup
 
 def one_image(seen: Seen, others: list[Photo], count: int, rng: random.Random) -> list[Conversation]:
     """Everything that is asked about one image in one row, with so many brief captions."""
-    return [*captions(seen.photo, count, rng), *detection(seen, rng), *questions(seen, others, rng)]
+    return [
+        *captions(seen.photo, count, rng),
+        *detection(seen, rng),
+        *questions(seen, others, rng),
+        *everyday(seen, rng),
+    ]

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from train.evaluation.metrics import caption_scores, is_json_object, plain_answer, share
 from train.photographs.data import Photo, Question, read
-from train.photographs.words import LABELS
+from train.photographs.words import LABELS, UNKNOWN
 from vlm_demo.detection import match
 from vlm_demo.detection.library import sv
 from vlm_demo.engine import Engine
@@ -22,6 +22,7 @@ from vlm_demo.results import Result
 
 LARGE = 0.02  # share of the image from which an object is large
 BINS = 10  # of the calibration error
+EVERYDAY = Path(__file__).with_name("everyday.txt")
 GREY = Image.new("RGB", (300, 300), (128, 128, 128))  # what a model sees that must guess
 
 Figures = dict[str, Any]
@@ -152,6 +153,29 @@ def which_image(engine: Engine, photos: Sequence[Photo], count: int) -> Figures:
     }
 
 
+def everyday(engine: Engine, photos: Sequence[Photo]) -> tuple[list[tuple[str, Result, bool]], Figures]:
+    """Questions in everyday words, written by hand while looking at validation photographs: each with the answer and
+    whether it is right, and the share that is, in all and by the form that an answer takes."""
+    by_id = {photo.image_id: photo for photo in photos}
+    asked: list[tuple[Photo, str, list[str]]] = []
+    for line in EVERYDAY.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            photo = by_id[line[1:-1]]
+        elif line and not line.startswith("#"):
+            question, answers = line.split(" = ")
+            asked.append((photo, question, [UNKNOWN if one == "?" else one for one in answers.split(" | ")]))
+    results = in_parallel(lambda one, n: engine.answer(one[0].open(), one[1], session=n), asked, "everyday")
+    rated, by_form = [], {}
+    for result, (_, question, answers) in zip(results, asked, strict=True):
+        ok = any(f" {plain_answer(one)} " in f" {plain_answer(result.text)} " for one in answers)
+        form = "yes or no" if answers[0] in ("yes", "no") else "cannot know" if UNKNOWN in answers else "other"
+        by_form.setdefault(form, []).append(ok)
+        rated.append((question, result, ok))
+    figures = {form: {"right": share(hits), "n": len(hits)} for form, hits in by_form.items()}
+    total = share(ok for _, _, ok in rated)
+    return rated, {"everyday": total, "n_everyday": len(rated), "everyday_by_form": figures}
+
+
 def calibration_error(rated: Sequence[Rated]) -> float:
     """Expected calibration error (Guo et al. 2017) in ten bins of equal width."""
     bins: dict[int, list[Rated]] = {}
@@ -204,6 +228,7 @@ def measure(engine: Engine, data: Path, split: str = "validation", limit: int | 
     asked = asked[:limit]
     figures |= {"visual7w_choice": choices(engine, asked), "n_visual7w": len(asked)}
     blind["visual7w_choice"], common["visual7w_choice"] = choices(engine, asked, blind=True), 0.25
+    figures |= everyday(engine, photos)[1]
     figures |= which_image(engine, [photo for photo in photos if photo.captions], min(limit or 300, 300))
     chances = [(result.confidence if result.chance is None else result.chance, ok) for result, ok in rated]
     figures["calibration"] = {"answers": calibration_error(chances), "boxes": calibration_error(rated_boxes)}

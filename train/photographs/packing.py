@@ -26,6 +26,7 @@ WEIGHTS = {
     "vqa": 1.0,
     "present": 0.7,
     "grounded": 1.0,
+    "everyday": 1.0,
     "box": 0.7,
     "which": 1.2,
     "across": 1.5,

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 from train.photographs import words
 from train.photographs.conversations import (
@@ -18,6 +19,32 @@ from train.photographs.data import Photo
 from train.photographs.grounded import color_questions, doing_questions
 
 QUESTIONS = 5  # that people asked, in one row
+YES_NO = "vaq2.0(yes/no)"
+
+
+def balanced(photos: list[Photo]) -> list[Photo]:
+    """The photographs with as many questions of VQA v2 that are answered by yes as by no in every wording.
+
+    VQA v2 asks a question of two photographs with opposite answers (Goyal et al. 2017). Where only one of them is in
+    the training split, what a model learns of the wording alone is wrong for the other.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for photo in photos:
+        for qa in photo.questions:
+            if qa.kind == YES_NO:
+                counts.setdefault(qa.question.lower(), Counter())[qa.answer] += 1
+    left = {(question, answer): min(n["yes"], n["no"]) for question, n in counts.items() for answer in ("yes", "no")}
+    kept = []
+    for photo in random.Random(0).sample(photos, len(photos)):
+        questions = []
+        for qa in photo.questions:
+            key = (qa.question.lower(), qa.answer)
+            if qa.kind == YES_NO:
+                left[key] = left.get(key, 0) - 1
+            if qa.kind != YES_NO or left[key] >= 0:
+                questions.append(qa)
+        kept.append(replace(photo, questions=tuple(questions)))
+    return kept
 
 
 def questions(seen: Seen, others: list[Photo], rng: random.Random) -> list[Conversation]:

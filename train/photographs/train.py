@@ -20,6 +20,7 @@ from train.blocks import block_mask
 from train.photographs.data import CROPS, read
 from train.photographs.features import Features, standardize, with_mosaics
 from train.photographs.packing import CAPTIONS, KINDS, SEVERAL, Steps
+from train.photographs.questions import balanced
 from train.photographs.start import LAYERS, VOCABULARY, start
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 
@@ -131,7 +132,7 @@ def main() -> None:
     torch.manual_seed(0)
     torch.backends.cudnn.enabled = not args.no_cudnn
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    photos, unseen = read(args.data, "train")[: args.photographs], read(args.data, "validation")
+    photos, unseen = balanced(read(args.data, "train")[: args.photographs]), read(args.data, "validation")
     if args.start:
         processor = MiniVLMProcessor.from_pretrained(args.start)
         model = MiniVLMForConditionalGeneration.from_pretrained(args.start, dtype=torch.float32)
