@@ -1,5 +1,6 @@
 """What we use of libraries that they promise to nobody: when another version breaks it, these tests say what broke."""
 
+import asyncio
 import importlib.metadata
 import inspect
 import time
@@ -10,6 +11,7 @@ import gradio.queueing
 import httpx
 import pytest
 import torch
+from gradio.state_holder import SessionState
 from gradio_client import Client
 from transformers import GenerationMixin, ProcessorMixin
 from transformers.utils import cached_file
@@ -86,6 +88,34 @@ def test_gradio_finds_the_routes_of_a_press_first_and_asks_no_thread_for_a_login
     locked.auth = [("me", "secret")]
     app = gradio_private.App.create_app(locked)
     assert any(route.dependencies for route in app.router.routes[0].original_router.routes), "logins are asked no more"
+
+
+def test_gradio_works_on_nothing_but_the_news(monkeypatch):
+    with gradio_private.QuickBlocks() as demo:
+        parts = [gr.Textbox(), gr.HTML(), gr.Button()]
+        demo.load(lambda: None, None, parts)
+    [listener] = demo.fns.values()
+    described = Counter()
+    describe = gradio.blocks.BlocksConfig.config_for_block
+    counted = staticmethod(lambda number, *rest: described.update([number]) or describe(number, *rest))
+    for news in ({parts[0]: "words"}, {parts[2]: gr.update(visible=False), parts[0]: "words"}, {parts[1]: gr.skip()}):
+        wanted = asyncio.run(gr.Blocks.postprocess_data(demo, listener, dict(news), SessionState(demo)))
+        state = SessionState(demo)
+        with monkeypatch.context() as patch:
+            patch.setattr(gradio.blocks.BlocksConfig, "config_for_block", counted)
+            sent = asyncio.run(demo.postprocess_data(listener, dict(news), state))
+        assert sent == [one if part in news else gr.skip() for part, one in zip(parts, wanted, strict=True)]
+        assert set(described) <= {part._id for part in news}, "it describes what has not changed"
+        described.clear()
+    with pytest.raises(ValueError, match="not specified as output"):
+        asyncio.run(demo.postprocess_data(listener, {gr.HTML(render=False): "words"}, None))
+
+
+def test_gradio_looks_at_its_constructors_once():
+    assert "inspect.signature(cls.__init__)" in inspect.getsource(gradio.blocks.Block.get_config)
+    assert "inspect.getfullargspec(fn)" in inspect.getsource(gradio.component_meta.updateable)
+    for ask in (gradio.blocks.inspect.signature, gradio.component_meta.inspect.getfullargspec):
+        assert ask(gr.HTML.__init__) is ask(gr.HTML.__init__)
 
 
 def test_gradio_takes_a_component_without_a_file_for_one_that_needs_no_stubs():

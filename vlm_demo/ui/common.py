@@ -188,6 +188,7 @@ def handler(page: Page, row: RunRow, work: Work, inputs: Sequence[gr.components.
         run.inputs = dict(zip(inputs, others, strict=True))
         run.show(row.busy())
         run.go(perform(run, sources, others, more))
+        await asyncio.sleep(0)  # what the tab shows at once goes with the first update: each costs as much as the next
         async for updates in run.watch():
             yield updates
 

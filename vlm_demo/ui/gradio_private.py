@@ -11,7 +11,8 @@ import inspect
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from copy import copy
+from functools import lru_cache, wraps
 from typing import Any
 from unittest.mock import patch
 from weakref import WeakKeyDictionary
@@ -36,7 +37,7 @@ def _getfile_without_stubs(thing: Any) -> str:
 
 with patch("inspect.getfile", _getfile_without_stubs):
     import gradio as gr
-    from gradio import queueing
+    from gradio import blocks, component_meta, queueing
     from gradio.components.annotated_image import AnnotatedImageData, Annotation
     from gradio.data_classes import FileData, ImageData, ListFiles
     from gradio.processing_utils import save_bytes_to_cache, save_pil_to_cache
@@ -56,6 +57,7 @@ FILE_TYPE = "gradio.FileData"  # by which clients mark a file that they have upl
 # Methods that our classes override, with the parameters that ours rely on, and who does so.
 OVERRIDDEN: tuple[tuple[Any, str, tuple[str, ...], str], ...] = (
     (gr.Blocks, "process_api", ("block_fn", "inputs", "session_hash", "iterator"), "privacy.ForgetfulBlocks"),
+    (gr.Blocks, "postprocess_data", ("block_fn", "predictions", "state"), "gradio_private.QuickBlocks"),
     (gr.Image, "async_move_resource_to_block_cache", ("url_or_file_path",), "pictures.Picture"),
     (gr.File, "async_move_resource_to_block_cache", ("url_or_file_path",), "pictures.PictureFiles"),
     (gr.Image, "preprocess", ("payload",), "pictures.Picture"),
@@ -87,6 +89,38 @@ def _create_quick_app(page: gr.Blocks, *arguments: Any, **options: Any) -> App:
 
 
 App.create_app = staticmethod(_create_quick_app)
+
+
+class QuickBlocks(gr.Blocks):
+    """Blocks that work on the components for which there is news, and on no others: with each update of a listener
+    gradio makes all of its outputs anew, and describes each of them twice."""
+
+    async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
+        """What a listener yielded, as it is sent: a value or an update for each of its outputs."""
+        news = predictions if isinstance(predictions, dict) else {}
+        if not news or not all(isinstance(component, blocks.Block) for component in news):
+            return await super().postprocess_data(block_fn, predictions, state)
+        ids = {component._id for component in news}
+        part = copy(block_fn)
+        part.outputs = [component for component in block_fn.outputs if component._id in ids]
+        if len({component._id for component in part.outputs}) < len(ids):  # gradio says what is wrong
+            return await super().postprocess_data(block_fn, predictions, state)
+        values = iter(await super().postprocess_data(part, news, state))
+        return [next(values) if component._id in ids else gr.skip() for component in block_fn.outputs]
+
+
+class _Inspect:
+    """inspect as gradio's components shall see it: they ask for the signatures of their own constructors at each
+    update, which takes longer than all else about it."""
+
+    signature = staticmethod(lru_cache(1024)(inspect.signature))
+    getfullargspec = staticmethod(lru_cache(1024)(inspect.getfullargspec))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(inspect, name)
+
+
+blocks.inspect = component_meta.inspect = _Inspect()
 
 
 class _Alarm:
@@ -147,6 +181,7 @@ __all__ = [
     "OVERRIDDEN",
     "UPLOAD",
     "VERSION",
+    "QuickBlocks",
     "delete_state",
     "AnnotatedImageData",
     "Annotation",

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Scope
 
 from vlm_demo import uploads
 
-from .gradio_private import UPLOAD, delete_state, get_upload_folder
+from .gradio_private import UPLOAD, QuickBlocks, delete_state, get_upload_folder
 from .middleware import Rewriting
 
 MOST = 10_000  # sessions whose files are known; calls over plain HTTP are a session each, and never take leave
@@ -40,7 +40,7 @@ class CleanUploads(Rewriting):
         return json.dumps([str(path) for path in cleaned]).encode()
 
 
-class ForgetfulBlocks(gr.Blocks):
+class ForgetfulBlocks(QuickBlocks):
     """Blocks that know which files each session has sent and been shown, and delete them after it has ended.
 
     Files are named by their content, so one may belong to several sessions; it goes with the last of them.
