@@ -4,7 +4,8 @@ Starts the page as people do, `python app.py`, and sends it requests through `gr
 of its own and asks for a caption, boxes, an answer and a comparison in turn, on images that all share or that nobody
 else has. Before each crowd the same kind of work is done by one request at a time through the model's own `generate()`,
 and after it by the engine without the page, in this process. tokens/s counts written tokens; fairness is Jain's index
-of the requests a second that each user got.
+of the requests a second that each user got. Before all that each bundled model tells how soon a page that has it alone
+answers, and how soon a caption comes that is asked for at once, and one that is asked for five seconds later.
 
 The users' own work, which in a class is done by their own computers, is done here by the same cores. So what the page
 and HTTP cost is reported twice: as the share of the time on the clock, the users included, and as the share of the
@@ -19,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ import torch
 from benchmarks.measure import cpu_seconds, fairness, quantile, report
 from benchmarks.page import SIDE, App, Call, Job, Refused, make_jobs, over_http, running_app
 from vlm_demo import images
-from vlm_demo.engine import ICONS, Engine
+from vlm_demo.engine import ICONS, PHOTOGRAPHS, Engine
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 from vlm_demo.results import QueueFull
 from vlm_demo.runners.grammar import Constraint
@@ -154,9 +156,9 @@ def crowd(calls: list[Call], jobs: list[list[Job]], pid: int | None = None) -> O
     return outcome
 
 
-def first_captions(app: App, folder: Path, look: float) -> dict[str, Any]:
-    """How long after its start the page answers, and how the first caption, `look` seconds later, compares with the
-    tenth."""
+def first_captions(app: App, folder: Path, model: Path, look: float) -> dict[str, Any]:
+    """How long after its start the page answers that has `model`, and how the first caption, `look` seconds later,
+    compares with the tenth."""
     call = over_http(app.client())
     time.sleep(look)
     seconds = []
@@ -167,6 +169,7 @@ def first_captions(app: App, folder: Path, look: float) -> dict[str, Any]:
         call(Job("caption", (path,), "brief"))
         seconds.append(time.perf_counter() - begin)
     return {
+        "model": model.name,
         "Run is pressed after, s": look,
         "page answers, s": app.start_seconds,
         "first caption, s": seconds[0],
@@ -178,7 +181,7 @@ def first_captions(app: App, folder: Path, look: float) -> dict[str, Any]:
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer users and requests, under a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer users and requests")
     parser.add_argument("--users", type=int, nargs="+", help="sizes of the crowds (default: 1 8 32 100; quick: 1 32)")
     parser.add_argument("--json", type=Path, help="file for the figures")
     args = parser.parse_args()
@@ -186,10 +189,12 @@ def main() -> None:
     each, alone = (2, 6) if args.quick else (4, 24)
     rows: list[dict[str, Any]] = []
     costs: list[dict[str, Any]] = []
+    start: list[dict[str, Any]] = []
+    for model, look in product((PHOTOGRAPHS, ICONS), (0, LOOK)):
+        with running_app(str(model)) as (app, folder):
+            start.append(first_captions(app, folder, model, look))
     with running_app(str(ICONS)) as (app, folder):
-        start = [first_captions(app, folder, LOOK)]
-    with running_app(str(ICONS)) as (app, folder):
-        start.insert(0, first_captions(app, folder, 0))
+        over_http(app.client())(make_jobs(folder, 1, 1, True, 9_000)[0][0])  # loads the model
         engine = Engine(ICONS)
         engine.load()
         reference = one_at_a_time(ICONS)
@@ -210,7 +215,7 @@ def main() -> None:
                 costs.append(
                     {
                         "users": users,
-                        "pictures": kind,
+                        "images": kind,
                         "page and HTTP, of the time": 1 - bare.wall / paged.wall,
                         "of the page's CPU seconds": 1 - bare.cpu / paged.cpu,
                         "CPU s of the users": own,
@@ -218,9 +223,9 @@ def main() -> None:
                     }
                 )
                 speed = base.tokens / base.wall
-                rows.append({"users": users, "pictures": kind, "way": "generate(), one at a time", **base.row()})
-                rows.append({"users": users, "pictures": kind, "way": "page", **paged.row()})
-                rows.append({"users": users, "pictures": kind, "way": "engine alone", **bare.row()})
+                rows.append({"users": users, "images": kind, "way": "generate(), one at a time", **base.row()})
+                rows.append({"users": users, "images": kind, "way": "page", **paged.row()})
+                rows.append({"users": users, "images": kind, "way": "engine alone", **bare.row()})
                 for row in rows[-3:]:
                     row["vs generate()"] = row["tokens/s"] / speed
                 for message in sorted(set(paged.failed)):

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,17 +44,25 @@ Call = Callable[[Job], int]  # does a job, gives the number of written tokens
 
 
 class App:
-    """The page in a process of its own, on the bundled model or on some to choose from."""
+    """The page in a process of its own, on the bundled models or on some to choose from."""
 
-    def __init__(self, log: Path, *models: str) -> None:
+    def __init__(
+        self,
+        log: Path,
+        *models: str,
+        program: Sequence[str] = ("app.py",),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`program`: what Python runs, which takes the flags of app.py; `environment`: variables beside ours."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/"
         begin = time.perf_counter()
         with log.open("wb") as output:
-            command = [sys.executable, "app.py", "--port", str(port), *(("--model", *models) if models else ())]
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+            command = [sys.executable, *program, "--port", str(port), *(("--model", *models) if models else ())]
+            variables = os.environ | (environment or {})
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=variables)
         while True:
             try:
                 urllib.request.urlopen(self.url, timeout=5).close()
@@ -130,6 +138,27 @@ def make_jobs(folder: Path, users: int, each: int, shared: bool, seed: int) -> l
     return [[job(user, turn) for turn in range(each)] for user in range(users)]
 
 
+class Listener:
+    """What happens on the page when a part of it is used, as a browser knows it: it has no named endpoint."""
+
+    def __init__(self, config: dict[str, Any], elem_id: str, event: str) -> None:
+        self._parts = {one["id"]: one["props"] for one in config["components"]}
+        part = next(number for number, props in self._parts.items() if props.get("elem_id") == elem_id)
+        used = (one for one in config["dependencies"] if [part, event] in map(list, one["targets"]))
+        self._listener = next(used)
+        self.number: int = self._listener["id"]
+
+    def data(self, image: dict[str, Any]) -> list[Any]:
+        """What a browser sends that has changed nothing but the first image."""
+        shown = [self._parts[number] for number in self._listener["inputs"]]
+        return [image if one.get("elem_id") == "image-1" else one.get("value") for one in shown]
+
+
+def uploaded(path: str) -> dict[str, Any]:
+    """An uploaded file, as a listener takes it."""
+    return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+
 @contextlib.contextmanager
 def page_at(url: str | None) -> Iterator[str]:
     """The address of a page that runs already, or of one that is started and gone afterwards."""
@@ -141,11 +170,11 @@ def page_at(url: str | None) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def running_app(*models: str) -> Iterator[tuple[App, Path]]:
-    """The page, and a folder for images; both are gone afterwards."""
+def running_app(*models: str, **options: Any) -> Iterator[tuple[App, Path]]:
+    """The page, and a folder for images; both are gone afterwards. `options` are those of App."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with tempfile.TemporaryDirectory() as name:
-        app = App(Path(name) / "app.log", *models)
+        app = App(Path(name) / "app.log", *models, **options)
         try:
             yield app, Path(name)
         finally:

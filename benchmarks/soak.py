@@ -26,7 +26,7 @@ from gradio_client import Client, handle_file
 
 from benchmarks import measure
 from benchmarks.measure import report
-from benchmarks.page import App, Job, Refused, make_jobs, over_http, running_app
+from benchmarks.page import App, Job, Listener, Refused, make_jobs, over_http, running_app, uploaded
 from train.data.icons import IconScenes
 from train.finetune.backbones import from_scratch
 from vlm_demo.engine import ICONS
@@ -102,8 +102,9 @@ class User:
 
     def switch(self) -> str:
         """Choose any of the models, perhaps the one that is there already."""
-        choices = self._part("model")["props"]["choices"]
-        self._use("model", "input", self.chance.choice(choices)[1])
+        parts = (one["props"] for one in self.client.config["components"])
+        choices = next(one["choices"] for one in parts if one.get("elem_id") == "model")
+        self._use("model", "input", lambda _: [self.chance.choice(choices)[1]])
         return "switched"
 
     def press(self) -> str:
@@ -112,25 +113,14 @@ class User:
         sent = httpx.post(
             f"{self.client.src}gradio_api/upload", files={"files": (file.name, file.read_bytes())}, timeout=PATIENCE
         )
-        image = {"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}
-        parts = {one["id"]: one["props"] for one in self.client.config["components"]}
-        shown = [parts[number] for number in self._listener("caption-run", "click")["inputs"]]
-        self._use(
-            "caption-run", "click", *(image if one.get("elem_id") == "image-1" else one.get("value") for one in shown)
-        )
+        self._use("caption-run", "click", lambda listener: listener.data(uploaded(sent.json()[0])))
         return "answered"
 
-    def _part(self, elem_id: str) -> dict[str, Any]:
-        return next(one for one in self.client.config["components"] if one["props"].get("elem_id") == elem_id)
-
-    def _listener(self, elem_id: str, event: str) -> dict[str, Any]:
-        trigger = [self._part(elem_id)["id"], event]
-        return next(one for one in self.client.config["dependencies"] if trigger in map(list, one["targets"]))
-
-    def _use(self, elem_id: str, event: str, *data: Any) -> None:
-        """Use a part of the page as a browser does: it has no named endpoints."""
+    def _use(self, elem_id: str, event: str, data: Callable[[Listener], list[Any]] = lambda _: []) -> None:
+        """Use a part of the page as a browser does."""
         queue, session = f"{self.client.src}gradio_api/queue", self.page
-        used = {"fn_index": self._listener(elem_id, event)["id"], "data": data, "session_hash": session}
+        listener = Listener(self.client.config, elem_id, event)
+        used = {"fn_index": listener.number, "data": data(listener), "session_hash": session}
         httpx.post(f"{queue}/join", json=used, timeout=PATIENCE).raise_for_status()
         with httpx.stream("GET", f"{queue}/data", params={"session_hash": session}, timeout=PATIENCE) as events:
             done = next(line for line in events.iter_lines() if '"process_completed"' in line)

@@ -24,16 +24,17 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from benchmarks.measure import cpu_seconds, quantile, report
-from benchmarks.page import running_app
+from benchmarks.page import running_app, uploaded
 from benchmarks.standin import Pace
 from vlm_demo.samples import samples
 
@@ -80,19 +81,44 @@ def standin(pace: Pace, tokens: int) -> Iterator[str]:
         process.wait()
 
 
+Data = Callable[[dict[str, Any]], list[Any]]  # what a listener is sent about an image
+
+
+def endpoint_data(image: dict[str, Any]) -> list[Any]:
+    """What the caption endpoint takes: no sampling, and the page's own model."""
+    return [image, "brief", 0, 1, 0, -1, [], ""]
+
+
+def caption_endpoint(config: dict[str, Any]) -> int:
+    """The number of the page's caption endpoint."""
+    return next(one["id"] for one in config["dependencies"] if one["api_name"] == "caption")
+
+
+def photographs() -> list[bytes]:
+    """The photographs that come with the page, as a browser sends them."""
+    found = []
+    for sample in samples():
+        file = io.BytesIO()
+        sample.open().save(file, "JPEG", quality=85)
+        found.append(file.getvalue())
+    return found
+
+
 class Visitor:
     """One person with the page open in a browser."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, listener: int, rng: random.Random) -> None:
-        """`listener`: the number of the page's caption endpoint."""
-        self.client, self.url, self.listener, self.rng = client, f"{url}gradio_api/", listener, rng
+    def __init__(
+        self, client: httpx.AsyncClient, url: str, listener: int, rng: random.Random, data: Data = endpoint_data
+    ) -> None:
+        """`listener`: the number of what is asked on the page, which takes `data`; by default the caption endpoint."""
+        self.client, self.url, self.listener, self.rng, self.data = client, f"{url}gradio_api/", listener, rng, data
         self.session = uuid.uuid4().hex[:12]
         self.image: dict[str, Any] = {}
 
     async def upload(self, image: bytes) -> None:
         response = await self.client.post(f"{self.url}upload", files={"files": ("image.jpg", image, "image/jpeg")})
         response.raise_for_status()
-        self.image = {"path": response.json()[0], "meta": {"_type": "gradio.FileData"}}
+        self.image = uploaded(response.json()[0])
 
     async def stay(self, until: float, reading: float, outcome: Outcome) -> None:
         """Ask, read for `reading` seconds on the average, ask again."""
@@ -107,8 +133,7 @@ class Visitor:
     async def ask(self, outcome: Outcome) -> None:
         """Press Run and watch the answer come."""
         began = time.perf_counter()
-        data = [self.image, "brief", 0, 1, 0, -1, [], ""]
-        ask = {"data": data, "fn_index": self.listener, "session_hash": self.session}
+        ask = {"data": self.data(self.image), "fn_index": self.listener, "session_hash": self.session}
         (await self.client.post(f"{self.url}queue/join", json=ask)).raise_for_status()
         first = None
         async with self.client.stream("GET", f"{self.url}queue/data", params={"session_hash": self.session}) as lines:
@@ -133,14 +158,10 @@ async def crowd(url: str, size: int, seconds: float, reading: float, seed: int) 
     rng, outcome = random.Random(seed), Outcome()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=size)
     async with httpx.AsyncClient(timeout=TIMEOUT, limits=limits) as client:
-        config = (await client.get(f"{url}config")).json()
-        listener = next(one["id"] for one in config["dependencies"] if one["api_name"] == "caption")
+        listener = caption_endpoint((await client.get(f"{url}config")).json())
         visitors = [Visitor(client, url, listener, random.Random(rng.random())) for _ in range(size)]
-        sample_images = [sample.open() for sample in samples()]
-        for number, visitor in enumerate(visitors):
-            file = io.BytesIO()
-            sample_images[number % len(sample_images)].save(file, "JPEG", quality=85)
-            await visitor.upload(file.getvalue())
+        for visitor, photograph in zip(visitors, cycle(photographs()), strict=False):
+            await visitor.upload(photograph)
         until = time.perf_counter() + seconds
         await asyncio.gather(*(visitor.stay(until, reading, outcome) for visitor in visitors))
     return outcome
