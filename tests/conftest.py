@@ -13,3 +13,34 @@ def checkpoint(tmp_path_factory):
     tiny_model(tiny_config(processor)).save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def processor():
+    from tests.tiny import tiny_processor
+
+    return tiny_processor()
+
+
+@pytest.fixture(scope="module")
+def model(processor):
+    """A tiny model with random weights."""
+    from tests.tiny import tiny_config, tiny_model
+
+    return tiny_model(tiny_config(processor))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Folder and processor of each family, made on first use."""
+    import families
+
+    made = {}
+
+    def get(family):
+        if family not in made:
+            folder = tmp_path_factory.mktemp("families") / family
+            made[family] = folder, families.save(family, folder)
+        return made[family]
+
+    return get

@@ -11,6 +11,7 @@ from vlm_demo.engine import Engine, Generation, SamplingParameters
 from vlm_demo.results import Novelty
 from vlm_demo.runners.base import Prompt, TokenOutput, TokenSequence
 
+LONG = "la " * 2000
 PICTURE = Image.new("RGB", (64, 48), "navy")
 
 

@@ -1,11 +1,17 @@
 """From what people type to calls of the model: what is to be found, and what Chat does with tags."""
 
+from dataclasses import replace
+
 import pytest
 from PIL import Image
 
-from vlm_demo.results import EngineError
-from vlm_demo.router import Router
+from tests.fake_engine import fake_engine, oracle
+from tests.served_page import SCENE
+from vlm_demo.results import EngineError, SamplingParameters
+from vlm_demo.router import Route, Router
+from vlm_demo.ui import jobs
 from vlm_demo.ui.jobs import in_chat, named_in, plan
+from vlm_demo.ui.tabs import auto
 
 IMAGE = Image.new("RGB", (8, 8))
 
@@ -69,3 +75,40 @@ def test_chat_asks_and_compares(router):
 def test_a_tag_that_chat_cannot_follow_is_refused_in_words(router, text, pictures, words):
     with pytest.raises(EngineError, match=words):
         asked(router, text, pictures)
+
+
+def test_several_tasks_become_several_calls_in_turn() -> None:
+    engine = fake_engine(oracle(SCENE))
+    image = SCENE.image(32)
+    plan = jobs.plan(engine, {"vqa": "how many objects?", "detect": "box them"}, [image, image])
+    assert [(job.title, job.picture) for job in plan] == [
+        ("Answer", 0),
+        ("Detect, image 1", 1),
+        ("Detect, image 2", 2),
+    ]
+    plan[0].start(SamplingParameters(), None).result()
+    assert engine.runner.asked[-1][-1]["text"] == "how many objects?"
+
+
+def test_what_was_understood_can_be_overruled() -> None:
+    shares = {"caption": 0.1, "detect": 0.9, "vqa": 0.8, "compare": 0.0}
+    parts = {"vqa": "how many?", "detect": "and where?"}
+    route = Route(["vqa", "detect"], shares, False, None, "how many, and where?", parts)
+    found, card = auto.understand(route)
+    assert (
+        found == parts and "Answer and Detect. One after the other." in card and card.count('aria-pressed="true"') == 2
+    )
+    found, card = auto.understand(route, "caption")
+    assert found == {"caption": "how many, and where?"} and "As you said: Caption." in card
+    unsure = replace(route, unsure=True, note="Do you want boxes?")
+    found, card = auto.understand(unsure)
+    assert found == {} and "Do you want boxes?" in card and 'aria-pressed="true"' not in card
+    assert auto.understand(unsure, "vqa")[0] == {"vqa": "how many, and where?"}
+
+
+@pytest.mark.parametrize(
+    ("text", "style"),
+    [("alt text please", "alt"), ("describe it in detail", "detailed"), ("what a salty scene", "brief")],
+)
+def test_caption_style_of_words(text: str, style: str) -> None:
+    assert jobs.style_of(text) == style

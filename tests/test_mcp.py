@@ -8,7 +8,7 @@ import pytest
 
 import app
 from tests.fake_engine import fake_engine, oracle
-from tests.test_app import free_port
+from tests.served_page import free_port
 from vlm_demo.scenes import make_scene
 from vlm_demo.ui import build_app, launch_options
 
