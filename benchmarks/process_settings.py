@@ -36,7 +36,7 @@ SEED = 50_000_000  # of images that no other benchmark draws
 def measure(name: str, users: int, each: int, seed: int) -> dict[str, dict[str, float]]:
     """Start the page without a setting, let the crowds come, and give their figures by kind of images."""
     before, variables = WITHOUT[name]
-    found: dict[str, dict[str, float]] = {}
+    figures: dict[str, dict[str, float]] = {}
     with running_app(str(ICONS), program=("-c", before + RUN), environment=variables) as (app, folder):
         clients = [app.client() for _ in range(users)]
         over_http(clients[0])(make_jobs(folder, 1, 1, True, seed)[0][0])  # loads the model
@@ -45,7 +45,7 @@ def measure(name: str, users: int, each: int, seed: int) -> dict[str, dict[str, 
             jobs = make_jobs(folder, users, each, shared, seed)
             seen = crowd([over_http(client) for client in clients], jobs, app.process.pid).row()
             time.sleep(REST)
-            found["shared" if shared else "new"] = {
+            figures["shared" if shared else "new"] = {
                 "tokens/s": seen["tokens/s"],
                 "p95 s": seen["p95 s"],
                 "CPU s of the page": seen["CPU s"],
@@ -55,7 +55,7 @@ def measure(name: str, users: int, each: int, seed: int) -> dict[str, dict[str, 
             }
         for client in clients:
             client.close()
-    return found
+    return figures
 
 
 def compare(runs: dict[str, list[dict[str, dict[str, float]]]]) -> list[dict[str, Any]]:

@@ -96,12 +96,12 @@ def caption_endpoint(config: dict[str, Any]) -> int:
 
 def photographs() -> list[bytes]:
     """The photographs that come with the page, as a browser sends them."""
-    found = []
+    sent = []
     for sample in samples():
         file = io.BytesIO()
         sample.open().save(file, "JPEG", quality=85)
-        found.append(file.getvalue())
-    return found
+        sent.append(file.getvalue())
+    return sent
 
 
 class Visitor:

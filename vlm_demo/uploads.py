@@ -52,8 +52,8 @@ def _bare_jpeg(data: bytes) -> bytes:
     kept, at = [data[:2]], 2
     while data[at + 1] != 0xDA:  # until the first scan
         marker, end = data[at + 1], at + 2 + int.from_bytes(data[at + 2 : at + 4])
-        told = marker in range(0xE1, 0xF0) or marker == 0xFE  # application segments and comments
-        if not told or marker == 0xEE or data[at + 4 : at + 15] == b"ICC_PROFILE":  # Adobe's tells how colours are kept
+        extra = marker in range(0xE1, 0xF0) or marker == 0xFE  # application segments and comments
+        if not extra or marker == 0xEE or data[at + 4 : at + 15] == b"ICC_PROFILE":  # Adobe tells how colours are kept
             kept.append(data[at:end])
         at = end
     return b"".join([*kept, data[at : data.index(b"\xff\xd9", at) + 2]])

@@ -47,16 +47,16 @@ def places(left: Sequence[Object], right: Sequence[Object]) -> list[Place]:
     Boxes that overlap enough (see `match`) are one thing: first among those of one label, then among the rest whatever
     their labels. What is left over only one of the two has seen.
     """
-    found: list[Place] = []
+    matched: list[Place] = []
     for labelled in (True, False):
         paired = match(
             [one if labelled else {**one, "label": ""} for one in left],
             [(one["label"] if labelled else "", one["bbox"]) for one in right],
         )
-        found += [Place(one, right[n]) for one, n in zip(left, paired, strict=True) if n is not None]
+        matched += [Place(one, right[n]) for one, n in zip(left, paired, strict=True) if n is not None]
         left = [one for one, n in zip(left, paired, strict=True) if n is None]
         right = [one for n, one in enumerate(right) if n not in paired]
-    return [*found, *(Place(one, None) for one in left), *(Place(None, one) for one in right)]
+    return [*matched, *(Place(one, None) for one in left), *(Place(None, one) for one in right)]
 
 
 @dataclass(frozen=True)

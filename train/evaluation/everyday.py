@@ -36,13 +36,13 @@ class Everyday:
 
 def read_wordings() -> dict[str, list[str]]:
     """The wordings by kind."""
-    found: dict[str, list[str]] = {}
+    wordings: dict[str, list[str]] = {}
     for line in WORDINGS.read_text(encoding="utf-8").splitlines():
         if line.startswith("["):
             kind = line[1:-1]
         elif line and not line.startswith("#"):
-            found.setdefault(kind, []).append(line)
-    return found
+            wordings.setdefault(kind, []).append(line)
+    return wordings
 
 
 def is_right(prediction: str, answers: Answers) -> bool:
@@ -59,9 +59,9 @@ def ask(kind: str, wording: str, seed: int) -> Everyday:
     rng = random.Random(f"{kind} {wording} {seed}")
     while True:
         scene_seed = FIRST_SEED + rng.getrandbits(30)
-        scenes, found = _changed(scene_seed) if kind == "change" else _shown(kind, scene_seed, rng)
-        if found is not None:
-            slots, answers = found
+        scenes, truth = _changed(scene_seed) if kind == "change" else _shown(kind, scene_seed, rng)
+        if truth is not None:
+            slots, answers = truth
             question = re.sub(r"\ba (?=[aeiou])", "an ", wording.format(**slots))
             return Everyday(scenes, question, answers, kind, wording)
 

@@ -32,8 +32,8 @@ def measure_pointing(engine: Engine, count: int, seed: int) -> dict[str, float]:
     nowhere = []
     for k in range(count):
         members = tuple(scenes.make_scene(seed + count + 3 * k + n) for n in range(2 + k % 2))
-        found = [qa for qa in which(members, rng) if qa.answer == NONE]
-        nowhere.append((members, rng.choice(found)))
+        questions = [qa for qa in which(members, rng) if qa.answer == NONE]
+        nowhere.append((members, rng.choice(questions)))
     none = [
         same_words(result.text, NONE)
         for _, result in run_all(

@@ -142,10 +142,10 @@ def _colors(scene: Scene, _: random.Random) -> Reference:
 
 def _what_color(scene: Scene, rng: random.Random) -> Reference:
     shades = [item.color for item in scene.objects]
-    found = [item for item in scene.objects if shades.count(item.color) == 1]
-    if not found:
+    items = [item for item in scene.objects if shades.count(item.color) == 1]
+    if not items:
         return None
-    item = rng.choice(found)
+    item = rng.choice(items)
     return {"color": item.color}, [f"the {item.label}", f"the {item.name}"]
 
 
@@ -170,10 +170,10 @@ def _any_category(category: str) -> OfOne:
 
 
 def _nearest(scene: Scene, rng: random.Random) -> Reference:
-    found = [(item, other) for item in single(scene) if (other := nearest(scene, item)) is not None]
-    if not found:
+    pairs = [(item, other) for item in single(scene) if (other := nearest(scene, item)) is not None]
+    if not pairs:
         return None
-    item, other = rng.choice(found)
+    item, other = rng.choice(pairs)
     return {"label": item.label}, [article(other.name), other.label]
 
 
@@ -216,8 +216,8 @@ def _fuller(scenes: tuple[Scene, ...], _: random.Random) -> Reference:
 def _in_one(reference: OfOne) -> OfTwo:
     def about(scenes: tuple[Scene, ...], rng: random.Random) -> Reference:
         number = rng.randint(1, 2)
-        found = reference(scenes[number - 1], rng)
-        return found and ({**found[0], "number": number, "ordinal": ORDINALS[number - 1]}, found[1])
+        one = reference(scenes[number - 1], rng)
+        return one and ({**one[0], "number": number, "ordinal": ORDINALS[number - 1]}, one[1])
 
     return OfTwo(about)
 

@@ -114,12 +114,12 @@ class Selection:
         chances = [math.exp(log_likelihood(result)[0]) for result in results]  # that the answer is yes
         none = math.prod(1 - chance for chance in chances)
         weights = [chance / max(1 - chance, 1e-6) for chance in chances]
-        found = max(chances) >= (THERE if self._names else TRUE)
+        chosen = max(chances) >= (THERE if self._names else TRUE)
         shares = [(1 - none) * weight / sum(weights) for weight in weights]
         number = max(range(len(shares)), key=shares.__getitem__)
-        text = f"Image {number + 1}." if found else NONE
+        text = f"Image {number + 1}." if chosen else NONE
         named = [(f"Image {n + 1}.", share) for n, share in enumerate(shares)]
-        draft.tokens = [Token(-1, text, shares[number] if found else none, sorted(named, key=lambda one: -one[1]))]
+        draft.tokens = [Token(-1, text, shares[number] if chosen else none, sorted(named, key=lambda one: -one[1]))]
         draft.outside = any(result.outside for result in results)
         draft.novelty = [score for result in results for score in result.novelty]
         draft.prompt_tokens = sum(result.prompt_tokens for result in results)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vlm_demo.detection.library import sv
 
 # Strong colours that differ from each other for most eyes, and keep apart from the picture by their white edge.
-COLOURS = ("#e6194b", "#4363d8", "#3cb44b", "#f58231", "#911eb4", "#008080", "#f032e6", "#9a6324", "#ffe119", "#42d4f4")
+COLORS = ("#e6194b", "#4363d8", "#3cb44b", "#f58231", "#911eb4", "#008080", "#f032e6", "#9a6324", "#ffe119", "#42d4f4")
 
 
 def annotate(image: Image.Image, parsed: Parsed, labels: Collection[str] | None = None) -> Image.Image:
@@ -28,37 +28,37 @@ def annotate(image: Image.Image, parsed: Parsed, labels: Collection[str] | None 
     from vlm_demo.detection.library import sv  # slow to import
 
     shown = replace(parsed if labels is None else parsed.only(labels), size=image.size)
-    found = shown.detections
+    detections = shown.detections
     canvas = image.convert("RGB")
-    if not len(found):
+    if not len(detections):
         return canvas
-    found.xyxy = np.round(found.xyxy).clip(0, np.array([image.width - 1, image.height - 1] * 2))
-    palette = sv.ColorPalette.from_hex([_colour(i) for i in range(len(parsed.labels))])
-    ink = sv.ColorPalette.from_hex([_ink(colour) for colour in palette.colors])
+    detections.xyxy = np.round(detections.xyxy).clip(0, np.array([image.width - 1, image.height - 1] * 2))
+    palette = sv.ColorPalette.from_hex([color_of(i) for i in range(len(parsed.labels))])
+    ink = sv.ColorPalette.from_hex([_ink(color) for color in palette.colors])
     line = max(2, round(max(image.size) / 250))
     text = max(11, round(max(image.size) / 45))
     for annotator in (
         sv.BoxAnnotator(sv.Color.WHITE, thickness=line + max(2, line // 2) * 2),
         sv.BoxAnnotator(palette, thickness=line),
     ):
-        canvas = annotator.annotate(canvas, found)
+        canvas = annotator.annotate(canvas, detections)
     words = [_plain(item["label"]) + _percent(item["confidence"]) for item in shown.objects]
     return sv.RichLabelAnnotator(
         palette, text_color=ink, font_size=text, text_padding=max(3, text // 4), smart_position=True
-    ).annotate(canvas, found, words)
+    ).annotate(canvas, detections, words)
 
 
-def _colour(index: int) -> str:
+def color_of(index: int) -> str:
     """The colour of label `index`: a chosen one, then hues spread by the golden angle."""
-    if index < len(COLOURS):
-        return COLOURS[index]
+    if index < len(COLORS):
+        return COLORS[index]
     red, green, blue = colorsys.hls_to_rgb(index * 0.618 % 1, 0.35 + 0.3 * (index % 2), 0.9)
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
-def _ink(colour: sv.Color) -> str:
+def _ink(color: sv.Color) -> str:
     """Black or white, whichever reads better on `colour` (by its luma, ITU-R BT.601)."""
-    luma = 0.299 * colour.r + 0.587 * colour.g + 0.114 * colour.b
+    luma = 0.299 * color.r + 0.587 * color.g + 0.114 * color.b
     return "#000000" if luma > 150 else "#ffffff"
 
 

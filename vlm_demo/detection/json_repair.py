@@ -102,17 +102,17 @@ class _Reader:
 
     def _begin(self, at: int) -> int:
         """Outside all brackets: skip to the next thing that may hold records."""
-        found = _BEGIN.search(self.text, at)
-        self.outside.append(self.text[at : found.start() if found else None])
-        if found is None:
+        mark = _BEGIN.search(self.text, at)
+        self.outside.append(self.text[at : mark.start() if mark else None])
+        if mark is None:
             return len(self.text)
-        self.previous = found[0]
-        if found[0] in "{[":
-            self._open(found[0], found.start())
-            return found.end()
+        self.previous = mark[0]
+        if mark[0] in "{[":
+            self._open(mark[0], mark.start())
+            return mark.end()
         self.reading.note("missing bracket")
-        self._open("{", found.start())
-        return found.start()
+        self._open("{", mark.start())
+        return mark.start()
 
     def _step(self, at: int) -> int:
         """Inside brackets: take one token and return where the next begins."""
@@ -246,14 +246,14 @@ class _Reader:
             self._value(_unescape(self.text[at + 1 : end]), at + 1, end)
             return end + 1
         # No closing quote, or one that can only belong to the next key: the text ends at the next mark.
-        found = _ANY_MARK.search(self.text, at + 1)
-        if found is None:  # the text ends within this string, so its value is not known
+        mark = _ANY_MARK.search(self.text, at + 1)
+        if mark is None:  # the text ends within this string, so its value is not known
             top.word = None
             self._tear(top)
             return len(self.text)
         self.reading.note("missing quotes")
-        self._value(_unescape(self.text[at + 1 : found.start()]), at + 1, found.start())
-        return found.start()
+        self._value(_unescape(self.text[at + 1 : mark.start()]), at + 1, mark.start())
+        return mark.start()
 
     def _closing_quote(self, at: int) -> int | None:
         """Where the text that opens at `at` closes: a quote within it is not followed by what follows a text."""

@@ -24,12 +24,12 @@ def match(predicted: Sequence[Mapping[str, Any]], references: Sequence[tuple[str
     the others.
     """
     free = set(range(len(references)))
-    found: list[int | None] = [None] * len(predicted)
+    matched: list[int | None] = [None] * len(predicted)
     for k in sorted(range(len(predicted)), key=lambda k: -(predicted[k]["confidence"] or 0.0)):
         item = predicted[k]
         overlaps = [(iou(item["bbox"], references[n][1]), n) for n in free if references[n][0] == item["label"]]
         best, n = max(overlaps, default=(0.0, -1))
         if best >= SAME_OBJECT:
-            found[k] = n
+            matched[k] = n
             free.remove(n)
-    return found
+    return matched

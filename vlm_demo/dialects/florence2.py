@@ -18,8 +18,8 @@ _LOCATIONS = re.compile(r"(?:<loc_\d{1,3}>)+")
 
 def read(text: str, size: Size, seen: Size) -> Parsed:
     """Boxes of an answer such as `car<loc_52><loc_332><loc_932><loc_774>door<loc_...>`; a label may have several."""
-    found = list(_LOCATIONS.finditer(text))
-    if text.strip() and not found:
+    matches = list(_LOCATIONS.finditer(text))
+    if text.strip() and not matches:
         return no_boxes(size)
 
     def reader(boxes: list[Box]) -> sv.Detections:
@@ -34,7 +34,7 @@ def read(text: str, size: Size, seen: Size) -> Parsed:
 
     records: list[Record] = []
     end = 0
-    for match in found:
+    for match in matches:
         label, end = text[end : match.start()], match.end()
         numbers = [int(number) for number in re.findall(r"\d+", match[0])]
         records += [(label, numbers[start : start + 4]) for start in range(0, len(numbers), 4)]

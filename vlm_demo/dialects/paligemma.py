@@ -19,8 +19,8 @@ _OBJECT = re.compile(r"((?:<loc\d{4}>)+)([^<;]*)")
 
 def read(text: str, size: Size, seen: Size) -> Parsed:
     """Boxes of an answer such as `<loc0256><loc0128><loc0768><loc0512> cat ; <loc0000>...`."""
-    found = _OBJECT.findall(text)
-    if text.strip() and not found:
+    matches = _OBJECT.findall(text)
+    if text.strip() and not matches:
         return no_boxes(size)
 
     def reader(boxes: list[Box]) -> sv.Detections:
@@ -29,7 +29,7 @@ def read(text: str, size: Size, seen: Size) -> Parsed:
         written = ("".join(f"<loc{number:04}>" for number in box) + " object" for box in boxes)
         return sv.Detections.from_vlm(sv.VLM.PALIGEMMA, " ; ".join(written), resolution_wh=size)
 
-    records = [(label, [int(number) for number in re.findall(r"\d{4}", tokens)]) for tokens, label in found]
+    records = [(label, [int(number) for number in re.findall(r"\d{4}", tokens)]) for tokens, label in matches]
     return parse_objects(records, size, reader)
 
 

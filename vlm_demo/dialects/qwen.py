@@ -48,8 +48,8 @@ def _read(text: str, size: Size, reader: Any) -> Parsed:
     if not records and not reading.bare_empty_list:
         return no_boxes(size)
     whole = [one for one in records if not one.torn or (one.fields.get("label") and one.fields.get("bbox_2d"))]
-    found = [(record.fields.get("label"), record.fields.get("bbox_2d")) for record in whole]
-    parsed = parse_objects(found, size, reader)
+    pairs = [(record.fields.get("label"), record.fields.get("bbox_2d")) for record in whole]
+    parsed = parse_objects(pairs, size, reader)
     parsed.report.dropped += ["cut off"] * (len(records) - len(whole))
     if reading.cut_off and len(whole) == len(records):
         parsed.report.repaired.append("cut off")

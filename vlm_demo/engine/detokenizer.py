@@ -54,8 +54,8 @@ class Detokenizer:
         self._tokens.append(Token(output.id, text, output.probability, top))
         start = max(0, len(self._text) - max(map(len, self._stop), default=0))
         self._text += text
-        found = [at for stop in self._stop if (at := self._text.find(stop, start)) >= 0]
-        self._end = min(found, default=None)
+        ends = [at for stop in self._stop if (at := self._text.find(stop, start)) >= 0]
+        self._end = min(ends, default=None)
 
     def _pending(self) -> int:
         """How many of the last characters a stop text could begin with."""

@@ -120,8 +120,8 @@ class Engine(Tasks):
     def untrained(self, model: str) -> str | None:
         """The name by which a request reaches a model's architecture with random weights, made on first use; None where
         there is none, as of a server's model."""
-        made = getattr(_runner(self._backend(model)), "untrained", None)
-        return None if made is None or model.endswith(UNTRAINED) else f"{model}{UNTRAINED}"
+        runner = getattr(_runner(self._backend(model)), "untrained", None)
+        return None if runner is None or model.endswith(UNTRAINED) else f"{model}{UNTRAINED}"
 
     def parameters(self, model: str | None = None) -> int | None:
         """How many numbers a model has; None until it has been loaded, and where that is elsewhere."""

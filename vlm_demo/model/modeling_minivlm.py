@@ -102,12 +102,12 @@ class MiniVLMModel(MiniVLMPreTrainedModel):
         else:
             at_image = input_ids == self.config.image_token_id  # [B, T]
         length = self.config.image_seq_length
-        given = 0 if projected is None else projected.shape[0] * projected.shape[1]
+        features = 0 if projected is None else projected.shape[0] * projected.shape[1]
         torch_compilable_check(
-            at_image.sum() == given,
+            at_image.sum() == features,
             lambda: (
                 f"The text holds {int(at_image.sum())} image placeholders ({length} for each picture), "
-                f"but {given} image features were given ({given / length:g} pictures): "
+                f"but {features} image features were given ({features / length:g} pictures): "
                 "pass as many pictures as the text mentions."
             ),
         )
@@ -133,7 +133,7 @@ class MiniVLMModel(MiniVLMPreTrainedModel):
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("Pass exactly one of input_ids and inputs_embeds.")
         encoded = (mm_encoder_outputs or {}).get("image")
-        if sum(given is not None for given in (pixel_values, image_features, encoded)) > 1:
+        if sum(source is not None for source in (pixel_values, image_features, encoded)) > 1:
             raise ValueError("Pass only one of pixel_values, image_features and mm_encoder_outputs.")
         if pixel_values is not None:
             image_features = self.get_vision_features(pixel_values)

@@ -241,9 +241,9 @@ class PhotoVisionModel(PreTrainedModel):
         grid = grid.flatten(2).transpose(1, 2)  # [B, G, maps]
         regions = torch.cat([pool_boxes(one, boxes) for one in maps], -1)  # [B, R, maps]
         seen = (torch.cat([grid, regions], 1) - self.feature_mean.float()) / self.feature_std.float()
-        told = torch.cat([class_scores.sqrt(), self.describe(boxes), torch.ones_like(scores)[..., None]], -1)
-        told = F.pad(told, (0, 0, config.grid_size**2, 0))  # the grid knows of no boxes: [B, G + R, labels + ...]
-        features = torch.cat([seen, told], -1).to(pixel_values.dtype)  # [B, G + R, C]
+        proposed = torch.cat([class_scores.sqrt(), self.describe(boxes), torch.ones_like(scores)[..., None]], -1)
+        proposed = F.pad(proposed, (0, 0, config.grid_size**2, 0))  # the grid knows no boxes: [B, G + R, labels + ...]
+        features = torch.cat([seen, proposed], -1).to(pixel_values.dtype)  # [B, G + R, C]
         return PhotoVisionOutput(last_hidden_state=features, boxes=boxes, scores=scores, labels=labels)
 
     def propose(

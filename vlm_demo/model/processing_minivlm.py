@@ -152,9 +152,9 @@ class MiniVLMProcessor(ProcessorMixin):
         for count in counts:
             self._check_image_count(count)
         if isinstance(images, (list, tuple)) and images and isinstance(images[0], (list, tuple)):
-            given = [len(make_flat_list_of_images(row)) if row else 0 for row in images]
-            if given != counts:
-                raise ValueError(f"The texts mention {counts} images, but {given} were given.")
+            numbers = [len(make_flat_list_of_images(row)) if row else 0 for row in images]
+            if numbers != counts:
+                raise ValueError(f"The texts mention {counts} images, but {numbers} were given.")
 
     def replace_image_token(self, image_inputs: dict, image_idx: int, **kwargs) -> str:
         """The placeholders of one image; `get_text_with_replacements` adds the identifier."""

@@ -49,18 +49,18 @@ class Vocabulary:
     def allowed(self, grammar: Grammar, state: State) -> list[int]:
         """The tokens that a state allows."""
         key = (grammar.key, state)
-        found = self._known.get(key)
-        if found is None:
-            found = []
+        ids = self._known.get(key)
+        if ids is None:
+            ids = []
             walks = [(self._root, state)]
             while walks:
                 node, at = walks.pop()
-                found += node.get("", ())
+                ids += node.get("", ())
                 for char, below in node.items():
                     if char and (then := grammar.step(at, char)) is not None:
                         walks.append((below, then))
-            self._known.put(key, found, 8 * len(found) + 64)
-        return found
+            self._known.put(key, ids, 8 * len(ids) + 64)
+        return ids
 
 
 class Constraint:

@@ -58,15 +58,15 @@ class GraphedStep:
         sequences, longest = _round_up(len(ids)), max(BLOCK, _round_up(max(starts) + 1))
         buffer.reserve(sequences, longest)
         self.llama.reach(longest)
-        found = self.recordings.get((sequences, longest))
-        if found is None or found.memory[0] is not buffer.data:
+        recording = self.recordings.get((sequences, longest))
+        if recording is None or recording.memory[0] is not buffer.data:
             # What was recorded on a buffer that has moved is of no use any more.
             self.recordings = {key: one for key, one in self.recordings.items() if one.memory[0] is buffer.data}
-            found = self.recordings[sequences, longest] = self._record(sequences, longest, buffer)
+            recording = self.recordings[sequences, longest] = self._record(sequences, longest, buffer)
         spare = [0] * (sequences - len(ids))
-        found.ids.copy_(torch.tensor(ids + spare))
-        found.starts.copy_(torch.tensor(starts + spare))
-        return found.replay()[: len(ids)]
+        recording.ids.copy_(torch.tensor(ids + spare))
+        recording.starts.copy_(torch.tensor(starts + spare))
+        return recording.replay()[: len(ids)]
 
     def _record(self, sequences: int, longest: int, buffer: KeyValues) -> Recording:
         ids = torch.zeros(sequences, dtype=torch.long, device=buffer.data.device)

@@ -93,7 +93,7 @@ class Family:
         parts = turn.get("content") or [{"type": "text", "text": turn["text"]}]
         return turn | {
             "content": [
-                part | {"text": self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", part["text"])}
+                part | {"text": self._special.sub(lambda match: f"{match[0][0]} {match[0][1:]}", part["text"])}
                 if part["type"] == "text"
                 else part
                 for part in parts

@@ -226,9 +226,9 @@ class MiniVLMRunner:
         memory.give_back()
 
     def encode(self, sequences: list[TokenSequence]) -> None:
-        found = self._encode([picture for sequence in sequences for picture in sequence.prompt.pictures])
+        by_key = self._encode([picture for sequence in sequences for picture in sequence.prompt.pictures])
         for sequence in sequences:
-            encoded = [found[picture.key] for picture in sequence.prompt.pictures]
+            encoded = [by_key[picture.key] for picture in sequence.prompt.pictures]
             sequence.features = [image.projected for image in encoded]
             sequence.novelty = [image.novelty for image in encoded]
             sequence.regions = encoded[0].regions if encoded else None
@@ -258,8 +258,8 @@ class MiniVLMRunner:
             self._decoder.release(sequence)
 
     def novelty(self, prompt: Prompt) -> list[Novelty]:
-        found = self._encode(prompt.pictures)
-        return [found[picture.key].novelty for picture in prompt.pictures]
+        by_key = self._encode(prompt.pictures)
+        return [by_key[picture.key].novelty for picture in prompt.pictures]
 
     def read_boxes(self, result: Result, size: tuple[int, int], sequence: TokenSequence) -> Parsed:
         """The boxes of a finished answer, with a confidence that has been calibrated where the checkpoint can."""

@@ -88,8 +88,8 @@ def see(
     import torch
 
     wanted = {picture.key: picture.values for picture in pictures}
-    found = {key: cache.get(key) for key in wanted}
-    missing = [key for key, value in found.items() if value is None]
+    by_key = {key: cache.get(key) for key in wanted}
+    missing = [key for key, value in by_key.items() if value is None]
     # On a CPU, convolutions in single precision sum in another order in company, by which bfloat16 is not moved.
     exact = model.device.type == "cpu" and model.model.vision_tower.dtype == torch.float32
     at_once = 1 if exact else AT_ONCE
@@ -103,9 +103,9 @@ def see(
             raise EngineError("This image holds invalid numbers, or the model fails on it. Try another one.")
         measured, regions = _measure(features, novelty), regions_of(outputs, labels)
         for key, one, far, boxes in zip(keys, projected, measured, regions, strict=True):
-            found[key] = Encoded(one.clone(), far, boxes)
-            cache.put(key, found[key], one.nbytes)
-    return found
+            by_key[key] = Encoded(one.clone(), far, boxes)
+            cache.put(key, by_key[key], one.nbytes)
+    return by_key
 
 
 def _measure(features: torch.Tensor, novelty: dict[str, torch.Tensor] | None) -> list[Novelty]:

@@ -11,5 +11,5 @@ def say(rng: random.Random, *templates: str) -> str:
     """One wording of one of the templates. `(a|b|)` chooses, also within another choice; spaces are put right."""
     text = rng.choice(templates)
     while "(" in text:
-        text = _CHOICE.sub(lambda found: rng.choice(found[1].split("|")), text)
+        text = _CHOICE.sub(lambda match: rng.choice(match[1].split("|")), text)
     return _BEFORE_MARK.sub("", " ".join(text.split()))

@@ -27,37 +27,37 @@ def questions(scene: Layout, seed: int | None = None) -> list[QA]:
     objects = scene.objects
     labels = Counter(item.label for item in objects)
     single = [item for item in objects if labels[item.label] == 1]
-    found: list[QA] = []
+    qas: list[QA] = []
     for label in labels:
-        found.append(ask_count(scene, label, rng))
-    found.append(ask_count(scene, absent(scene, rng), rng))
+        qas.append(ask_count(scene, label, rng))
+    qas.append(ask_count(scene, absent(scene, rng), rng))
     for label in labels:
         looks = {item.color for item in objects if item.label == label}
         item = next(item for item in objects if item.label == label)
         if len(looks) == 1:
-            found.append(ask_color(scene, item, rng))
+            qas.append(ask_color(scene, item, rng))
         wrong = rng.choice([color for color in COLORS if color not in looks])
-        found.append(ask_exists(scene, label, None, rng))
-        found.append(ask_exists(scene, label, rng.choice((item.color, wrong)), rng))
+        qas.append(ask_exists(scene, label, None, rng))
+        qas.append(ask_exists(scene, label, rng.choice((item.color, wrong)), rng))
     gone = absent(scene, rng)
-    found.append(ask_exists(scene, gone, rng.choice((None, objects[0].color)), rng))
-    found.append(ask_exists(scene, absent(scene, rng), None, rng))
+    qas.append(ask_exists(scene, gone, rng.choice((None, objects[0].color)), rng))
+    qas.append(ask_exists(scene, absent(scene, rng), None, rng))
     absent_question = ask_color(scene, objects[0], rng).question.replace(objects[0].label, gone)
     if rng.random() < 0.3:
         absent_question = ask_place(scene, objects[0], rng).question.replace(objects[0].label, gone)
-    found.append(QA(absent_question, f"There is no {gone}.", "is not there"))
+    qas.append(QA(absent_question, f"There is no {gone}.", "is not there"))
     for a, b in combinations(rng.sample(single, min(len(single), 3)), 2):
-        found += relation_questions(*rng.sample((a, b), 2), rng)
+        qas += relation_questions(*rng.sample((a, b), 2), rng)
     if len(objects) > 1:
-        found += superlative_questions(scene, rng)
-    found += [ask_place(scene, item, rng) for item in single if position_is_clear(item)]
+        qas += superlative_questions(scene, rng)
+    qas += [ask_place(scene, item, rng) for item in single if position_is_clear(item)]
     where = plainly(
         rng, "Where is this?", "Where was this taken?", "What is the setting?", "Where are we?", "What place is this?"
     )
-    found.append(QA(where, PLACES[scene.setting], "where is this"))
+    qas.append(QA(where, PLACES[scene.setting], "where is this"))
     claimed = scene.setting if rng.random() < 0.5 else rng.choice(tuple(PLACES))
     claim = plainly(rng, f"Is this {PLACES[claimed]}?", f"Was this taken {PLACES[claimed]}?")
-    found.append(QA(claim, "yes" if claimed == scene.setting else "no", "is this where"))
+    qas.append(QA(claim, "yes" if claimed == scene.setting else "no", "is this where"))
     color = rng.choice((rng.choice(objects).color, rng.choice(COLORS)))
     n = sum(item.color == color for item in objects)
     asked = plainly(
@@ -67,11 +67,11 @@ def questions(scene: Layout, seed: int | None = None) -> list[QA]:
         f"How many things are {color}?",
         f"Count the {color} objects.",
     )
-    found.append(QA(asked, str(n), "how many of a colour"))
+    qas.append(QA(asked, str(n), "how many of a colour"))
     total = plainly(
         rng, "How many objects are there?", "How many things are there?", "Count the objects.", "How many objects?"
     )
-    found.append(QA(total, str(len(objects)), "how many in all"))
+    qas.append(QA(total, str(len(objects)), "how many in all"))
     colored = rng.choice(objects)
     same = [item for item in objects if item.color == colored.color]
     if len({item.label for item in same}) == 1:
@@ -82,6 +82,6 @@ def questions(scene: Layout, seed: int | None = None) -> list[QA]:
             f"What {colored.color} object is there?",
         )
         many = f"the {colored.label}" if len(same) == 1 else f"the {plural(colored.label)}"
-        found.append(QA(wording, many, "what has this colour"))
-    found.append(ask_unknown(rng.choice(objects), rng))
-    return found
+        qas.append(QA(wording, many, "what has this colour"))
+    qas.append(ask_unknown(rng.choice(objects), rng))
+    return qas

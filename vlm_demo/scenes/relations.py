@@ -23,37 +23,37 @@ SUPERLATIVES = {
 
 def relation_questions(a: SceneObject, b: SceneObject, rng: random.Random) -> list[QA]:
     """Questions about two things, where the answer is clear."""
-    found = []
+    qas = []
     for words, (axis, sign, comparative) in RELATIONS.items():
         gap = (a.center[axis] - b.center[axis]) * sign
         if abs(gap) < MARGIN:
             continue
         holds = "yes" if gap > 0 else "no"
         prefix = "to the " if axis == 0 and rng.random() < 0.4 else ""
-        found.append(QA(plainly(rng, f"Is the {a.label} {prefix}{words} the {b.label}?"), holds, f"is it {words}"))
+        qas.append(QA(plainly(rng, f"Is the {a.label} {prefix}{words} the {b.label}?"), holds, f"is it {words}"))
         winner = a if gap > 0 else b
         question = plainly(
             rng,
             f"Which is {comparative}, the {a.label} or the {b.label}?",
             f"What is {comparative}: the {a.label} or the {b.label}?",
         )
-        found.append(QA(question, f"the {winner.label}", f"which is {words}"))
+        qas.append(QA(question, f"the {winner.label}", f"which is {words}"))
     big, small = (a, b) if a.area > b.area else (b, a)
     if big.area > 1.3 * small.area:
         pair = f"the {a.label} or the {b.label}?"
-        found.append(
+        qas.append(
             QA(
                 plainly(rng, f"Which is bigger, {pair}", f"Which is larger, {pair}"),
                 f"the {big.label}",
                 "which is bigger",
             )
         )
-        found.append(QA(plainly(rng, f"Which is smaller, {pair}"), f"the {small.label}", "which is smaller"))
+        qas.append(QA(plainly(rng, f"Which is smaller, {pair}"), f"the {small.label}", "which is smaller"))
         larger = rng.random() < 0.5
         word, holds = ("bigger", a is big) if larger else ("smaller", a is small)
         question = plainly(rng, f"Is the {a.label} {word} than the {b.label}?")
-        found.append(QA(question, "yes" if holds else "no", f"is it {word}"))
-    return found
+        qas.append(QA(question, "yes" if holds else "no", f"is it {word}"))
+    return qas
 
 
 def superlative_questions(scene: Layout, rng: random.Random) -> list[QA]:
@@ -66,7 +66,7 @@ def superlative_questions(scene: Layout, rng: random.Random) -> list[QA]:
         "biggest": lambda item: -item.area,
         "smallest": lambda item: item.area,
     }
-    found = []
+    qas = []
     for word, key in keys.items():
         first, second = sorted(scene.objects, key=key)[:2]
         clear = (
@@ -75,5 +75,5 @@ def superlative_questions(scene: Layout, rng: random.Random) -> list[QA]:
             else abs(key(first) - key(second)) > MARGIN
         )
         if clear:
-            found.append(QA(plainly(rng, *SUPERLATIVES[word]), f"the {first.name}", f"which is {word}"))
-    return found
+            qas.append(QA(plainly(rng, *SUPERLATIVES[word]), f"the {first.name}", f"which is {word}"))
+    return qas

@@ -19,12 +19,12 @@ class Selection:
 
 def selection_questions(scenes: tuple[Scene, ...], rng: random.Random) -> list[QA]:
     """Questions about which of several scenes, each with exactly one right picture."""
-    found = []
+    qas = []
 
     def ask(holds: Callable[[Scene], bool], kind: str, *wordings: str) -> None:
         hits = [number for number, scene in enumerate(scenes, 1) if holds(scene)]
         if len(hits) == 1:
-            found.append(QA(rng.choice(wordings), f"Image {hits[0]}.", f"which image: {kind}"))
+            qas.append(QA(rng.choice(wordings), f"Image {hits[0]}.", f"which image: {kind}"))
 
     for item in (item for scene in scenes for item in scene.objects):
         for kind, words in (("label", item.label), ("look", item.name)):
@@ -53,7 +53,7 @@ def selection_questions(scenes: tuple[Scene, ...], rng: random.Random) -> list[Q
             f"Which image has the {word} objects?",
             f"Which image shows the {word} things?",
         )
-    return found
+    return qas
 
 
 def make_selection(seed: int, combos: str = "any") -> Selection:

@@ -72,19 +72,19 @@ class Pair:
     @property
     def boxes_json(self) -> str:
         """Boxes of the changes on both pictures, in the model's own language."""
-        found = [(c.before, 1) for c in self.changes if c.before] + [(c.after, 2) for c in self.changes if c.after]
-        return detections_json([item for item, _ in found], [image for _, image in found])
+        items = [(c.before, 1) for c in self.changes if c.before] + [(c.after, 2) for c in self.changes if c.after]
+        return detections_json([item for item, _ in items], [image for _, image in items])
 
     def questions(self, seed: int) -> list[QA]:
         """Questions about one kind of change each, most of them about what did not happen."""
         rng = random.Random(f"changes {seed}")
-        found = []
+        qas = []
         for kind, (wordings, nothing) in ASKED.items():
-            said = " ".join(change.text for change in self.changes if change.kind == kind)
-            found.append(QA(rng.choice(wordings), said or nothing, f"what was {kind}"))
+            texts = " ".join(change.text for change in self.changes if change.kind == kind)
+            qas.append(QA(rng.choice(wordings), texts or nothing, f"what was {kind}"))
         same = "no" if self.changes else "yes"
-        found.append(QA(rng.choice(("Are the images the same?", "Are both pictures the same?")), same, "are they same"))
-        return found
+        qas.append(QA(rng.choice(("Are the images the same?", "Are both pictures the same?")), same, "are they same"))
+        return qas
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class Story:
 def _unique(scene: Scene, rng: random.Random) -> SceneObject | None:
     """An object whose colour and label stand only once, so that words can name it."""
     names = [item.name for item in scene.objects]
-    found = [item for item in scene.objects if names.count(item.name) == 1]
-    return rng.choice(found) if found else None
+    items = [item for item in scene.objects if names.count(item.name) == 1]
+    return rng.choice(items) if items else None
 
 
 def _direction(before: SceneObject, after: SceneObject) -> str:
@@ -165,9 +165,9 @@ def make_pair(seed: int, kind: str | None = None, changes: int | None = None, co
     rng = random.Random(f"pair {seed} {combos}")
     first = make_scene(rng.getrandbits(40), combos, objects=rng.randint(1, 5))
     wanted = changes if changes is not None else rng.choices((0, 1, 2), weights=(6, 74, 20))[0]
-    second, found, touched = first, [], set()
+    second, done, touched = first, [], set()
     for _ in range(40):
-        if len(found) == wanted:
+        if len(done) == wanted:
             break
         step = _change(second, kind or rng.choice(KINDS), rng, combos)
         if step is None:
@@ -178,8 +178,8 @@ def make_pair(seed: int, kind: str | None = None, changes: int | None = None, co
             continue
         touched |= involved
         second = after
-        found.append(change)
-    return Pair((first, second), tuple(sorted(found, key=lambda change: KINDS.index(change.kind))))
+        done.append(change)
+    return Pair((first, second), tuple(sorted(done, key=lambda change: KINDS.index(change.kind))))
 
 
 def make_story(seed: int, combos: str = "any") -> Story:
@@ -188,9 +188,9 @@ def make_story(seed: int, combos: str = "any") -> Story:
     while True:
         first = make_scene(rng.getrandbits(40), combos, objects=rng.randint(1, 4))
         kind = rng.choice(("moves", "appear", "vanish", "colours", "settings"))
-        found = _STORIES[kind](first, rng, combos)
-        if found:
-            return Story((first, *found[0]), kind, found[1])
+        steps = _STORIES[kind](first, rng, combos)
+        if steps:
+            return Story((first, *steps[0]), kind, steps[1])
 
 
 def _moves(first: Scene, rng: random.Random, combos: str) -> tuple[list[Scene], str] | None:
@@ -229,7 +229,7 @@ def _vanish(first: Scene, rng: random.Random, combos: str) -> tuple[list[Scene],
     return scenes[1:], f"The {names[0]} vanishes, then the {names[1]}."
 
 
-def _colours(first: Scene, rng: random.Random, combos: str) -> tuple[list[Scene], str] | None:
+def _colors(first: Scene, rng: random.Random, combos: str) -> tuple[list[Scene], str] | None:
     item = _unique(first, rng)
     if item is None or sum(other.label == item.label for other in first.items) > 1:
         return None
@@ -246,4 +246,4 @@ def _settings(first: Scene, rng: random.Random, combos: str) -> tuple[list[Scene
     return scenes, f"The setting changes from {PLACES[first.setting]} to {PLACES[two]}, then to {PLACES[three]}."
 
 
-_STORIES = {"moves": _moves, "appear": _appear, "vanish": _vanish, "colours": _colours, "settings": _settings}
+_STORIES = {"moves": _moves, "appear": _appear, "vanish": _vanish, "colours": _colors, "settings": _settings}

@@ -60,30 +60,30 @@ class Found:
         return "image.png" if self.source.startswith("data:") else Path(self.source).name
 
 
-def files(found: Found, parsed: Parsed, picture: LoadedImage, folder: str) -> list[str]:
+def files(answer: Found, parsed: Parsed, picture: LoadedImage, folder: str) -> list[str]:
     """Write the downloads of some of the boxes that were found, and return their paths, in the order of NAMES.
 
     `parsed` are these boxes, `picture` is what they are drawn on, `folder` is where the files go.
     """
     drawn = io.BytesIO()
     annotate(picture.rgb, parsed).save(drawn, "PNG", compress_level=1)
-    names = found.classes
-    about = {"file_name": found.name, "model": found.model, "prompt": found.prompt, "seed": found.seed}
+    names = answer.classes
+    about = {"file_name": answer.name, "model": answer.model, "prompt": answer.prompt, "seed": answer.seed}
     written = {
         "boxes.png": drawn.getvalue(),
         "detections.json": to_json(parsed, **about).encode(),
-        "annotations.json": json.dumps(to_coco(parsed, found.name, names), indent=2).encode(),
+        "annotations.json": json.dumps(to_coco(parsed, answer.name, names), indent=2).encode(),
         "detections.csv": to_csv(parsed).encode(),
     }
     everything = written | {
         "README.txt": ABOUT.encode(),
         "data.yaml": f"path: .\ntrain: images\nval: images\nnames: {json.dumps(names)}\n".encode(),
-        f"labels/{Path(found.name).stem}.txt": to_yolo(parsed, names).encode(),
-        f"images/{found.name}": images.read(found.source),
+        f"labels/{Path(answer.name).stem}.txt": to_yolo(parsed, names).encode(),
+        f"images/{answer.name}": images.read(answer.source),
     }
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         for name, data in everything.items():
             file.writestr(name, data)
-    offered = {f"{Path(found.name).stem}-boxes.zip": archive.getvalue()} | written
+    offered = {f"{Path(answer.name).stem}-boxes.zip": archive.getvalue()} | written
     return [save_bytes_to_cache(data, name, folder) for name, data in offered.items()]

@@ -45,25 +45,25 @@ def scene(seed: int, world: str = SCENES) -> Drawn:
     """One scene, or one photograph."""
     if world == PHOTOGRAPHS:
         return _photographs(_sampled(seed, 1), QUESTIONS)
-    made = scenes.make_scene(seed)
-    questions = [qa.question for qa in made.questions() if qa.kind != "cannot know"]
-    return Drawn([made.image(SIZE)], _scene_truth(made), random.Random(seed).sample(questions, min(3, len(questions))))
+    new = scenes.make_scene(seed)
+    questions = [qa.question for qa in new.questions() if qa.kind != "cannot know"]
+    return Drawn([new.image(SIZE)], _scene_truth(new), random.Random(seed).sample(questions, min(3, len(questions))))
 
 
 def pair(seed: int, world: str = SCENES) -> Drawn:
     """Two scenes that differ in one or two ways, or two photographs."""
     if world == PHOTOGRAPHS:
         return _photographs(_sampled(seed, 2), ["What changed?"])
-    made = scenes.make_pair(seed)
-    return _several(made.scenes, made.change_text, "What changed?")
+    new = scenes.make_pair(seed)
+    return _several(new.scenes, new.change_text, "What changed?")
 
 
 def story(seed: int, world: str = SCENES) -> Drawn:
     """Three scenes in a row, or three photographs."""
     if world == PHOTOGRAPHS:
         return _photographs(_sampled(seed, 3), ["What happens across these images?"])
-    made = scenes.make_story(seed)
-    return _several(made.scenes, made.text, "What happens across these images?")
+    new = scenes.make_story(seed)
+    return _several(new.scenes, new.text, "What happens across these images?")
 
 
 def selection(seed: int, world: str = SCENES) -> Drawn:
@@ -72,8 +72,8 @@ def selection(seed: int, world: str = SCENES) -> Drawn:
         chosen = _sampled(seed, 3)
         wanted = random.Random(seed).choice(chosen).what
         return _photographs(chosen, [f"Which image shows this: {wanted}"])
-    made = scenes.make_selection(seed)
-    return _several(made.scenes, f"{made.qa.question} {made.qa.answer}", made.qa.question)
+    new = scenes.make_selection(seed)
+    return _several(new.scenes, f"{new.qa.question} {new.qa.answer}", new.qa.question)
 
 
 def example(number: int, world: str) -> Drawn:
@@ -103,24 +103,22 @@ def _sampled(seed: int, count: int) -> list[Sample]:
 
 
 def _photographs(chosen: list[Sample], questions: list[str]) -> Drawn:
-    told = "".join(
+    captions = "".join(
         f'<li><span class="answer">{escape(one.what)}</span> <span class="quiet">{escape(one.credit)}</span></li>'
         for one in chosen
     )
-    return Drawn([one.open() for one in chosen], f"<p>What a person wrote:</p><ol>{told}</ol>", list(questions))
+    return Drawn([one.open() for one in chosen], f"<p>What a person wrote:</p><ol>{captions}</ol>", list(questions))
 
 
-def _several(made: tuple[scenes.Scene, ...], truth: str, question: str) -> Drawn:
-    captions = "".join(f"<li>{escape(one.caption('brief'))}</li>" for one in made)
+def _several(new: tuple[scenes.Scene, ...], truth: str, question: str) -> Drawn:
+    captions = "".join(f"<li>{escape(one.caption('brief'))}</li>" for one in new)
     html = f'<p class="answer">{escape(truth)}</p><ol>{captions}</ol>'
-    return Drawn([one.image(SIZE) for one in made], html, [question])
+    return Drawn([one.image(SIZE) for one in new], html, [question])
 
 
-def _scene_truth(made: scenes.Scene) -> str:
+def _scene_truth(new: scenes.Scene) -> str:
     rows = [
         [escape(item.name), '<span class="number">' + ", ".join(f"{value:.2f}" for value in item.bbox) + "</span>"]
-        for item in made.objects
+        for item in new.objects
     ]
-    return f'<p class="answer">{escape(made.caption("brief"))}</p>' + words.table(
-        "", ["What", "Box (x, y, w, h)"], rows
-    )
+    return f'<p class="answer">{escape(new.caption("brief"))}</p>' + words.table("", ["What", "Box (x, y, w, h)"], rows)

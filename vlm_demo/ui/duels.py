@@ -73,10 +73,10 @@ def view(page: Page, duel: Duel, number: int) -> str:
     return "".join(parts)
 
 
-def marks(found: Sequence[Place], number: int) -> list[Mark]:
+def marks(matches: Sequence[Place], number: int) -> list[Mark]:
     """The boxes of one side: whether the other side has them is told in words and by the line."""
     drawn = []
-    for row, place in enumerate(found, 1):
+    for row, place in enumerate(matches, 1):
         item = (place.left, place.right)[number]
         if item is not None:
             kind = place.kind if place.kind in ("both", "renamed") else "alone"
@@ -91,14 +91,14 @@ def drawing(picture: Image.Image, parsed: Parsed, drawn: Sequence[Mark]) -> str:
     return figure(picture, drawn, str(parsed.report), "The image with the boxes of this model")
 
 
-def agreement(found: Sequence[Place]) -> str:
+def agreement(matches: Sequence[Place]) -> str:
     """Where the boxes agree and differ, as a table."""
     rows = []
-    for row, place in enumerate(found, 1):
+    for row, place in enumerate(matches, 1):
         labels = [escape(str(item["label"])) if item is not None else "–" for item in (place.left, place.right)]
         rows.append([str(row), *labels, "–" if place.iou is None else f"{place.iou:.2f}", AGREE[place.kind]])
-    same = sum(place.kind == "both" for place in found)
-    head = f"{same} of {len(found)} places the same"
+    same = sum(place.kind == "both" for place in matches)
+    head = f"{same} of {len(matches)} places the same"
     return words.table(head, ["Place", *NAMES, "Overlap (IoU)", "Who sees it"], rows)
 
 

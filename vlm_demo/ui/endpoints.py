@@ -71,11 +71,11 @@ class Endpoints:
         settings = sampling(temperature, top_p, max_new_tokens, seed, stop)
         start = partial(self.page.engine.detect_stream, opened, settings, model=model or None, what=what)
         async for _, result in self._stream(request, start):
-            found = result_json(result)
+            sent = result_json(result)
             if result.parsed is not None:
                 objects = [item | {"pixels": pixels(item, size)} for item in result.parsed.objects]
-                found |= {"size": list(size), "objects": objects}
-            yield found
+                sent |= {"size": list(size), "objects": objects}
+            yield sent
 
     async def answer(
         self,
@@ -187,7 +187,7 @@ def result_json(result: Result) -> JSON:
     `confidence` is what the model gave its words, `chance` how often such answers were right where that was measured.
     """
     timings = result.timings
-    found: JSON = {
+    sent: JSON = {
         "task": result.task,
         "prompt": result.prompt,
         "text": result.text,
@@ -209,8 +209,8 @@ def result_json(result: Result) -> JSON:
         "seed": result.seed,
     }
     if result.parsed is not None:
-        found |= {"objects": result.parsed.objects, "report": str(result.parsed.report), "failed": result.parsed.failed}
-    return found
+        sent |= {"objects": result.parsed.objects, "report": str(result.parsed.report), "failed": result.parsed.failed}
+    return sent
 
 
 def route_json(route: Route) -> JSON:

@@ -10,7 +10,7 @@ import gradio as gr
 from PIL import Image, ImageColor
 
 from vlm_demo.detection import Parsed
-from vlm_demo.detection.drawing import COLOURS, annotate
+from vlm_demo.detection.drawing import annotate, color_of
 from vlm_demo.images import LoadedImage
 
 from .gradio_private import (
@@ -52,10 +52,10 @@ class HoverImage(gr.AnnotatedImage):
         return AnnotatedImageData(image=FileData(path=path), annotations=annotations)
 
 
-def tinted(size: tuple[int, int], box: tuple[int, int, int, int], colour: str) -> bytes:
+def tinted(size: tuple[int, int], box: tuple[int, int, int, int], color: str) -> bytes:
     """A transparent PNG with a tinted field."""
     mask = Image.new("P", size, 0)
-    mask.putpalette([0, 0, 0, *ImageColor.getrgb(colour)])
+    mask.putpalette([0, 0, 0, *ImageColor.getrgb(color)])
     mask.paste(1, box)
     file = io.BytesIO()
     mask.save(file, "PNG", transparency=bytes([0, TINT]), compress_level=1)
@@ -66,18 +66,18 @@ def overlay(image: LoadedImage, parsed: Parsed) -> Any:
     """The update of a HoverImage: the boxes drawn, and the fields over the first of them; as files, not as pixels, so
     that it can be kept."""
     shown = for_display(image)
-    found, colours = fields(parsed, shown.size)
-    maker = HoverImage(color_map=colours, render=False)
+    boxed, colors = fields(parsed, shown.size)
+    maker = HoverImage(color_map=colors, render=False)
     maker.GRADIO_CACHE = get_upload_folder()  # which it would have on the page
-    return gr.update(value=maker.postprocess((annotate(shown, parsed), found)), color_map=colours)
+    return gr.update(value=maker.postprocess((annotate(shown, parsed), boxed)), color_map=colors)
 
 
 def fields(parsed: Parsed, size: tuple[int, int]) -> tuple[list[Field], dict[str, str]]:
     """The fields over the first boxes on an image of this size, and the colour of each name."""
-    found, colours = [], {}
+    boxed, colors = [], {}
     boxes = parsed.of_image(1, size).detections.xyxy.round().astype(int).clip(0).tolist()
     for number, (item, box) in enumerate(zip(parsed.objects[:MOST_TINTED], boxes, strict=False), 1):
         name = f"{number} {item['label']}"
-        found.append((tuple(box), name))
-        colours[name] = COLOURS[parsed.labels.index(item["label"]) % len(COLOURS)]
-    return found, colours
+        boxed.append((tuple(box), name))
+        colors[name] = color_of(parsed.labels.index(item["label"]))
+    return boxed, colors

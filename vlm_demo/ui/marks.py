@@ -35,8 +35,8 @@ def svg(marks: Sequence[Mark], size: tuple[int, int]) -> str:
             f'<g class="mark {mark.kind}"><rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}"/>'
             f'<text x="{x + font / 4:.1f}" y="{base:.1f}" font-size="{font:.1f}">{escape(mark.text)}</text></g>'
         )
-    told = escape("; ".join(mark.text for mark in marks) or "none")
-    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Boxes: {told}">{"".join(parts)}</svg>'
+    texts = escape("; ".join(mark.text for mark in marks) or "none")
+    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Boxes: {texts}">{"".join(parts)}</svg>'
 
 
 def figure(image: Image.Image, marks: Sequence[Mark], caption: str, alt: str) -> str:

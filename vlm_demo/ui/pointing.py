@@ -45,19 +45,19 @@ def box_row(page: Page, row: RunRow, drawn: gr.components.Component, filters: li
         )
         ask = gr.Button("Say what is in it", size="sm", elem_id=f"{row.tab}-box-ask")
     page.follow(field, lambda model: gr.update(visible=page.engine.capabilities(model).described_boxes))
-    said = gr.HTML(elem_classes="optional", elem_id=f"{row.tab}-box-said")
+    reply = gr.HTML(elem_classes="optional", elem_id=f"{row.tab}-box-said")
 
     async def describe(run: Run, sources: Sources, text: str) -> AsyncIterator[Updates]:
         [image] = await in_thread(load_pictures, sources)
         place = read_box(text, image.original_size)
-        yield {said: ""}
+        yield {reply: ""}
         stream = partial(page.engine.describe_box_stream, image, place, None, run.session, run.model)
         async for _, result in run.follow(stream):
-            yield {said: f'<p class="answer">{escape(result.text)}</p>' + words.quiet(result)}
+            yield {reply: f'<p class="answer">{escape(result.text)}</p>' + words.quiet(result)}
         yield {row.notice: page.outside([result], run.model)}
 
     page.on(
-        [ask.click, box.submit], handler(page, row, describe, [box]), [*page.images.inputs, box], [*row.outputs, said]
+        [ask.click, box.submit], handler(page, row, describe, [box]), [*page.images.inputs, box], [*row.outputs, reply]
     )
 
     def pick(event: gr.SelectData, *values: Any) -> Any:
@@ -67,4 +67,4 @@ def box_row(page: Page, row: RunRow, drawn: gr.components.Component, filters: li
         return ", ".join(f"{value:.0f}" for value in pixels(parsed.objects[event.index], parsed.size))
 
     drawn.select(pick, filters, box, **QUICK)
-    return said
+    return reply

@@ -46,27 +46,27 @@ def facts(result: Result) -> list[str]:
         return [f"In the queue: {result.position}"]
     if result.finish_reason == "running" and not result.tokens:
         return ["Reading the image …"]
-    found = [f"{result.timings.total:.2f} s", f"{result.new_tokens} token{'' if result.new_tokens == 1 else 's'}"]
+    parts = [f"{result.timings.total:.2f} s", f"{result.new_tokens} token{'' if result.new_tokens == 1 else 's'}"]
     if result.finish_reason == "running":
-        return ["Writing …", *found]
+        return ["Writing …", *parts]
     if result.unfamiliar:  # then no number means anything
         pass
     elif result.chance is not None:
         coin = result.chance < COIN and result.text.strip().rstrip(".").lower() in ("yes", "no")
-        found.append(f"{'a guess: ' if coin else ''}right in about {round(100 * result.chance)} % of such cases")
+        parts.append(f"{'a guess: ' if coin else ''}right in about {round(100 * result.chance)} % of such cases")
     elif result.calibrated:  # then nothing is called sure that has not been measured
         pass
     elif result.confidence is not None and result.parsed is None:  # boxes have a confidence each
-        found.append(f"{round(100 * result.confidence)} % sure")
+        parts.append(f"{round(100 * result.confidence)} % sure")
     if result.finish_reason == "cancelled":
-        found.append("stopped")
+        parts.append("stopped")
     if result.finish_reason == "length":
-        found.append("cut off at the length that is set")
+        parts.append("cut off at the length that is set")
     if result.reduced:
-        found.append(result.reduced)
+        parts.append(result.reduced)
     if result.dropped_turns:
-        found.append(f"the {result.dropped_turns} oldest turns no longer fit")
-    return found
+        parts.append(f"the {result.dropped_turns} oldest turns no longer fit")
+    return parts
 
 
 def meter(share: float) -> str:
@@ -106,13 +106,13 @@ def drawn(objects: Sequence[dict]) -> str:
     """What an image with these boxes drawn on it shows, for those who do not see it."""
     if not objects:
         return "The image; no box is drawn on it."
-    told = [
+    names = [
         f"{item['label']} {place(item['bbox'])}" + (f" of image {item['image']}" if item.get("image") else "")
         for item in objects[:MOST_TOLD]
     ]
-    more = len(objects) - len(told)
-    told += [f"and {more} more"] if more else []
-    return f"The image with {len(objects)} box{'' if len(objects) == 1 else 'es'} drawn on it: {', '.join(told)}."
+    more = len(objects) - len(names)
+    names += [f"and {more} more"] if more else []
+    return f"The image with {len(objects)} box{'' if len(objects) == 1 else 'es'} drawn on it: {', '.join(names)}."
 
 
 def place(box: Sequence[float]) -> str:
@@ -138,7 +138,7 @@ def alternatives(result: Result) -> str:
     tokens = [token for token in result.tokens if token.text.strip()]
     if not 0 < len(tokens) <= SHORT_ANSWER or result.finish_reason == "cancelled" or result.unfamiliar:
         return ""
-    found: dict[str, float] = {}
+    shares: dict[str, float] = {}
     written, so_far = "", 1.0
     for position, token in enumerate(result.tokens):
         last = position == len(result.tokens) - 1
@@ -148,11 +148,11 @@ def alternatives(result: Result) -> str:
                 continue
             # The answer would go on from here in some other way.
             words = (written + text).strip() + ("" if last else " …")
-            found[words] = max(found.get(words, 0.0), so_far * probability)
+            shares[words] = max(shares.get(words, 0.0), so_far * probability)
         written += token.text
         so_far *= token.probability
-    found.pop(result.text.strip(), None)
-    likely = sorted((pair for pair in found.items() if pair[1] >= LIKELY), key=lambda pair: -pair[1])[:4]
+    shares.pop(result.text.strip(), None)
+    likely = sorted((pair for pair in shares.items() if pair[1] >= LIKELY), key=lambda pair: -pair[1])[:4]
     rows = [[f"<b>{escape(result.text.strip())}</b>", meter(so_far)]]
     # Rounded down, so that what is shown does not come to more than the whole.
     rows += [[escape(text), meter(int(100 * share) / 100)] for text, share in likely]

@@ -201,8 +201,8 @@ class RemoteAnswer:
         text = self._result.text + text
         timings = replace(self._result.timings, prefill=self._first - self._began, decode=now - self._first)
         # Tokens of which the text is not made, since the server leaves some out, would be shown in the wrong place.
-        told = list(self._tokens) if "".join(token.text for token in self._tokens) == text else []
-        self._result = replace(self._result, text=text, tokens=told, timings=timings, new_tokens=self._chunks)
+        shown = list(self._tokens) if "".join(token.text for token in self._tokens) == text else []
+        self._result = replace(self._result, text=text, tokens=shown, timings=timings, new_tokens=self._chunks)
         return True
 
     def _final(self) -> Result:

@@ -67,12 +67,12 @@ class RemoteBackend:
     @property
     def capabilities(self) -> Capabilities:
         refused = self.servers.refused
-        found = Capabilities.of(
+        able = Capabilities.of(
             self.dialect, choices=CHOICES not in refused, probabilities=not {"logprobs", "top_logprobs"} & refused
         )
         if self.dialect.own_pixels:
-            return replace(found, tasks=found.tasks - {"detect"}, boxes=False, named_objects=False)
-        return found
+            return replace(able, tasks=able.tasks - {"detect"}, boxes=False, named_objects=False)
+        return able
 
     @property
     def description(self) -> Description:
@@ -141,10 +141,10 @@ def open_remote(address: str) -> RemoteBackend:
     """
     known, _, urls = address.partition("=")
     family, _, model = (part.strip() for part in known.partition(":"))
-    found = [url.strip() for url in urls.split(",")]
-    if not family or not all(url.startswith(("http://", "https://")) for url in found):
+    addresses = [url.strip() for url in urls.split(",")]
+    if not family or not all(url.startswith(("http://", "https://")) for url in addresses):
         raise EngineError("A server is named FAMILY=URL or FAMILY:MODEL=URL,URL, as in qwen3_vl=http://gpu-1:8000")
-    return RemoteBackend(model or family, found, model or None, dialect_of(family))
+    return RemoteBackend(model or family, addresses, model or None, dialect_of(family))
 
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:

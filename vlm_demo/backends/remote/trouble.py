@@ -53,7 +53,7 @@ def understand(error: Exception, name: str, key: str) -> Trouble:
             return Trouble(EngineError(f"{name} cannot be reached. Please try again soon."), again=True, dead=True)
         return Trouble(EngineError(f"{name} took too long to answer. Please try again, or ask for less."))
     if isinstance(error, TextGenerationError):
-        message = _said(error.args[0] if error.args else "", key)
+        message = _message_of(error.args[0] if error.args else "", key)
         return Trouble(EngineError(f"{name} could not answer: {message}"), again=True, message=message)
     if isinstance(error, BrokenOff):
         return Trouble(EngineError(f"{name} broke off its answer. Please ask again."), again=True)
@@ -65,23 +65,23 @@ def understand(error: Exception, name: str, key: str) -> Trouble:
 def _refusal(response: httpx2.Response, name: str, key: str) -> Trouble:
     """A status that is not 200."""
     try:
-        message = _said(response.json(), key)
+        message = _message_of(response.json(), key)
     except (ValueError, httpx2.StreamError):
         message = ""
     status = response.status_code
-    told = f": {message}" if message else f" (status {status})."
+    reason = f": {message}" if message else f" (status {status})."
     if status in (401, 403):
         return Trouble(EngineError(f"{name} refuses our key. The owner of this page has to set another one."))
     if status == 429:
         words = EngineError(f"{name} has too much to do. Please try again soon.")
         return Trouble(words, again=True, after=_delay(response), message=message)
     if status >= 500:
-        words = EngineError(f"{name} failed{told}")
+        words = EngineError(f"{name} failed{reason}")
         return Trouble(words, again=True, after=_delay(response), dead=status in (502, 503, 504), message=message)
-    return Trouble(EngineError(f"{name} refuses this request{told}"), message=message)
+    return Trouble(EngineError(f"{name} refuses this request{reason}"), message=message)
 
 
-def _said(payload: object, key: str) -> str:
+def _message_of(payload: object, key: str) -> str:
     """The message in an error as OpenAI, vLLM, FastAPI or TGI send it, on one line, without the key."""
     while isinstance(payload, dict):
         payload = payload.get("error") or payload.get("message") or payload.get("detail") or ""

@@ -12,7 +12,7 @@ from . import neighbours, places, surroundings, things
 
 MAKERS = (
     things.counts,
-    things.colours,
+    things.colors,
     things.existence,
     things.listing,
     things.portraits,

@@ -35,7 +35,7 @@ DIFFERENCE = (
 
 def which(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
     """Which of the pictures shows something; one, several or none of them."""
-    found = []
+    qas = []
 
     def ask(holds: Callable[[Layout], bool], what: str, kind: str, *more: str) -> None:
         hits = [number for number, scene in enumerate(scenes, 1) if holds(scene)]
@@ -52,7 +52,7 @@ def which(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
             *more,
         )
         answer = f"{join([f'image {hit}' for hit in hits]).capitalize()}." if hits else NONE
-        found.append(QA(question, answer, f"which image: {kind}" if hits else "which image: none"))
+        qas.append(QA(question, answer, f"which image: {kind}" if hits else "which image: none"))
 
     scene = rng.choice(scenes)
     item = rng.choice(scene.objects)
@@ -113,14 +113,14 @@ def which(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
         f"(Which|Which one) (of them|of the pictures|of these|) is {place}?",
     )
     answer = f"{join([f'image {hit}' for hit in hits]).capitalize()}." if hits else NONE
-    found.append(QA(question, answer, "which image: setting" if hits else "which image: none"))
-    found += _most(scenes, rng)
-    return found
+    qas.append(QA(question, answer, "which image: setting" if hits else "which image: none"))
+    qas += _most(scenes, rng)
+    return qas
 
 
 def _most(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
     """Which has the most or the fewest objects, or objects of a label."""
-    found = []
+    qas = []
     item = rng.choice(rng.choice(scenes).objects)
     for what, count in (
         ("(objects|things|items|icons|stuff in it)", lambda scene: len(scene.objects)),
@@ -144,10 +144,10 @@ def _most(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
             f"(Which|Which {IMAGE}) (has|shows) {word} {what} (in it|)?",
         )
         if len(hits) == 1:
-            found.append(QA(question, f"Image {hits[0]}.", "which image: number"))
+            qas.append(QA(question, f"Image {hits[0]}.", "which image: number"))
         elif two:
-            found.append(QA(question, SAME_NUMBER, "which image: same number"))
-    return found
+            qas.append(QA(question, SAME_NUMBER, "which image: same number"))
+    return qas
 
 
 def together(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
@@ -167,21 +167,21 @@ def together(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
         f"How many {plural(label)} altogether?",
         f"(Count|Add up) (all|) the {plural(label)} in all (images|pictures).",
     )
-    found = [QA(question, str(sum(counts)), "how many across")]
+    qas = [QA(question, str(sum(counts)), "how many across")]
     question = say(
         rng,
         f"(Do|Does) {both} (show|have|contain) {article(label)}?",
         f"Is there {article(label)} (in|on) {both}?",
         f"Is the {label} in {both}?",
     )
-    found.append(QA(question, "yes" if all(counts) else "no", "is it in all"))
+    qas.append(QA(question, "yes" if all(counts) else "no", "is it in all"))
     question = say(
         rng,
         f"(Is there|Do you see|Can you see) {article(label)} (in any of (them|the images|the pictures)|in "
         "either|anywhere|in one of them)?",
         f"Does any (of them|of the images|image|picture) (show|have|contain) {article(label)}?",
     )
-    found.append(QA(question, "yes" if any(counts) else "no", "is it in any"))
+    qas.append(QA(question, "yes" if any(counts) else "no", "is it in any"))
     question = say(
         rng,
         "(Are|Were) (they|both|all|the images|the pictures|these) (taken|set|) (in|at) the same (place|"
@@ -190,7 +190,7 @@ def together(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
         f"Do {both} have the same (background|setting)?",
     )
     same = len({scene.setting for scene in scenes}) == 1
-    found.append(QA(question, "yes" if same else "no", "same setting"))
+    qas.append(QA(question, "yes" if same else "no", "same setting"))
     if len(scenes) == 2:
         numbers = [len(scene.objects) for scene in scenes]
         question = say(
@@ -198,7 +198,7 @@ def together(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
             "(Do|Have) (they|both|the images|both pictures) (have|) the same number of (objects|things)?",
             "Are there as many (things|objects) in the first (image|picture|) as in the second?",
         )
-        found.append(QA(question, "yes" if numbers[0] == numbers[1] else "no", "same number"))
+        qas.append(QA(question, "yes" if numbers[0] == numbers[1] else "no", "same number"))
         shared = [
             name
             for name in dict.fromkeys(i.label for i in scenes[0].objects)
@@ -212,8 +212,8 @@ def together(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
             "(Name|List) what (is in both|they have in common).",
         )
         answer = join([article(name) for name in shared]) if shared else NOTHING_SHARED
-        found.append(QA(question, answer, "what in common"))
-    return found
+        qas.append(QA(question, answer, "what in common"))
+    return qas
 
 
 def each(scenes: Sequence[Layout], rng: random.Random) -> QA:
@@ -225,21 +225,21 @@ def each(scenes: Sequence[Layout], rng: random.Random) -> QA:
         "(Describe|Caption|List) (them|each|the images|the pictures|all images|each (image|picture)|everything).",
         "What (does each (image|picture|one) show|is in each (image|picture|of them)|do the (images|pictures) show)?",
     )
-    told = [f"Image {number}: {caption(scene, 'brief')}" for number, scene in enumerate(scenes, 1)]
-    return QA(question, " ".join(told), "what does each show")
+    captions = [f"Image {number}: {caption(scene, 'brief')}" for number, scene in enumerate(scenes, 1)]
+    return QA(question, " ".join(captions), "what does each show")
 
 
 def about_one(scenes: Sequence[Layout], rng: random.Random, asked: QA | None = None) -> QA:
     """A question about one of the pictures, which says which."""
     number = rng.randint(1, len(scenes))
     if asked is None:
-        found = [
+        qas = [
             qa
             for qa in everyday(scenes[number - 1], rng.getrandbits(40))
             if qa.kind not in ("small talk", "cannot know")
         ]
         by_kind: dict[str, list[QA]] = {}
-        for qa in found:
+        for qa in qas:
             by_kind.setdefault(qa.kind, []).append(qa)
         asked = rng.choice(by_kind[rng.choice(list(by_kind))])
     ordinals = [ORDINALS[number - 1]]

@@ -25,9 +25,9 @@ LEAD = (
 def named(scene: Layout, rng: random.Random) -> tuple[str, list[SceneObject]]:
     """Words for some of the objects, or for what is not there, and the objects that they mean."""
     while True:
-        found = rng.choice(_WAYS)(scene, rng)
-        if found is not None:
-            words, items = found
+        way = rng.choice(_WAYS)(scene, rng)
+        if way is not None:
+            words, items = way
             return say(rng, f"{LEAD} {words}"), [item for item in scene.objects if item in items]
 
 
@@ -50,7 +50,7 @@ def _look(scene: Layout, rng: random.Random) -> Found:
     return words, [other for other in scene.objects if other.label == item.label and other.color == color]
 
 
-def _colour(scene: Layout, rng: random.Random) -> Found:
+def _color(scene: Layout, rng: random.Random) -> Found:
     color = rng.choice((*(item.color for item in scene.objects), rng.choice(COLORS)))
     words = (
         f"(the {color} (one|ones|thing|things|object|objects)|everything {color}|everything that is {color}|{color}"
@@ -143,8 +143,8 @@ _WAYS = (
     _label,
     _look,
     _look,
-    _colour,
-    _colour,
+    _color,
+    _color,
     _absent,
     _everything,
     _category,
@@ -196,15 +196,15 @@ def expression(scene: Layout, item: SceneObject) -> str:
 
 def expressions(scene: Layout, item: SceneObject) -> Sequence[str]:
     """All the expressions that would be right for an object."""
-    found = [expression(scene, item)]
+    phrases = [expression(scene, item)]
     same = [other for other in scene.objects if other.name == item.name]
     for axis, names in ((0, ("left", "right")), (1, ("upper", "lower"))):
         if len(same) == 2:
             gap = item.center[axis] - next(other for other in same if other is not item).center[axis]
-            found += [f"the {names[gap > 0]} {item.name}"] if abs(gap) > MARGIN / 2 else []
+            phrases += [f"the {names[gap > 0]} {item.name}"] if abs(gap) > MARGIN / 2 else []
     if sum(position(other) == position(item) for other in same) == 1:
-        found.append(f"the {item.name} {at_position(item)}")
-    return found
+        phrases.append(f"the {item.name} {at_position(item)}")
+    return phrases
 
 
 __all__ = ["NOTHING", "empty_box", "expression", "expressions", "jittered", "named"]

@@ -26,7 +26,7 @@ FARTHER = {
 
 def relations(scene: Layout, rng: random.Random) -> list[QA]:
     """How two things stand to each other, and what stands beside one."""
-    found = []
+    qas = []
     alone = single(scene)
     pairs = list(combinations(alone, 2))
     for one, other in sampled(rng, pairs, 3):
@@ -42,7 +42,7 @@ def relations(scene: Layout, rng: random.Random) -> list[QA]:
                 f"The {a.label} is {words} the {b.label}, (right|isn't it|correct|true)?",
                 f"(Is it true|Would you say|Is it right) that the {a.label} is {words} the {b.label}?",
             )
-            found.append(QA(question, "yes" if gap > 0 else "no", "is it beside"))
+            qas.append(QA(question, "yes" if gap > 0 else "no", "is it beside"))
         for words, (axis, sign) in sampled(rng, list(FARTHER.items()), 1):
             gap = (a.center[axis] - b.center[axis]) * sign
             if abs(gap) >= MARGIN:
@@ -53,7 +53,7 @@ def relations(scene: Layout, rng: random.Random) -> list[QA]:
                     f"Is the {a.label} or the {b.label} {words}?",
                     f"(What|Which) is {words}: {a.label} or {b.label}?",
                 )
-                found.append(QA(question, f"the {winner.label}", "which is farther"))
+                qas.append(QA(question, f"the {winner.label}", "which is farther"))
         big, small = (a, b) if a.area > b.area else (b, a)
         if big.area > 1.3 * small.area:
             larger = rng.random() < 0.6
@@ -65,14 +65,14 @@ def relations(scene: Layout, rng: random.Random) -> list[QA]:
                 f"Is the {a.label} or the {b.label} {word}?",
                 f"Who is {word}, {a.label} or {b.label}?",
             )
-            found.append(QA(question, f"the {(big if larger else small).label}", "which is bigger or smaller"))
+            qas.append(QA(question, f"the {(big if larger else small).label}", "which is bigger or smaller"))
             question = say(
                 rng,
                 f"Is the {a.label} {word} than the {b.label} {IN_IT}?",
                 f"Does the {a.label} look {word} than the {b.label}?",
                 f"The {a.label} is {word} than the {b.label}, (right|isn't it|true)?",
             )
-            found.append(QA(question, "yes" if (a is big) == larger else "no", "is it bigger or smaller"))
+            qas.append(QA(question, "yes" if (a is big) == larger else "no", "is it bigger or smaller"))
         same = a.color == b.color
         question = say(
             rng,
@@ -80,7 +80,7 @@ def relations(scene: Layout, rng: random.Random) -> list[QA]:
             f"Is the {a.label} the same colour as the {b.label}?",
             f"(Does|Do) the {a.label} have the same colour as the {b.label}?",
         )
-        found.append(QA(question, "yes" if same else "no", "same colour"))
+        qas.append(QA(question, "yes" if same else "no", "same colour"))
     for item in sampled(rng, alone, 2):
         for words, (axis, sign) in sampled(rng, list(BESIDE.items()), 1):
             gaps = {
@@ -97,9 +97,9 @@ def relations(scene: Layout, rng: random.Random) -> list[QA]:
                     f"What (is|stands|do you see|is there|can be seen) {place} the {item.label} {IN_IT}?",
                     f"(What|Which) (thing|things|object|objects) (is|are) {place} the {item.label}?",
                 )
-                found.append(QA(question, join(groups(beside)) if beside else "nothing", "what is beside"))
+                qas.append(QA(question, join(groups(beside)) if beside else "nothing", "what is beside"))
                 question = say(rng, f"Is (anything|something|there anything|there something) {place} the {item.label}?")
-                found.append(QA(question, "yes" if beside else "no", "is anything beside"))
+                qas.append(QA(question, "yes" if beside else "no", "is anything beside"))
         closest = nearest(scene, item)
         if closest is not None:
             question = say(
@@ -107,8 +107,8 @@ def relations(scene: Layout, rng: random.Random) -> list[QA]:
                 f"What is (next to|beside|near|close to|closest to|nearest to|by|nearest) the {item.label} {IN_IT}?",
                 f"(What|Which) (thing|object|icon) is (next to|closest to|nearest to|nearest) the {item.label}?",
             )
-            found.append(QA(question, article(closest.name), "what is nearest"))
-    return found
+            qas.append(QA(question, article(closest.name), "what is nearest"))
+    return qas
 
 
 def nearest(scene: Layout, item: SceneObject) -> SceneObject | None:

@@ -55,7 +55,7 @@ def single(scene: Layout) -> list[SceneObject]:
 
 def where(scene: Layout, rng: random.Random) -> list[QA]:
     """Where something is, by its label, its look or its colour; where several are; and what is not there at all."""
-    found = []
+    qas = []
 
     def ask(name: str, one: bool, answer: str, kind: str) -> None:
         is_, it = ("is", "it") if one else ("are", "they")
@@ -70,7 +70,7 @@ def where(scene: Layout, rng: random.Random) -> list[QA]:
             f"(Locate|Find) the {name}.",
             f"The {name}, where {is_} {it}?",
         )
-        found.append(QA(question, answer, kind))
+        qas.append(QA(question, answer, kind))
 
     looks = Counter(item.name for item in scene.objects)
     clear = [item for item in single(scene) if position_is_clear(item)]
@@ -90,8 +90,8 @@ def where(scene: Layout, rng: random.Random) -> list[QA]:
             ask(plural(label), False, join(places), "where are they")
     gone = rng.choice((absent_label(scene, rng), rng.choice(FOREIGN)))
     ask(gone, True, f"There is no {gone}.", "is not there")
-    found += false_premises(scene, rng)
-    return found
+    qas += false_premises(scene, rng)
+    return qas
 
 
 def false_premises(scene: Layout, rng: random.Random) -> list[QA]:
@@ -111,7 +111,7 @@ def false_premises(scene: Layout, rng: random.Random) -> list[QA]:
         f"Is the {gone} {rng.choice(COLORS)}?",
         f"Who owns the {gone}?",
     )
-    found = [QA(question, f"There is no {gone}.", "is not there")]
+    qas = [QA(question, f"There is no {gone}.", "is not there")]
     looks = {item.color for item in scene.objects if item.label == here.label}
     color = rng.choice([color for color in COLORS if color not in looks])
     question = say(
@@ -121,12 +121,12 @@ def false_premises(scene: Layout, rng: random.Random) -> list[QA]:
         f"How big is the {color} {here.label}?",
         f"Why is the {color} {here.label} there?",
     )
-    return [*found, QA(question, f"There is no {color} {here.label}.", "no such look")]
+    return [*qas, QA(question, f"There is no {color} {here.label}.", "no such look")]
 
 
 def fields(scene: Layout, rng: random.Random) -> list[QA]:
     """What is at some place of the picture, or on one side of it."""
-    found = []
+    qas = []
     at = rng.choice((position(rng.choice(scene.objects)), rng.choice(tuple(COMPASS))))
     inside = [item for item in scene.objects if position(item) == at]
     if all(position_is_clear(item) for item in scene.objects):
@@ -137,9 +137,9 @@ def fields(scene: Layout, rng: random.Random) -> list[QA]:
             f"(What|Which) (thing|object|icon) is {words} (of the {PICTURE}|)?",
             f"(Is there (anything|something)|Anything) {words}, and what?",
         )
-        found.append(QA(question, join(groups(inside)) if inside else "nothing", "what is at"))
+        qas.append(QA(question, join(groups(inside)) if inside else "nothing", "what is at"))
         question = say(rng, f"(Is there|Do you see) (anything|something|an object) {words} (of the {PICTURE}|)?")
-        found.append(QA(question, "yes" if inside else "no", "is anything at"))
+        qas.append(QA(question, "yes" if inside else "no", "is anything at"))
     side = rng.choice(tuple(SIDES))
     axis, first = SIDES[side]
     on = [
@@ -155,13 +155,13 @@ def fields(scene: Layout, rng: random.Random) -> list[QA]:
             f"What (is|do you see|can you see|is there) {words} (of the {PICTURE}|)?",
             f"(What|Which) (things|objects) (are|do you see) {words} (of the {PICTURE}|)?",
         )
-        found.append(QA(question, join(groups(on)) if on else "nothing", "what is on the side"))
-    return found
+        qas.append(QA(question, join(groups(on)) if on else "nothing", "what is on the side"))
+    return qas
 
 
 def extremes(scene: Layout, rng: random.Random) -> list[QA]:
     """The leftmost, highest, biggest thing, its colour, and the same among things of one label."""
-    found = []
+    qas = []
     for word in sampled(rng, list(KEYS), 4):
         item = extreme(scene.objects, word)
         if item is None:
@@ -174,21 +174,21 @@ def extremes(scene: Layout, rng: random.Random) -> list[QA]:
             f"(What|Which) (thing|object|icon) is the {BEFORE[word]} (one|)?",
             f"The {BEFORE[word]} (object|thing), what is it?",
         )
-        found.append(QA(question, f"the {item.name}", f"which is {word}"))
+        qas.append(QA(question, f"the {item.name}", f"which is {word}"))
         question = say(
             rng,
             f"(What|Which) colour (is|has) the {BEFORE[word]} (object|thing|one|icon)?",
             f"What is the colour of the {BEFORE[word]} (object|thing|icon) {IN_IT}?",
         )
-        found.append(QA(question, item.color, "colour of an extreme"))
+        qas.append(QA(question, item.color, "colour of an extreme"))
         if position_is_clear(item):
             question = say(rng, f"Where is the {BEFORE[word]} (object|thing|one|icon) {IN_IT}?")
-            found.append(QA(question, at_position(item), "where is an extreme"))
+            qas.append(QA(question, at_position(item), "where is an extreme"))
         asked = rng.choice((item, rng.choice(scene.objects)))
         names = [other.name for other in scene.objects]
         if names.count(asked.name) == 1:
             question = say(rng, f"Is the {asked.name} the {BEFORE[word]} (object|thing|one|of all)?")
-            found.append(QA(question, "yes" if asked is item else "no", "is it the extreme"))
+            qas.append(QA(question, "yes" if asked is item else "no", "is it the extreme"))
     labels = Counter(item.label for item in scene.objects)
     for label in [label for label in labels if labels[label] > 1][:1]:
         word = rng.choice(tuple(KEYS))
@@ -204,5 +204,5 @@ def extremes(scene: Layout, rng: random.Random) -> list[QA]:
                 else f"What colour is the {short} {label}?",
             )
             answer = f"the {item.name}" if question.startswith("Which") and "colour" not in question else item.color
-            found.append(QA(question, answer, "extreme of a label"))
-    return found
+            qas.append(QA(question, answer, "extreme of a label"))
+    return qas

@@ -55,12 +55,12 @@ def settings(scene: Layout, rng: random.Random) -> list[QA]:
         "What (is|do you see) (in the background|behind the things|behind them|around them)?",
         "What does the background (look like|show)?",
     )
-    found = [QA(question, PLACES[scene.setting], "where is this")]
+    qas = [QA(question, PLACES[scene.setting], "where is this")]
     words, holds, doubt = rng.choice([claim for claim in CLAIMS if scene.setting not in claim[2]])
-    found.append(QA(say(rng, words), "yes" if scene.setting in holds else "no", "is this where"))
+    qas.append(QA(say(rng, words), "yes" if scene.setting in holds else "no", "is this where"))
     likely = [claim for claim in CLAIMS if scene.setting in claim[1]]  # so that "yes" is not rare
     if likely:
-        found.append(QA(say(rng, rng.choice(likely)[0]), "yes", "is this where"))
+        qas.append(QA(say(rng, rng.choice(likely)[0]), "yes", "is this where"))
     if scene.setting != "room":
         question = say(
             rng,
@@ -68,7 +68,7 @@ def settings(scene: Layout, rng: random.Random) -> list[QA]:
             f"(Is it|Was this {PICTURE} taken) (during the|by|at) day or (at|by) night?",
             "(What|Which) time of (the|) day is it?",
         )
-        found.append(QA(question, "night" if scene.setting == "night" else "day", "day or night"))
+        qas.append(QA(question, "night" if scene.setting == "night" else "day", "day or night"))
     if scene.setting != "night":
         question = say(
             rng,
@@ -76,8 +76,8 @@ def settings(scene: Layout, rng: random.Random) -> list[QA]:
             "or indoors)?",
             "(Are we|Are they) (inside or outside|indoors or outdoors|outside or in a room)?",
         )
-        found.append(QA(question, "indoors" if scene.setting == "room" else OUTSIDE, "indoors or outdoors"))
-    return found
+        qas.append(QA(question, "indoors" if scene.setting == "room" else OUTSIDE, "indoors or outdoors"))
+    return qas
 
 
 def unknowable(scene: Layout, rng: random.Random) -> list[QA]:
@@ -112,7 +112,7 @@ def unknowable(scene: Layout, rng: random.Random) -> list[QA]:
         "(Why|How) (is it so|do you know|did this happen|can that be)?",
         "(Is it|Will it be|Was it) (cold|warm|hot|windy|dangerous|loud)?",
     )
-    found = [QA(question, UNKNOWN, "cannot know")]
+    qas = [QA(question, UNKNOWN, "cannot know")]
     if rng.random() < 0.3:
         question = say(
             rng,
@@ -121,5 +121,5 @@ def unknowable(scene: Layout, rng: random.Random) -> list[QA]:
             "(What|Which things) can (you do|I ask you|I ask)?",
             "(help|test|can you help me|how does this work)?",
         )
-        found.append(QA(question, HELLO, "small talk"))
-    return found
+        qas.append(QA(question, HELLO, "small talk"))
+    return qas

@@ -30,7 +30,7 @@ def absent_label(scene: Layout, rng: random.Random) -> str:
 
 def counts(scene: Layout, rng: random.Random) -> list[QA]:
     """How many of a label, of a look, of a colour, of a category, in all."""
-    found = []
+    qas = []
 
     def ask(what: str, n: int, kind: str) -> None:
         question = say(
@@ -44,7 +44,7 @@ def counts(scene: Layout, rng: random.Random) -> list[QA]:
             f"How many {what} (has|does) (the|this) {PICTURE} (have|show|contain|hold)?",
             f"(The|What is the) (number|count|total number|amount) of {what} {IN_IT}?",
         )
-        found.append(QA(question, str(n), kind))
+        qas.append(QA(question, str(n), kind))
 
     labels = Counter(item.label for item in scene.objects)
     looks = Counter(item.name for item in scene.objects)
@@ -68,12 +68,12 @@ def counts(scene: Layout, rng: random.Random) -> list[QA]:
         ask("(different kinds of things|kinds of objects|types of things|different objects)", total, "how many kinds")
     shades = len({item.color for item in scene.objects})
     ask("(different colours|colours)", shades, "how many colours")
-    return found
+    return qas
 
 
-def colours(scene: Layout, rng: random.Random) -> list[QA]:
+def colors(scene: Layout, rng: random.Random) -> list[QA]:
     """Which colour something has, is it red, what is red, which colours there are."""
-    found = []
+    qas = []
     labels = Counter(item.label for item in scene.objects)
     for label in sampled(rng, list(labels)):
         shades = list(dict.fromkeys(item.color for item in scene.objects if item.label == label))
@@ -90,7 +90,7 @@ def colours(scene: Layout, rng: random.Random) -> list[QA]:
             f"What is {the[4:]}'s colour?" if one else f"What colour {are} {the}?",
             f"{the}, (what|which) colour?",
         )
-        found.append(QA(question, join(shades), "colour" if len(shades) == 1 else "colours"))
+        qas.append(QA(question, join(shades), "colour" if len(shades) == 1 else "colours"))
         if len(shades) == 1:
             claimed = shades[0] if rng.random() < 0.5 else rng.choice([c for c in COLORS if c != shades[0]])
             question = say(
@@ -100,7 +100,7 @@ def colours(scene: Layout, rng: random.Random) -> list[QA]:
                 f"Is the colour of {the} {claimed}?",
                 f"{the} {are} {claimed}, right?",
             )
-            found.append(QA(question, "yes" if claimed == shades[0] else "no", "has it this colour"))
+            qas.append(QA(question, "yes" if claimed == shades[0] else "no", "has it this colour"))
     color = rng.choice((rng.choice(scene.objects).color, rng.choice(COLORS)))
     same = [item for item in scene.objects if item.color == color]
     thing = "(thing|things|object|objects|item|items|icons)"
@@ -118,7 +118,7 @@ def colours(scene: Layout, rng: random.Random) -> list[QA]:
         answer = f"the {same[0].label}" if len(same) == 1 else f"the {plural(same[0].label)}"
     else:
         answer = join(groups(same)) if same else f"Nothing is {color}."
-    found.append(QA(question, answer, "what has this colour"))
+    qas.append(QA(question, answer, "what has this colour"))
     shades = list(dict.fromkeys(item.color for item in scene.objects))
     question = say(
         rng,
@@ -127,20 +127,20 @@ def colours(scene: Layout, rng: random.Random) -> list[QA]:
         "(List|Name|Tell me|Give me) (the|all|all the) colours (of the (things|objects)|you see|).",
         f"What are the colours of the (things|objects|icons) {IN_IT}?",
     )
-    found.append(QA(question, join(shades), "which colours"))
+    qas.append(QA(question, join(shades), "which colours"))
     question = say(
         rng,
         "(Do (all|all the) (things|objects) have|Have all (things|objects)) the same colour?",
         "(Are|Is) (all|everything|all of them|they all|all things) (of|) the same colour?",
         "Are they all one colour?",
     )
-    found.append(QA(question, "yes" if len(shades) == 1 else "no", "are all of one colour"))
-    return found
+    qas.append(QA(question, "yes" if len(shades) == 1 else "no", "are all of one colour"))
+    return qas
 
 
 def existence(scene: Layout, rng: random.Random) -> list[QA]:
     """Whether something is there: a label, a look, a colour, a category, at least so many."""
-    found = []
+    qas = []
 
     def ask(one: str, more: str, there: bool) -> None:
         question = say(
@@ -155,7 +155,7 @@ def existence(scene: Layout, rng: random.Random) -> list[QA]:
             f"There is {article(one)} {IN_IT}, (right|isn't there|correct)?",
             f"Can (you|one|anyone) (find|spot|make out) {article(one)} {IN_IT}?",
         )
-        found.append(QA(question, "yes" if there else "no", "is there"))
+        qas.append(QA(question, "yes" if there else "no", "is there"))
 
     labels = Counter(item.label for item in scene.objects)
     looks = {item.name for item in scene.objects}
@@ -180,7 +180,7 @@ def existence(scene: Layout, rng: random.Random) -> list[QA]:
         f"(Does|Do) (anything|something|any of them) have the colour {color}?",
         f"Any {color} (things|objects|ones) {IN_IT}?",
     )
-    found.append(QA(question, "yes" if there else "no", "is anything this colour"))
+    qas.append(QA(question, "yes" if there else "no", "is anything this colour"))
     label = item.label
     n, asked = labels[label], rng.randint(1, 3)
     bound, holds = rng.choice(
@@ -190,7 +190,7 @@ def existence(scene: Layout, rng: random.Random) -> list[QA]:
     question = f"(Is|Are) there {bound} {NUMBERS[asked]} {noun} {IN_IT}?".replace(
         "(Is|Are)", "Is" if asked == 1 else "Are"
     )
-    found.append(QA(say(rng, question), "yes" if holds else "no", "are there so many"))
+    qas.append(QA(say(rng, question), "yes" if holds else "no", "are there so many"))
     if len(labels) > 1:
         one, other = rng.sample(list(labels), 2)
         more = rng.random() < 0.7
@@ -200,7 +200,7 @@ def existence(scene: Layout, rng: random.Random) -> list[QA]:
             f"(Do|Can) you see {'more' if more else 'fewer'} {plural(one)} than {plural(other)}?",
         )
         holds = labels[one] > labels[other] if more else labels[one] < labels[other]
-        found.append(QA(question, "yes" if holds else "no", "are there more"))
+        qas.append(QA(question, "yes" if holds else "no", "are there more"))
         if labels[one] != labels[other]:
             winner = max((one, other), key=labels.__getitem__)
             question = say(
@@ -208,8 +208,8 @@ def existence(scene: Layout, rng: random.Random) -> list[QA]:
                 f"(What|Which) (is|are) there more (of|), {plural(one)} or {plural(other)}?",
                 f"Are there more {plural(one)} or (more|) {plural(other)}?",
             )
-            found.append(QA(question, plural(winner), "what is there more of"))
-    return found
+            qas.append(QA(question, plural(winner), "what is there more of"))
+    return qas
 
 
 def listing(scene: Layout, rng: random.Random) -> list[QA]:
@@ -228,7 +228,7 @@ def listing(scene: Layout, rng: random.Random) -> list[QA]:
         f"What is (on|in) (the|this) {PICTURE}?",
         "What am I looking at?",
     )
-    found = [QA(see, caption(scene, "brief"), "what do you see")]
+    qas = [QA(see, caption(scene, "brief"), "what do you see")]
     detail = say(
         rng,
         f"Describe (the|this) {PICTURE} in (detail|full|depth|as much detail as possible).",
@@ -238,7 +238,7 @@ def listing(scene: Layout, rng: random.Random) -> list[QA]:
         "Where is everything?",
         "Where are (all|) (the|) (things|objects)?",
     )
-    found.append(QA(detail, caption(scene, "detailed"), "describe in detail"))
+    qas.append(QA(detail, caption(scene, "detailed"), "describe in detail"))
     everything = say(
         rng,
         "(List|Name|Enumerate|Tell me|Give me a list of|Make a list of|Write down) (everything|all things|"
@@ -247,7 +247,7 @@ def listing(scene: Layout, rng: random.Random) -> list[QA]:
         f"What (all|else|) is there {IN_IT}?",
         f"What are the (objects|things) {IN_IT}?",
     )
-    found.append(QA(everything, capital(join(groups(scene.objects))) + ".", "list everything"))
+    qas.append(QA(everything, capital(join(groups(scene.objects))) + ".", "list everything"))
     category = rng.choice(("animal", "animal", "vehicle", "vehicle", "fruit", "tool"))
     members = of_category(scene, category)
     if members is not None:
@@ -259,13 +259,13 @@ def listing(scene: Layout, rng: random.Random) -> list[QA]:
             f"What {category} (is|can be seen) in (the|this) {PICTURE}?",
         )
         answer = join(groups(members)) if members else f"There are no {many(category)}."
-        found.append(QA(question, answer, "which of a category"))
+        qas.append(QA(question, answer, "which of a category"))
     if len(scene.objects) == 1:
         question = say(
             rng, "What is (this|that|it|the object|the thing|shown here)?", "What (thing|object) is (this|that|it)?"
         )
-        found.append(QA(question, article(scene.objects[0].name), "what is this"))
-    return found
+        qas.append(QA(question, article(scene.objects[0].name), "what is this"))
+    return qas
 
 
 def portraits(scene: Layout, rng: random.Random) -> list[QA]:

@@ -51,8 +51,8 @@ def understand(route: Route, forced: str | None = None) -> tuple[dict[str, str],
     """The tasks to run with the words of each, none where the router is unsure, and the card that says so; `forced` is
     the task that a person has chosen instead."""
     if forced:
-        said = f"As you said: {_names([forced])}."
-        return {forced: route.text}, card([forced], route.probabilities, said, None, OVERRULE)
+        note = f"As you said: {_names([forced])}."
+        return {forced: route.text}, card([forced], route.probabilities, note, None, OVERRULE)
     if route.unsure:
         return {}, card([], route.probabilities, route.note or "", None, "")
     lead = f"I take this as: {_names(route.tasks)}." + (" One after the other." if len(route.tasks) > 1 else "")

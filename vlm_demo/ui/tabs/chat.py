@@ -25,7 +25,7 @@ Turn = tuple[str, str]  # question, answer
 
 def shown(text: str) -> str:
     """Text that gr.Chatbot shows letter by letter: an invisible mark keeps `<image>` and `&lt;` from becoming HTML."""
-    return re.sub(r"[<&]", lambda found: found[0] + INVISIBLE, text)
+    return re.sub(r"[<&]", lambda match: match[0] + INVISIBLE, text)
 
 
 def messages(turns: list[Turn]) -> list[dict[str, str]]:

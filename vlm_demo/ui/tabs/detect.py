@@ -34,9 +34,9 @@ def report(parsed: Parsed) -> str:
     return words.boxes(parsed.objects, size=parsed.size) + words.report(parsed)
 
 
-def filtered(found: downloads.Found | None, names: list[str], threshold: float) -> Parsed | None:
+def filtered(answered: downloads.Found | None, names: list[str], threshold: float) -> Parsed | None:
     """The boxes that the filters let through."""
-    return found and found.parsed.only(names).above(threshold)
+    return answered and answered.parsed.only(names).above(threshold)
 
 
 def named(page: Page, model: str) -> Any:
@@ -83,8 +83,8 @@ def build(page: Page) -> None:
     sure = gr.Slider(
         0, 1, 0, step=0.01, label="Confidence from", visible=False, elem_id="detect-sure", interactive=True
     )
-    found = gr.State(None)
-    said = box_row(page, row, drawn, [found, labels, sure], filtered)
+    answered = gr.State(None)
+    reply = box_row(page, row, drawn, [answered, labels, sure], filtered)
     with gr.Row(elem_classes="row-of-buttons", visible=False) as offers:
         gr.HTML('<span class="lead">Download</span>')
         buttons = [
@@ -94,21 +94,21 @@ def build(page: Page) -> None:
         panel = settings_panel("detect", TASKS["detect"].max_new_tokens)
     drawing = [drawn, table, *buttons]
 
-    def draw(found: downloads.Found, parsed: Parsed, picture: LoadedImage) -> Updates:
+    def draw(answered: downloads.Found, parsed: Parsed, picture: LoadedImage) -> Updates:
         return {
             drawn: overlay(picture, parsed),
             table: report(parsed),
-            **dict(zip(buttons, downloads.files(found, parsed, picture, drawn.GRADIO_CACHE), strict=True)),
+            **dict(zip(buttons, downloads.files(answered, parsed, picture, drawn.GRADIO_CACHE), strict=True)),
         }
 
     def blank() -> Updates:
         return {
             raw: "",
             line: "",
-            said: "",
+            reply: "",
             table: WAITING,
             drawn: None,
-            found: None,
+            answered: None,
             labels: gr.update(visible=False),
             sure: gr.update(visible=False),
             offers: gr.update(visible=False),
@@ -136,8 +136,8 @@ def build(page: Page) -> None:
         threshold = page.engine.description(run.model).threshold
         rated = any(item["confidence"] is not None for item in answer.parsed.objects)
         yield {
-            found: answer,
-            said: "",  # words for a box that a run in between may have left
+            answered: answer,
+            reply: "",  # words for a box that a run in between may have left
             sure: gr.update(value=threshold, visible=rated),
             labels: gr.update(choices=names, value=names, visible=len(names) > 1),
             offers: gr.update(visible=not answer.parsed.failed),
@@ -150,14 +150,14 @@ def build(page: Page) -> None:
         [row.run.click, what.submit],
         handler(page, row, work, inputs),
         [*page.images.inputs, *inputs],
-        [*row.outputs, raw, line, said, labels, sure, offers, found, *drawing],
+        [*row.outputs, raw, line, reply, labels, sure, offers, answered, *drawing],
     )
     clear_when_new(page, row, blank)
 
-    def only(found: downloads.Found | None, names: list[str], threshold: float) -> Updates:
-        if found is None:
+    def only(answered: downloads.Found | None, names: list[str], threshold: float) -> Updates:
+        if answered is None:
             return {table: gr.skip()}
-        return draw(found, filtered(found, names, threshold), images.load(found.source))
+        return draw(answered, filtered(answered, names, threshold), images.load(answered.source))
 
     for filters in (labels.input, sure.release):
-        filters(only, [found, labels, sure], drawing, **QUICK)
+        filters(only, [answered, labels, sure], drawing, **QUICK)

@@ -75,23 +75,23 @@ def player(page: Page, model: str | None = None) -> str | None:
 
 def judge(parsed: Parsed, scene: scenes.Scene) -> tuple[list[Mark], list[Mark]]:
     """The true boxes, found or missed, and the model's, right or wrong."""
-    found = match(parsed.objects, [(item.label, item.bbox) for item in scene.objects])
+    matched = match(parsed.objects, [(item.label, item.bbox) for item in scene.objects])
     truth = [
-        Mark(item.name, item.bbox, "right") if number in found else Mark(f"missed: {item.name}", item.bbox, "missed")
+        Mark(item.name, item.bbox, "right") if number in matched else Mark(f"missed: {item.name}", item.bbox, "missed")
         for number, item in enumerate(scene.objects)
     ]
-    said = []
-    for item, number in zip(parsed.objects, found, strict=True):
+    predicted = []
+    for item, number in zip(parsed.objects, matched, strict=True):
         right = number is not None
-        said.append(
+        predicted.append(
             Mark(item["label"] if right else f"wrong: {item['label']}", item["bbox"], "right" if right else "wrong")
         )
-    return truth, said
+    return truth, predicted
 
 
-def board(image: Image.Image, said: Sequence[Mark], truth: Sequence[Mark] | None = None) -> str:
+def board(image: Image.Image, marks: Sequence[Mark], truth: Sequence[Mark] | None = None) -> str:
     """The model's boxes, and the truth beside them once it is told."""
-    shown = figure(image, said, "The model", "The scene with the model's boxes")
+    shown = figure(image, marks, "The model", "The scene with the model's boxes")
     if truth is not None:
         shown += figure(image, truth, "The truth", "The scene with the true boxes")
     return f'<div class="board">{shown}</div>'
@@ -130,14 +130,14 @@ def build(page: Page) -> None:
                 yield {shown: board(image, [Mark(item["label"], item["bbox"]) for item in written])}
         if result.finish_reason == "cancelled":
             return
-        truth, said = judge(result.parsed, scene)
-        right, wrong = (sum(mark.kind == kind for mark in said) for kind in ("right", "wrong"))
+        truth, predicted = judge(result.parsed, scene)
+        right, wrong = (sum(mark.kind == kind for mark in predicted) for kind in ("right", "wrong"))
         missed = len(truth) - right
         now = now.after(right, missed, wrong)
         verdict = f"{right} of {len(truth)} found" + (f", {wrong} wrong" if wrong else "") + "."
         yield {
             kept: now,
-            shown: board(image, said, truth),
+            shown: board(image, predicted, truth),
             line: f'<p role="status"><b>{verdict}</b> {escape(str(now))}</p>{level_line}',
             **ends,  # again: the last word of a run that this one has replaced may have come in between
         }

@@ -56,9 +56,9 @@ def answer(result: Result, size: tuple[int, int], threshold: float) -> str:
     if result.parsed is None:
         return f'<p class="answer" role="status">{escape(result.text)}</p>'
     objects = result.parsed.above(threshold).objects
-    told = ", ".join(item["label"] for item in objects) or "nothing that it knows"
+    names = ", ".join(item["label"] for item in objects) or "nothing that it knows"
     marks = svg([Mark(item["label"], item["bbox"]) for item in objects], size)
-    return f'{marks}<p class="answer" role="status">{escape(told)}</p>'
+    return f'{marks}<p class="answer" role="status">{escape(names)}</p>'
 
 
 def build(page: Page) -> None:
@@ -112,8 +112,8 @@ def build(page: Page) -> None:
             yield {line: "", camera: shown(number, words.notice(str(error), bad=True), refused=True)}
         except Exception:
             log.exception("the live tab failed")
-            told = words.notice("Something went wrong here; the log of the server says what.", bad=True)
-            yield {line: "", camera: shown(number, told, refused=True)}
+            failure = words.notice("Something went wrong here; the log of the server says what.", bad=True)
+            yield {line: "", camera: shown(number, failure, refused=True)}
         finally:
             page.sessions.finish(run)
 

@@ -74,7 +74,7 @@ def build(page: Page) -> None:
         verdicts = {
             verdict: gr.Button(text, size="sm", elem_id=f"versus-vote-{verdict}") for verdict, text in VERDICTS.items()
         }
-    told = gr.HTML(elem_classes="optional", elem_id="versus-told")
+    news = gr.HTML(elem_classes="optional", elem_id="versus-told")
     agreed = gr.HTML(elem_classes="optional", elem_id="versus-agreement")
     sizes = gr.HTML(elem_classes="optional", elem_id="versus-figures")
     with gr.Row(elem_classes="row-of-buttons", visible=False) as offers:
@@ -87,7 +87,7 @@ def build(page: Page) -> None:
     def blank() -> Updates:
         return {
             **dict.fromkeys(boards, ""),
-            **dict.fromkeys((told, agreed, sizes), ""),
+            **dict.fromkeys((news, agreed, sizes), ""),
             ballot: gr.update(visible=False),
             duel_state: None,
         }
@@ -153,14 +153,14 @@ def build(page: Page) -> None:
         updates: Updates = {duel_state: duel, ballot: gr.update(visible=True)}
         if kind == "detect":
             parsed = [side.result.parsed for side in duel.sides]
-            found = places(*(one.objects for one in parsed))
+            matches = places(*(one.objects for one in parsed))
             for number, side in enumerate(duel.sides):
-                duel = duel.having(number, replace(side, body=drawing(small, parsed[number], marks(found, number))))
+                duel = duel.having(number, replace(side, body=drawing(small, parsed[number], marks(matches, number))))
             updates |= {board: view(page, duel, number) for number, board in enumerate(boards)}
-            updates |= {agreed: agreement(found), duel_state: duel}
+            updates |= {agreed: agreement(matches), duel_state: duel}
         if not duel.hidden:
             updates[sizes] = figures(page, duel)
-        updates[told] = f'<p class="only-heard" role="status">{escape(heard(duel))}</p>'
+        updates[news] = f'<p class="only-heard" role="status">{escape(heard(duel))}</p>'
         yield updates
 
     inputs = [*models, kind, box, blind, *panel.inputs]
@@ -186,7 +186,7 @@ def build(page: Page) -> None:
         paths = [save_bytes_to_cache(text.encode(), name, files[0].GRADIO_CACHE) for name, text in written.items()]
         return {
             **{board: view(page, shown, number) for number, board in enumerate(boards)},
-            told: f'<p class="quiet" role="status">{escape(thanks)}. {tally(votes)}</p>',
+            news: f'<p class="quiet" role="status">{escape(thanks)}. {tally(votes)}</p>',
             sizes: figures(page, shown),
             ballot: gr.update(visible=False),
             offers: gr.update(visible=True),
@@ -195,7 +195,7 @@ def build(page: Page) -> None:
             **dict(zip(files, paths, strict=True)),
         }
 
-    outputs = [*boards, told, sizes, ballot, offers, duel_state, votes_state, *files]
+    outputs = [*boards, news, sizes, ballot, offers, duel_state, votes_state, *files]
     page.parts.update(outputs)
     for verdict, button in verdicts.items():
 
