@@ -44,3 +44,15 @@ def saved(tmp_path_factory):
         return made[family]
 
     return get
+
+
+@pytest.fixture
+def engine(checkpoint):
+    """An engine on the tiny model."""
+    from vlm_demo.engine import Engine
+    from vlm_demo.runners.minivlm import MiniVLMRunner
+
+    engine = Engine(runner=MiniVLMRunner(checkpoint, "cpu", "float32"))
+    engine.load()
+    yield engine
+    engine.close()

@@ -11,14 +11,6 @@ from vlm_demo.runners.minivlm import MiniVLMRunner
 
 
 @pytest.fixture
-def engine(checkpoint):
-    engine = Engine(runner=MiniVLMRunner(checkpoint, "cpu", "float32"))
-    engine.load()
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
 def read(engine, monkeypatch):
     """The widths of all forward passes of more than one token."""
     widths: list[tuple[int, int]] = []
