@@ -73,7 +73,7 @@ class FakeRunner:
         pass
 
     def novelty(self, prompt: Prompt) -> list[Novelty]:
-        return [Novelty(9.0 if self.outside else 1.0, 5.0, self.outside) for _ in prompt.pictures]
+        return [Novelty(9.0 if self.outside else 1.0, 5.0, self.outside) for _ in prompt.images]
 
     def text(self, ids: list[int]) -> str:
         return "".join(self._pieces[id] for id in ids if id)

@@ -98,7 +98,7 @@ class Bytes:
         self.released.append(sequence)
 
     def novelty(self, prompt) -> list[Novelty]:
-        return [Novelty(2.0, 1.0, True) for _ in prompt.pictures]
+        return [Novelty(2.0, 1.0, True) for _ in prompt.images]
 
     def text(self, ids) -> str:
         return bytes(id for id in ids if id).decode(errors="replace")

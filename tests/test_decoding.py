@@ -160,7 +160,7 @@ def test_poisoned_numbers_fail_alone_and_leave_no_trace(engine, monkeypatch, whe
     def poisoned(*args):
         value = real(*args)
         if where == "pixels" and args[0][-1]["text"] == "poison":
-            value.pictures[0].values.fill_(torch.nan)
+            value.images[0].values.fill_(torch.nan)
         for sequence in args[0] if where == "features" else []:
             if sequence.temperature == 9:
                 sequence.features = [one * torch.nan for one in sequence.features]
@@ -246,7 +246,7 @@ def test_novelty_is_the_mahalanobis_distance_and_flags_what_lies_outside(checkpo
     for file in checkpoint.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     pixels = (
-        engine.runner.prepare([{"role": "user", "task": "vqa", "text": "x"}], [load(picture(0))], 8).pictures[0].values
+        engine.runner.prepare([{"role": "user", "task": "vqa", "text": "x"}], [load(picture(0))], 8).images[0].values
     )
     home = pool_features(engine.runner.model.get_vision_features(pixels[None]).detach())[0]
     engine.close()

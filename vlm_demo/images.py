@@ -1,4 +1,4 @@
-"""The one door for pictures: every picture that enters the app, from wherever it comes, passes through `load`.
+"""The one door for images: every image that enters the app, from wherever it comes, passes through `load`.
 
 What comes out is a `LoadedImage`, which everything behind the door takes; what cannot be read gives an `ImageError`
 whose message is meant for the person who sent it.
@@ -19,9 +19,9 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 MAX_BYTES = 20 * 1024 * 1024  # of one file as it arrives
-MAX_PIXELS = 64_000_000  # of one picture as it says it is; a 48-megapixel phone fits
+MAX_PIXELS = 64_000_000  # of one image as it says it is; a 48-megapixel phone fits
 MAX_SIDE = 2048  # longest side of what `load` returns
-AT_ONCE = 4  # pictures are decoded at any moment, of together no more than MAX_PIXELS
+AT_ONCE = 4  # images are decoded at any moment, of together no more than MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # JPEG covers MPO, which some phones write
 HEAD = 512  # bytes of a file that say what it is
@@ -36,7 +36,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What people send that is not a picture by our formats, by its first bytes.
+# What people send that is not an image by our formats, by its first bytes.
 _NOT_PICTURES = (
     (b"%pdf", "This is a PDF document. Please export the page as PNG or JPEG."),
     (b"<!doctype html", "This is a web page, not an image. Please save the image itself and send that file."),
@@ -50,15 +50,15 @@ Source = str | Path | bytes | BinaryIO | Image.Image | np.ndarray
 
 
 class ImageError(ValueError):
-    """A picture could not be taken in; the message tells a person why and what to do."""
+    """An image could not be taken in; the message tells a person why and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedImage:
-    """A picture as everything behind the door takes it: decoded once, and from then on changed by nobody.
+    """An image as everything behind the door takes it: decoded once, and from then on changed by nobody.
 
     `rgb` is upright, its longest side at most `MAX_SIDE`; `key` is the hash of these pixels, the same for the same
-    content; `original_size` is width and height of the upright picture as it arrived.
+    content; `original_size` is width and height of the upright image as it arrived.
     """
 
     rgb: Image.Image
@@ -72,17 +72,17 @@ class LoadedImage:
 
 
 def load(source: Source | LoadedImage) -> LoadedImage:
-    """Take a picture in; one that has been loaded already is given back as it is.
+    """Take an image in; one that has been loaded already is given back as it is.
 
     Args:
         source: a file's path, its bytes, a binary file object (read from where it stands), a base64 `data:` URL,
             a PIL image, or an array [H, W] or [H, W, 1 to 4] (uint8; 16-bit and float values are scaled).
 
     Animations give their first frame, transparency becomes white, and values of more than 8 bits are scaled. What comes
-    out shares nothing with the source. A few pictures are decoded at once; others wait their turn.
+    out shares nothing with the source. A few images are decoded at once; others wait their turn.
 
     Raises:
-        ImageError: too many bytes or pixels, not a picture, a damaged one, or an address on the web.
+        ImageError: too many bytes or pixels, not an image, a damaged one, or an address on the web.
     """
     if isinstance(source, LoadedImage):
         return source
@@ -101,7 +101,7 @@ def decode(source: Source) -> Image.Image:
 
 @contextmanager
 def _readable(source: Source) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
-    """The picture of a source, not decoded yet, and its upright size; what goes wrong with it becomes an ImageError."""
+    """The image of a source, not decoded yet, and its upright size; what goes wrong with it becomes an ImageError."""
     try:
         if isinstance(source, Image.Image):
             yield _check_size(source), _upright_size(source)
@@ -127,12 +127,12 @@ class Turns:
     def __init__(self, images: int, pixels: int) -> None:
         self._most_images, self._most_pixels = images, pixels
         self._images = self._pixels = 0
-        self._first = threading.Lock()  # held by whoever is next; nobody passes a large picture that waits for room
+        self._first = threading.Lock()  # held by whoever is next; nobody passes a large image that waits for room
         self._left = threading.Condition()
 
     @contextmanager
     def __call__(self, image: Image.Image) -> Iterator[None]:
-        """Wait for room for a picture, and hold it."""
+        """Wait for room for an image, and hold it."""
         pixels = image.width * image.height
         with self._first, self._left:
             self._left.wait_for(lambda: self._images < self._most_images and self._pixels + pixels <= self._most_pixels)
@@ -149,7 +149,7 @@ decoding = Turns(AT_ONCE, MAX_PIXELS)
 
 
 def read(source: str | Path | bytes | BinaryIO) -> bytes:
-    """The bytes of a picture file, never more than `MAX_BYTES` of them."""
+    """The bytes of an image file, never more than `MAX_BYTES` of them."""
     if isinstance(source, str) and source[:5].lower() == "data:":
         data = _decode_data_url(source)
     elif isinstance(source, str | Path):
@@ -198,7 +198,7 @@ def _decode_data_url(url: str) -> bytes:
 
 
 def open_image(data: bytes) -> Image.Image:
-    """Open a picture without decoding its pixels, and check what it says of itself."""
+    """Open an image without decoding its pixels, and check what it says of itself."""
     head = data[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for start, message in _NOT_PICTURES:
         if head.startswith(start):
@@ -260,7 +260,7 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
 
 
 def to_rgb(image: Image.Image, side: int | None = MAX_SIDE) -> Image.Image:
-    """Decode, and turn any colour mode into a new upright RGB picture, its longest side at most `side` pixels."""
+    """Decode, and turn any colour mode into a new upright RGB image, its longest side at most `side` pixels."""
     image.load()
     orientation = orientation_of(image)
     if image.mode.startswith("I") or image.mode == "F":  # 16 and 32 bits
@@ -277,18 +277,18 @@ def to_rgb(image: Image.Image, side: int | None = MAX_SIDE) -> Image.Image:
         rgb.thumbnail((side, side), Image.Resampling.LANCZOS)
     if orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[orientation])
-    rgb.info.clear()  # no place, owner or camera travels on with the picture
+    rgb.info.clear()  # no place, owner or camera travels on with the image
     return rgb
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height of a picture once it stands upright."""
+    """Width and height of an image once it stands upright."""
     width, height = image.size
     return (height, width) if orientation_of(image) >= 5 else (width, height)
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8. A damaged EXIF block costs the picture no more than its orientation."""
+    """The EXIF orientation, 1 to 8. A damaged EXIF block costs the image no more than its orientation."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # Pillow's EXIF reader raises many kinds on damaged blocks

@@ -34,7 +34,7 @@ def share(arenas: int = 2) -> None:
     """Let all threads take memory from so few places, before they start.
 
     By default glibc makes eight places a core, and what one thread frees in its own is of no use to the others: the
-    hundred threads of a class would each hold on to pictures and answers that are long done.
+    hundred threads of a class would each hold on to images and answers that are long done.
     """
     mallopt = getattr(_libc(), "mallopt", None)
     if mallopt is not None:
@@ -49,7 +49,7 @@ def give_back() -> None:
 
 
 def keep_tidy(seconds: float = 1.0) -> None:
-    """Give back what was freed every so often from now on; a crowd's pictures otherwise leave holes that add up.
+    """Give back what was freed every so often from now on; a crowd's images otherwise leave holes that add up.
 
     Only when the process has worked: looking through its memory takes time, and after a rest there is nothing to find.
     """

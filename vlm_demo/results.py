@@ -131,7 +131,7 @@ class Token:
 
 @dataclass
 class Timings:
-    """Seconds spent waiting in the queue, encoding pictures, reading the prompt, and writing after the first token."""
+    """Seconds spent waiting in the queue, encoding images, reading the prompt, and writing after the first token."""
 
     queue: float = 0.0
     encode: float = 0.0
@@ -162,8 +162,8 @@ class Result:
 
     The texts of `tokens` concatenate to `text`; the end token is counted in `new_tokens` but is not among `tokens`.
     `parsed` holds the detections of a finished detect answer, or of a compare answer written as JSON (measured on the
-    first picture). `position` is set while the request waits. `novelty` holds one score a picture when the checkpoint
-    can tell, and `outside` says that a picture is far from what the model was trained on. `dropped_turns` counts the
+    first image). `position` is set while the request waits. `novelty` holds one score an image when the checkpoint
+    can tell, and `outside` says that an image is far from what the model was trained on. `dropped_turns` counts the
     oldest turns of a chat that no longer fit into the model's context. `seed` is the seed that sampled this text. Of a
     `calibrated` model, `chance` is how often such answers were right on validation images; None: not measured.
     `unfamiliar` says that the question is unlike those that the model was trained on, and its answer probably wrong.
@@ -201,7 +201,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Novelty:
-    """How far a picture lies from the training pictures; None and False where the checkpoint cannot tell."""
+    """How far an image lies from the training images; None and False where the checkpoint cannot tell."""
 
     score: float | None
     threshold: float | None

@@ -59,14 +59,14 @@ def _bare_jpeg(data: bytes) -> bytes:
     return b"".join([*kept, data[at : data.index(b"\xff\xd9", at) + 2]])
 
 
-def _encode(picture: Image.Image, lossless: bool) -> bytes:
+def _encode(image: Image.Image, lossless: bool) -> bytes:
     """An image as a file that is not refused for its size when it comes back."""
     attempts: list[dict[str, Any]] = [{"format": "JPEG", "quality": quality} for quality in (95, 85, 60)]
     if lossless:
         attempts.insert(0, {"format": "PNG", "compress_level": 1})
     for options in attempts:
         file = BytesIO()
-        picture.save(file, **options)
+        image.save(file, **options)
         if file.tell() <= MAX_BYTES:
             break
     return file.getvalue()

@@ -76,9 +76,9 @@ class LocalBackend:
 
 
 def as_turns(request: Request) -> tuple[list[dict[str, Any]], list[LoadedImage], int]:
-    """The turns and pictures of a request as `ModelRunner.prepare` takes them, and how many old turns were left out.
+    """The turns and images of a request as `ModelRunner.prepare` takes them, and how many old turns were left out.
 
-    Pictures that open the chat are not mentioned in its turns, so that any of these may be left out.
+    Images that open the chat are not mentioned in its turns, so that any of these may be left out.
     """
     images = [image for message in request.messages for image in message.images]
     opening = all(one is other for one, other in zip(images, request.messages[0].content, strict=False))

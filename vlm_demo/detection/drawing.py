@@ -1,4 +1,4 @@
-"""Draws boxes on a picture."""
+"""Draws boxes on an image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vlm_demo.detection.reading import Parsed
 if TYPE_CHECKING:
     from vlm_demo.detection.library import sv
 
-# Strong colours that differ from each other for most eyes, and keep apart from the picture by their white edge.
+# Strong colours that differ from each other for most eyes, and keep apart from the image by their white edge.
 COLORS = ("#e6194b", "#4363d8", "#3cb44b", "#f58231", "#911eb4", "#008080", "#f032e6", "#9a6324", "#ffe119", "#42d4f4")
 
 

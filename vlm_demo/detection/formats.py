@@ -14,7 +14,7 @@ from vlm_demo.detection.json_repair import Value
 
 MAX_LABEL = 60  # characters
 EDGE = 0.005  # overshoot that is rounding, not an error: a box of three decimals may end at 1.001
-NO_SIDE = 1e-4  # of the picture: a side shorter than this is no box
+NO_SIDE = 1e-4  # of the image: a side shorter than this is no box
 _NUMBER = re.compile(r"([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s?(%|px)?")
 
 
@@ -32,7 +32,7 @@ def write_objects(objects: Sequence[Mapping[str, Any]]) -> str:
 
 
 def to_pixels(box: Sequence[float], size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """[x, y, w, h] as fractions -> (left, top, right, bottom) in pixels of a picture of `size`."""
+    """[x, y, w, h] as fractions -> (left, top, right, bottom) in pixels of an image of `size`."""
     (x, y, w, h), (width, height) = box, size
     return x * width, y * height, min((x + w) * width, width), min((y + h) * height, height)
 
@@ -76,7 +76,7 @@ def read_box(value: Value, size: tuple[int, int], repairs: list[str]) -> list[fl
 
 
 def _number(value: Value, side: int, repairs: list[str]) -> float:
-    """One of a box's numbers as a fraction of the picture's `side` in pixels; only a written unit rescales it."""
+    """One of a box's numbers as a fraction of the image's `side` in pixels; only a written unit rescales it."""
     unit = ""
     if isinstance(value, str):
         number = _NUMBER.fullmatch(value.strip()[:40])
@@ -91,7 +91,7 @@ def _number(value: Value, side: int, repairs: list[str]) -> float:
 
 
 def read_image_number(value: Value) -> int | None:
-    """Which of several pictures is meant, from 1, or None when nothing sensible is said."""
+    """Which of several images is meant, from 1, or None when nothing sensible is said."""
     if isinstance(value, str) and value.strip() in tuple("12345678"):
         value = float(value)
     return int(value) if isinstance(value, float) and value in range(1, 9) else None

@@ -17,7 +17,7 @@ class LocalGeneration:
     """A `vlm_demo.backends.base.Generation` of the scheduler. Dropping the object cancels it, too."""
 
     def __init__(self, scheduler: Scheduler, request: QueuedRequest, draft: Result, size: tuple[int, int]) -> None:
-        """`draft` holds what is known of the result before it is written; `size` is that of the first picture."""
+        """`draft` holds what is known of the result before it is written; `size` is that of the first image."""
         self._scheduler, self._request, self._size = scheduler, request, size
         self._draft = draft
         self._final: Result | None = None

@@ -1,4 +1,4 @@
-"""What people ask, made into a request, checked, with its pictures opened."""
+"""What people ask, made into a request, checked, with its images opened."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def new_request(
 
 
 def check(request: Request) -> None:
-    """Raise EngineError where a request has not the pictures or words that its task needs."""
+    """Raise EngineError where a request has not the images or words that its task needs."""
     spec, text = TASKS[request.task], request.messages[-1].text
     if not text.strip() and "" not in spec.prompts.values():
         raise EngineError("Please type a question first.")
@@ -73,11 +73,11 @@ def opened(request: Request) -> Request:
     return replace(request, messages=tuple(messages))
 
 
-def open_picture(picture: Picture) -> LoadedImage:
-    """A picture as everything behind takes it; raises EngineError where it cannot be read."""
-    if picture is None:
+def open_picture(image: Picture) -> LoadedImage:
+    """An image as everything behind takes it; raises EngineError where it cannot be read."""
+    if image is None:
         raise EngineError("Please choose an image first.")
     try:
-        return load(picture)
+        return load(image)
     except ImageError as error:
         raise EngineError(str(error)) from error

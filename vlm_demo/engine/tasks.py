@@ -26,7 +26,7 @@ class Tasks:
         session: Hashable | None = None,
         model: str | None = None,
     ) -> Result:
-        """Describe a picture; `style` is "brief", "detailed" or "alt"."""
+        """Describe an image; `style` is "brief", "detailed" or "alt"."""
         return self.caption_stream(image, style, settings, session, model).result()
 
     def detect(
@@ -37,7 +37,7 @@ class Tasks:
         model: str | None = None,
         what: str = "",
     ) -> Result:
-        """Find the objects in a picture, or those that `what` names ("dogs", "the cat on the left"); see
+        """Find the objects in an image, or those that `what` names ("dogs", "the cat on the left"); see
         `Result.parsed`."""
         return self.detect_stream(image, settings, session, model, what).result()
 
@@ -50,7 +50,7 @@ class Tasks:
         session: Hashable | None = None,
         model: str | None = None,
     ) -> Result:
-        """Answer a question about one or several pictures; `history` holds earlier (question, answer) pairs."""
+        """Answer a question about one or several images; `history` holds earlier (question, answer) pairs."""
         return self.answer_stream(images, question, history, settings, session, model).result()
 
     def compare(
@@ -61,7 +61,7 @@ class Tasks:
         session: Hashable | None = None,
         model: str | None = None,
     ) -> Result:
-        """Compare two to four pictures; `question` is free text or a key of `TASKS["compare"].prompts`."""
+        """Compare two to four images; `question` is free text or a key of `TASKS["compare"].prompts`."""
         return self.compare_stream(images, question, settings, session, model).result()
 
     def caption_stream(
@@ -99,8 +99,8 @@ class Tasks:
         model: str | None = None,
     ) -> Generation:
         """Like `answer`, as a Generation."""
-        pictures = list(images) if isinstance(images, list | tuple) else [images]
-        return self.stream(new_request("vqa", pictures, question, history, settings, model), session)
+        several = list(images) if isinstance(images, list | tuple) else [images]
+        return self.stream(new_request("vqa", several, question, history, settings, model), session)
 
     def compare_stream(
         self,
@@ -145,8 +145,8 @@ class Tasks:
         model: str | None = None,
     ) -> dict[str, float]:
         """How probable each of several answers to a question is beside the others: text -> share."""
-        pictures = list(images) if isinstance(images, list | tuple) else [images]
+        several = list(images) if isinstance(images, list | tuple) else [images]
         requests = [
-            new_request("vqa", pictures, question, (), SamplingParameters(choices=(text,)), model) for text in choices
+            new_request("vqa", several, question, (), SamplingParameters(choices=(text,)), model) for text in choices
         ]
         return dict(zip(choices, choose([self.stream(request, session) for request in requests]), strict=True))

@@ -78,7 +78,7 @@ class Router:
         return {task: float(p) for task, p in zip(TASKS, 1 / (1 + np.exp(-logits)), strict=True)}
 
     def route(self, text: str, n_images: int = 1) -> Route:
-        """What `text`, sent with `n_images` pictures, asks for: tags at its start decide, else the classifier does."""
+        """What `text`, sent with `n_images` images, asks for: tags at its start decide, else the classifier does."""
         tagged, text = _leading_tags(text)
         if tagged:
             probabilities = {task: float(task in tagged) for task in TASKS}
@@ -114,8 +114,8 @@ class Router:
         x = np.stack([table[list(word_rows(word, len(table)))].mean(0) for word in words])  # [T, D]
         x = _conv(x, w["conv1.weight"], w["conv1.bias"], 1)  # [T, H]
         x = x + _conv(x, w["conv2.weight"], w["conv2.bias"], 2)
-        pictures = (1.0, 0.0) if n_images <= 1 else (0.0, 1.0)
-        pooled = np.concatenate([x.max(0), np.asarray(pictures, np.float32)])  # [H + 2]
+        images = (1.0, 0.0) if n_images <= 1 else (0.0, 1.0)
+        pooled = np.concatenate([x.max(0), np.asarray(images, np.float32)])  # [H + 2]
         hidden = np.maximum(w["hidden.weight"] @ pooled + w["hidden.bias"], 0)
         return w["out.weight"] @ hidden + w["out.bias"]  # [tasks]
 
@@ -141,7 +141,7 @@ def _clauses(text: str) -> list[tuple[int, int]]:
 def _checked(
     tasks: list[str], probabilities: dict[str, float], text: str, parts: dict[str, str], n_images: int, tagged: bool
 ) -> Route:
-    """The route, unsure and with a note where the tasks cannot run on so many pictures."""
+    """The route, unsure and with a note where the tasks cannot run on so many images."""
 
     def route(tasks: list[str], unsure: bool, note: str | None) -> Route:
         return Route(tasks, probabilities, unsure, note, text, {task: parts[task] for task in tasks}, tagged)

@@ -13,16 +13,16 @@ from vlm_demo.results import Novelty
 
 @dataclass(frozen=True)
 class Prompt:
-    """A chat made ready for a model: token ids with expanded placeholders, and preprocessed pictures.
+    """A chat made ready for a model: token ids with expanded placeholders, and preprocessed images.
 
     `max_new_tokens` is how many may be written, and fit into the context; `dropped_turns` counts old turns left out to
-    make room. The first `prefix` tokens reach up to the last picture. Prompts of the same `key` are the same in every
+    make room. The first `prefix` tokens reach up to the last image. Prompts of the same `key` are the same in every
     respect; None is like no other. `grammar` is the form that the answer must have: "boxes" for detections, a tuple of
     texts for one of these, None for any.
     """
 
     ids: list[int]
-    pictures: list[Any]
+    images: list[Any]
     max_new_tokens: int
     dropped_turns: int = 0
     prefix: int = 0
@@ -90,7 +90,7 @@ class ModelRunner(Protocol):
     def prepare(
         self, turns: list[dict[str, Any]], images: list[LoadedImage], new_tokens: int, choices: tuple[str, ...] = ()
     ) -> Prompt:
-        """Tokenize a chat and preprocess its pictures; raises EngineError when the last question alone does not fit.
+        """Tokenize a chat and preprocess its images; raises EngineError when the last question alone does not fit.
 
         `turns`: dicts with `role` ("user" or "assistant"), `task` (None on assistant turns) and `text`, oldest first.
         `choices`: where there are any, the answer is one of these texts.
@@ -113,7 +113,7 @@ class ModelRunner(Protocol):
         """Forget a sequence's state; harmless for a sequence that was never prefilled."""
 
     def novelty(self, prompt: Prompt) -> list[Novelty]:
-        """How far each picture of a prompt lies from the training pictures."""
+        """How far each image of a prompt lies from the training images."""
 
     def text(self, ids: list[int]) -> str:
         """Token ids as text, without special tokens."""

@@ -1,6 +1,6 @@
 """Many answers at once on a Llama-shaped model: one forward pass writes one token for every sequence.
 
-A prompt is read in two parts. What comes up to its last picture is the same for every question about these pictures:
+A prompt is read in two parts. What comes up to its last image is the same for every question about these images:
 it is read once, and its keys and values are kept. Behind it comes the person's own text.
 
 Company must not change an answer, not even in the last digit, which rounding to bfloat16 can blow up to another word.
@@ -21,7 +21,7 @@ from vlm_demo.runners.llama import BLOCK, BatchedLlama, LinearLayer, round_up
 from vlm_demo.runners.lru import ByteLRU
 from vlm_demo.runners.sampling import sample
 
-Key = tuple[tuple[int, ...], tuple[bytes, ...]]  # token ids and the hashes of the pictures among them
+Key = tuple[tuple[int, ...], tuple[bytes, ...]]  # token ids and the hashes of the images among them
 TEXT = 8  # tokens: a person's own text is padded to a multiple of so many
 
 
@@ -44,7 +44,7 @@ class BatchDecoder:
         prefix_bytes: int = 64_000_000,
         linear: LinearLayer | None = None,
     ) -> None:
-        """`model`: a MiniVLMForConditionalGeneration; at most `prefix_bytes` of read pictures are kept; `linear` is
+        """`model`: a MiniVLMForConditionalGeneration; at most `prefix_bytes` of read images are kept; `linear` is
         that of `BatchedLlama`."""
         self.model, self.end_ids, self.suppressed = model, end_ids, suppressed
         self.llama = BatchedLlama(model.model.language_model, model.lm_head, linear)
@@ -60,7 +60,7 @@ class BatchDecoder:
 
     @torch.inference_mode()
     def prefill(self, sequences: list[TokenSequence]) -> None:
-        """Read each sequence's prompt with its `features` (projected, `[N, D]` a picture) and write its first token."""
+        """Read each sequence's prompt with its `features` (projected, `[N, D]` an image) and write its first token."""
         for sequence in sequences:
             self.release(sequence)  # from a pass that failed
         known = self._read_pictures(sequences)
@@ -126,7 +126,7 @@ class BatchDecoder:
             self.buffer.shrink()
 
     def _read_pictures(self, sequences: list[TokenSequence]) -> dict[Key, torch.Tensor | None]:
-        """Keys and values of each sequence's prompt up to its last picture, `[layers, length, 2 * heads, head_dim]`.
+        """Keys and values of each sequence's prompt up to its last image, `[layers, length, 2 * heads, head_dim]`.
 
         What nobody has read yet is read now, each once, in free slots; None where the numbers were not finite.
         """
@@ -139,9 +139,7 @@ class BatchDecoder:
         for prefix, group in _groups(new, lambda sequence: sequence.prompt.prefix).items():
             self.buffer.reserve(first + len(group), prefix)
             ids = [sequence.prompt.ids[:prefix] for sequence in group]
-            projected = torch.stack(
-                [picture for sequence in group for picture in sequence.features]
-            )  # [pictures, N, D]
+            projected = torch.stack([image for sequence in group for image in sequence.features])  # [images, N, D]
             embeds = self.llama.embed(ids)  # [B, T, D]
             embeds = self.model.model.insert_image_features(torch.tensor(ids, device=embeds.device), embeds, projected)
             self.llama.forward(embeds, self.buffer, first, [0] * len(group))
@@ -158,7 +156,7 @@ class BatchDecoder:
         self, sequences: list[TokenSequence], first: int, width: int, known: dict[Key, torch.Tensor | None]
     ) -> torch.Tensor:
         """The hidden state behind each prompt, `[B, D]`, for sequences that go into the slots from `first` on,
-        each with at most `width` tokens behind its last picture."""
+        each with at most `width` tokens behind its last image."""
         starts = [sequence.prompt.prefix for sequence in sequences]
         self.buffer.reserve(first + len(sequences), max(starts) + width)
         for slot, sequence in enumerate(sequences, first):
@@ -189,8 +187,8 @@ def _text_shape(sequence: TokenSequence) -> tuple[int, int]:
 
 
 def _prefix(sequence: TokenSequence) -> Key | None:
-    """What a sequence's prompt shares with other questions about the same pictures; None without pictures."""
+    """What a sequence's prompt shares with other questions about the same images; None without images."""
     prompt = sequence.prompt
     if not prompt.prefix:
         return None
-    return tuple(prompt.ids[: prompt.prefix]), tuple(picture.key for picture in prompt.pictures)
+    return tuple(prompt.ids[: prompt.prefix]), tuple(image.key for image in prompt.images)

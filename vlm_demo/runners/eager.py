@@ -24,7 +24,7 @@ class EagerDecoder:
 
     @torch.inference_mode()
     def prefill(self, sequences: list[TokenSequence]) -> None:
-        """Read each sequence's prompt with its `features` (projected, `[N, D]` a picture) and write its first token."""
+        """Read each sequence's prompt with its `features` (projected, `[N, D]` an image) and write its first token."""
         for sequence in sequences:
             try:
                 logits, sequence.state = self._read(sequence)
@@ -52,7 +52,7 @@ class EagerDecoder:
     def _read(self, sequence: TokenSequence) -> tuple[torch.Tensor, Cache]:
         """Logits `[1, V]` behind a sequence's prompt, and the keys and values of the prompt."""
         ids = torch.tensor([sequence.prompt.ids], device=self.model.device)
-        projected = torch.stack(sequence.features) if sequence.features else None  # [pictures, N, D]
+        projected = torch.stack(sequence.features) if sequence.features else None  # [images, N, D]
         embeds = self.model.model.insert_image_features(ids, self._embed([sequence.prompt.ids]), projected)  # [1, T, D]
         hidden, past = self._forward(embeds, past_key_values=DynamicCache(config=self.model.config.text_config))
         return self.model.lm_head(hidden[:, -1]), past

@@ -148,7 +148,7 @@ class HubRunner:
         return taken, taken
 
     def novelty(self, prompt: Prompt) -> list[Novelty]:
-        return [Novelty(None, None, False)] * len(prompt.pictures)
+        return [Novelty(None, None, False)] * len(prompt.images)
 
     # The engine's worker thread.
 
@@ -217,7 +217,7 @@ class HubRunner:
         """Half the side of each image, of which most families make fewer tokens, and half the length."""
         self._free()
         prompt = sequence.prompt
-        smaller = [load(image.rgb.resize([max(1, side // 2) for side in image.size])) for image in prompt.pictures]
+        smaller = [load(image.rgb.resize([max(1, side // 2) for side in image.size])) for image in prompt.images]
         shorter = max(1, prompt.max_new_tokens // 2)
         sequence.prompt = self.prepare(prompt.turns, smaller, shorter, prompt.grammar or ())
         sequence.reduced = "memory ran out, so a smaller image and a shorter answer were tried"

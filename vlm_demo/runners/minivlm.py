@@ -1,4 +1,4 @@
-"""MiniVLM checkpoints behind the engine: loading, pictures, prompts, novelty. torch is imported on first use."""
+"""MiniVLM checkpoints behind the engine: loading, images, prompts, novelty. torch is imported on first use."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class MiniVLMRunner:
         prefix_bytes: int = 64_000_000,
         trained: bool = True,
     ) -> None:
-        """`max_sequences` are written at once; at most `feature_bytes` of encoded pictures are kept, and at most
+        """`max_sequences` are written at once; at most `feature_bytes` of encoded images are kept, and at most
         `prefix_bytes` of keys and values that the language model made of them. Where it is not `trained`, the weights
         are random."""
         self.source = str(source)
@@ -118,11 +118,11 @@ class MiniVLMRunner:
             )
         rgb = [image.rgb for image in images]
         values = processor.image_processor(rgb, return_tensors="pt")["pixel_values"] if images else []
-        pictures = [Pixels(image.key, one) for image, one in zip(images, values, strict=True)]
+        pixels = [Pixels(image.key, one) for image, one in zip(images, values, strict=True)]
         prefix = len(ids) - ids[::-1].index(processor.image_token_id) if images else 0
         grammar = choices or ("boxes" if turns[-1].get("task") == "detect" else None)
-        key = (tuple(ids), tuple(picture.key for picture in pictures), grammar)
-        return Prompt(ids, pictures, min(new_tokens, room), dropped, prefix, key, grammar)
+        key = (tuple(ids), tuple(one.key for one in pixels), grammar)
+        return Prompt(ids, pixels, min(new_tokens, room), dropped, prefix, key, grammar)
 
     def image_input(self) -> ImageInput:
         """How an image is taken in."""
@@ -226,9 +226,9 @@ class MiniVLMRunner:
         memory.give_back()
 
     def encode(self, sequences: list[TokenSequence]) -> None:
-        by_key = self._encode([picture for sequence in sequences for picture in sequence.prompt.pictures])
+        by_key = self._encode([one for sequence in sequences for one in sequence.prompt.images])
         for sequence in sequences:
-            encoded = [by_key[picture.key] for picture in sequence.prompt.pictures]
+            encoded = [by_key[one.key] for one in sequence.prompt.images]
             sequence.features = [image.projected for image in encoded]
             sequence.novelty = [image.novelty for image in encoded]
             sequence.regions = encoded[0].regions if encoded else None
@@ -258,8 +258,8 @@ class MiniVLMRunner:
             self._decoder.release(sequence)
 
     def novelty(self, prompt: Prompt) -> list[Novelty]:
-        by_key = self._encode(prompt.pictures)
-        return [by_key[picture.key].novelty for picture in prompt.pictures]
+        by_key = self._encode(prompt.images)
+        return [by_key[image.key].novelty for image in prompt.images]
 
     def read_boxes(self, result: Result, size: tuple[int, int], sequence: TokenSequence) -> Parsed:
         """The boxes of a finished answer, with a confidence that has been calibrated where the checkpoint can."""
@@ -286,9 +286,9 @@ class MiniVLMRunner:
             return Constraint(Boxes(places, self.description.labels), self._vocabulary)
         return Constraint(OneOf(grammar), self._vocabulary)
 
-    def _encode(self, pictures: list[Pixels]) -> dict[bytes, Encoded]:
-        """What the vision side makes of each picture by its key, from the cache where possible."""
-        return see(self.model, pictures, self._features, self._novelty, self.description.labels)
+    def _encode(self, images: list[Pixels]) -> dict[bytes, Encoded]:
+        """What the vision side makes of each image by its key, from the cache where possible."""
+        return see(self.model, images, self._features, self._novelty, self.description.labels)
 
     def _warm_up(self) -> None:
         """Run once through everything, so that the first person does not wait for allocations and kernel choices."""

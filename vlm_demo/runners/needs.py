@@ -15,7 +15,7 @@ from vlm_demo.results import EngineError, size
 from vlm_demo.runners.device import choose_device, choose_dtype
 from vlm_demo.runners.trouble import explain_source, install_command, needs_code, no_config, no_weights, unsupported
 
-# What a model is made of; other files beside it (pictures, other formats, other frameworks) are left where they are.
+# What a model is made of; other files beside it (images, other formats, other frameworks) are left where they are.
 SUFFIXES = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".safetensors")
 DUPLICATES = "consolidated"  # how some repositories call the same weights for another library
 TIMEOUT = 10.0  # seconds for the Hub to answer

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from vlm_demo.model import MiniVLMForConditionalGeneration
 
-AT_ONCE = 16  # pictures in one pass through the vision tower
+AT_ONCE = 16  # images in one pass through the vision tower
 NOVELTY_FILE = "novelty.safetensors"
 STEP = 0.005  # in which boxes are written, where the vision tower proposes them
 
 
 def pool_features(features: torch.Tensor) -> torch.Tensor:
-    """Vision features `[..., N, C]` as one float32 vector a picture `[..., 2C]`: mean and standard deviation over N."""
+    """Vision features `[..., N, C]` as one float32 vector an image `[..., 2C]`: mean and standard deviation over N."""
     import torch
 
     features = features.float()
@@ -30,16 +30,16 @@ def pool_features(features: torch.Tensor) -> torch.Tensor:
 
 
 def novelty_score(features: torch.Tensor, mean: torch.Tensor, whitening: torch.Tensor) -> torch.Tensor:
-    """Distance of pictures to the training pictures in pooled feature space, by default Mahalanobis' (Lee et al. 2018).
+    """Distance of images to the training images in pooled feature space, by default Mahalanobis' (Lee et al. 2018).
 
     Args:
         features: Vision features before the projector, `[..., N, C]`.
         mean: Mean of the pooled training features, `[2C]`.
         whitening: W `[K, 2C]`: with `W.T @ W` the inverse covariance of the pooled training features, or the directions
-            in which other pictures differ from these.
+            in which other images differ from these.
 
     Returns:
-        One distance a picture, `[...]`.
+        One distance an image, `[...]`.
     """
     return ((pool_features(features) - mean) @ whitening.T).norm(dim=-1)
 
@@ -57,7 +57,7 @@ class ImageInput:
 
 @dataclass(frozen=True)
 class Pixels:
-    """A preprocessed picture `[3, H, W]` and the hash of the loaded image that it was made of."""
+    """A preprocessed image `[3, H, W]` and the hash of the loaded image that it was made of."""
 
     key: bytes
     values: torch.Tensor
@@ -65,7 +65,7 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the vision side makes of a picture: projected features `[N, D]`, how far it lies from the training pictures,
+    """What the vision side makes of an image: projected features `[N, D]`, how far it lies from the training images,
     and the regions that the tower proposes, if it does, with their scores."""
 
     projected: torch.Tensor
@@ -75,19 +75,19 @@ class Encoded:
 
 def see(
     model: MiniVLMForConditionalGeneration,
-    pictures: Sequence[Pixels],
+    images: Sequence[Pixels],
     cache: ByteLRU,
     novelty: dict[str, torch.Tensor] | None,
     labels: tuple[str, ...] | None,
 ) -> dict[bytes, Encoded]:
-    """What the vision side of a model makes of each picture by its key, from the cache where possible; raises
+    """What the vision side of a model makes of each image by its key, from the cache where possible; raises
     EngineError where the numbers are not finite.
 
-    `novelty` holds what the checkpoint knows of its training pictures, `labels` name the regions of its tower.
+    `novelty` holds what the checkpoint knows of its training images, `labels` name the regions of its tower.
     """
     import torch
 
-    wanted = {picture.key: picture.values for picture in pictures}
+    wanted = {image.key: image.values for image in images}
     by_key = {key: cache.get(key) for key in wanted}
     missing = [key for key, value in by_key.items() if value is None]
     # On a CPU, convolutions in single precision sum in another order in company, by which bfloat16 is not moved.
@@ -117,7 +117,7 @@ def _measure(features: torch.Tensor, novelty: dict[str, torch.Tensor] | None) ->
 
 
 def regions_of(outputs: Any, labels: tuple[str, ...] | None) -> Iterator[tuple[tuple[Region, float], ...] | None]:
-    """The regions of picture after picture in what a vision tower gave, named by `labels`; None where it has none."""
+    """The regions of image after image in what a vision tower gave, named by `labels`; None where it has none."""
     if getattr(outputs, "boxes", None) is None or labels is None:
         yield from itertools.repeat(None, len(outputs.last_hidden_state))
         return
