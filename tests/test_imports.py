@@ -84,6 +84,12 @@ def test_only_the_page_imports_gradio():
             assert not barred & {item.split(".")[0] for item in imports(path)}, here
 
 
+def test_one_file_alone_reaches_into_gradio():
+    for here in (here for here in MODULES if room(here) == "ui" and here != "vlm_demo.ui.gradio_private"):
+        inside = {item for item in imports(MODULES[here]) if item.startswith("gradio.")}
+        assert all(item.startswith("gradio.themes.") for item in inside), f"{here}: use gradio_private instead"
+
+
 def test_the_model_goes_to_the_hub_alone():
     """It imports nothing but transformers, what that brings, and its own files."""
     allowed = {"torch", "transformers", "tokenizers", "huggingface_hub"} | sys.stdlib_module_names

@@ -10,7 +10,6 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from vlm_demo.detection import parse_written
@@ -21,6 +20,7 @@ from vlm_demo.versus import VERDICTS, Vote, kept, places, vote, votes_csv, votes
 
 from ..common import QUICK, Page, Updates, clear_when_new, handler, run_row, settings_panel
 from ..duels import NAMES, Duel, Side, agreement, drawing, figures, heard, marks, tally, view
+from ..gradio_private import save_bytes_to_cache
 from ..marks import Mark
 from ..pictures import load_pictures
 from ..runs import Run, Sources, in_thread
