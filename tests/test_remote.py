@@ -145,6 +145,59 @@ def test_cancelling_before_the_first_piece(serve):
     assert server.left.wait(5) and len(server.bodies) == 1, "a cancelled request is not sent again"
 
 
+def test_who_presses_stop_does_not_wait_for_a_server_that_has_not_begun(serve):
+    backend, server = serve(("stall",), read_seconds=30)
+    answer = ask(backend)
+
+    async def stop() -> list[tuple[str, str]]:
+        seen = []
+        async for result in answer.updates(interval=0):
+            seen.append((result.text, result.finish_reason))
+            if result.finish_reason == "running":
+                while not server.bodies:
+                    await asyncio.sleep(0.01)
+                answer.cancel()
+        return seen
+
+    began = time.monotonic()
+    assert asyncio.run(stop()) == [("", "running"), ("", "cancelled")]
+    assert time.monotonic() - began < 20 and not server.go.is_set()
+
+
+def test_a_server_that_never_ends_is_left(serve, monkeypatch):
+    monkeypatch.setattr("vlm_demo.backends.remote.answer.MAX_TEXT", 5)
+    backend, server = serve()
+    server.pause = 0.05
+    result = ask(backend).result()
+    assert result.text == "two cats" and result.finish_reason == "length"
+
+
+def test_what_nobody_expected_is_told_too(serve, monkeypatch):
+    backend, _ = serve()
+    monkeypatch.setattr(backend.servers, "model_on", lambda replica: [][0])
+
+    async def wait() -> None:
+        async for _ in ask(backend).updates(interval=0):
+            pass
+
+    with pytest.raises(EngineError, match="the lab could not be understood: IndexError"):
+        asyncio.run(wait())
+
+
+def test_an_answer_begins_without_a_blank(serve, monkeypatch):
+    monkeypatch.setattr("standin_server.ANSWER", [" two", " cats"])
+    result = ask(serve()[0]).result()
+    assert result.text == "two cats" and [token.text for token in result.tokens] == ["two", " cats"]
+
+
+def test_a_servers_words_are_as_it_wrote_them_where_there_is_no_key(serve, monkeypatch):
+    monkeypatch.delenv("VLM_DEMO_API_KEY", raising=False)
+    backend, server = serve((400,))
+    server.echo = "max-model-len is too small"
+    with pytest.raises(EngineError, match="code 400 max-model-len is too small"):
+        ask(backend).result()
+
+
 def test_leaving_the_iteration_closes_the_connection(serve):
     backend, server = serve(("stall later",))
     for partial in ask(backend).partials(interval=0):
@@ -360,6 +413,9 @@ def test_servers_are_named_by_family_and_address(serve):
     other = open_remote(f"qwen3_vl:other={server.url}")
     assert other.name == "other" and other.dialect is dialect_of("qwen3_vl")
     assert ask(other).result().model == "other" and server.bodies[-1]["model"] == "other"
+    folder = open_remote(f"minivlm:/home/somebody/captions={server.url}")
+    assert folder.name == "captions", "where a folder lies is nobody's business"
+    assert ask(folder).result().model == "captions" and server.bodies[-1]["model"].startswith("/home/somebody")
     for address in ("http://gpu-1:8000", "qwen3_vl=", "=http://gpu-1", "qwen3_vl=gpu-1:8000", "qwen3_vl=http://a,b"):
         with pytest.raises(EngineError, match="named FAMILY=URL"):
             open_remote(address)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vlm_demo.backends.remote.trouble import EXPECTED, BrokenOff
-from vlm_demo.results import EngineError, Result, Token
+from vlm_demo.results import EngineError, Result, Token, explain
 
 if TYPE_CHECKING:
     import httpx2
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vlm_demo.detection import Parsed
 
 TRIES = 4  # of one request, as long as nothing has been written
+MAX_TEXT = 100_000  # characters; a server that writes on and on is left there
 BACKOFF = 0.5  # seconds before the second try, doubled each time
 # What some servers do not know; one that refuses a request and names one of these is asked without it.
 OPTIONAL = ("top_logprobs", "logprobs", "stream_options", "seed")
@@ -56,18 +57,20 @@ class RemoteAnswer:
         self._began = self._first = 0.0
         self._stopped = threading.Event()
         self._connection: _Connection | None = None
+        self._leave: Callable[[], None] = lambda: None  # ends `updates`
         self._ended = False
         self._error: EngineError | None = None
 
     def cancel(self) -> None:
         """Close the connection, from any thread; the iteration ends with what is written so far.
 
-        A server that has not even begun to respond is let go of when it does, or when the time is out.
+        A server that has not even begun to respond is let go of when it does, or when the time is out; `updates` end
+        at once all the same.
         """
         self._stopped.set()
         connection = self._connection
-        if connection is not None:
-            connection.cut()
+        if connection is None or not connection.cut():
+            self._leave()
 
     def result(self) -> Result:
         """Wait for the end and return the final Result."""
@@ -110,11 +113,16 @@ class RemoteAnswer:
             try:
                 for result in self.partials(interval):
                     put(result)
-            except EngineError as error:
-                put(error)
+            except Exception as error:
+                put(explain(error, f"{self._servers.name} could not be understood"))
             finally:
                 put(None)
 
+        def leave() -> None:
+            put(replace(self._result, finish_reason="cancelled"))
+            put(None)
+
+        self._leave = leave
         threading.Thread(target=read, name=f"answer of {self._servers.name}", daemon=True).start()
         try:
             while (piece := await pieces.get()) is not None:
@@ -174,6 +182,9 @@ class RemoteAnswer:
                     return
                 if self._take(chunk):
                     yield self._result
+                if len(self._result.text) > MAX_TEXT:
+                    self._result = replace(self._result, finish_reason="length")
+                    return
         finally:
             client.close()
         if self._result.finish_reason == "running":
@@ -197,8 +208,10 @@ class RemoteAnswer:
         now = time.perf_counter()
         self._first = self._first or now
         self._chunks += 1
-        self._tokens += tokens
+        if not self._result.text:  # some tokenizers begin every answer with a blank
+            text, tokens[:1] = text.lstrip(), [replace(one, text=one.text.lstrip()) for one in tokens[:1]]
         text = self._result.text + text
+        self._tokens += tokens
         timings = replace(self._result.timings, prefill=self._first - self._began, decode=now - self._first)
         # Tokens of which the text is not made, since the server leaves some out, would be shown in the wrong place.
         shown = list(self._tokens) if "".join(token.text for token in self._tokens) == text else []
@@ -240,12 +253,14 @@ class _Connection(ExitStack):
             self.cut()
         return self._response
 
-    def cut(self) -> None:
-        """Wake whoever waits for the server: closing alone would not."""
+    def cut(self) -> bool:
+        """Wake whoever waits for the server, which closing alone would not; False before there is a response."""
         self._ended = True
-        if self._response is not None:
-            with suppress(OSError):  # it may have ended by itself
-                self._response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        if self._response is None:
+            return False
+        with suppress(OSError):  # it may have ended by itself
+            self._response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        return True
 
 
 def _token(one: Any) -> Token:

@@ -15,6 +15,7 @@ import random
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from vlm_demo.backends.base import Capabilities
@@ -136,15 +137,16 @@ class RemoteBackend:
 def open_remote(address: str) -> RemoteBackend:
     """The servers that an owner names: FAMILY=URL,URL or FAMILY:MODEL=URL,URL, as in `qwen3_vl=http://gpu-1:8000`.
 
-    The family says how the model is asked, and the model's name, else the family, is what people see. Raises
-    EngineError when the address has another form.
+    The family says how the model is asked, and the model's name, else the family, is what people see; of a folder, the
+    last part. Raises EngineError when the address has another form.
     """
     known, _, urls = address.partition("=")
     family, _, model = (part.strip() for part in known.partition(":"))
     addresses = [url.strip() for url in urls.split(",")]
     if not family or not all(url.startswith(("http://", "https://")) for url in addresses):
         raise EngineError("A server is named FAMILY=URL or FAMILY:MODEL=URL,URL, as in qwen3_vl=http://gpu-1:8000")
-    return RemoteBackend(model or family, addresses, model or None, dialect_of(family))
+    name = Path(model).name if model.startswith((".", "/")) or Path(model).is_dir() else model
+    return RemoteBackend(name or family, addresses, model or None, dialect_of(family))
 
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:

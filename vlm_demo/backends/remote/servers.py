@@ -74,7 +74,7 @@ class Servers:
 
     def understand(self, error: Exception) -> Trouble:
         """What an EXPECTED error means, without the key."""
-        return understand(error, self.name, self._key)
+        return understand(error, self.name, os.environ.get(self._key_variable, ""))
 
     @property
     def _key(self) -> str:

@@ -43,7 +43,8 @@ class BrokenOff(ValueError):
 
 
 def understand(error: Exception, name: str, key: str) -> Trouble:
-    """What an EXPECTED error means; `name` is what people call the server, and `key` must not be seen by anybody."""
+    """What an EXPECTED error means; `name` is what people call the server, and `key`, if there is one, must not be seen
+    by anybody."""
     if isinstance(error, OfflineModeIsEnabled):
         return Trouble(EngineError(f"{name} cannot be asked while HF_HUB_OFFLINE is set. Start again without it."))
     if isinstance(error, HfHubHTTPError) and error.response is not None:
@@ -87,7 +88,7 @@ def _message_of(payload: object, key: str) -> str:
         payload = payload.get("error") or payload.get("message") or payload.get("detail") or ""
     if isinstance(payload, list):  # of FastAPI: what is wrong with each field
         payload = "; ".join(str(one.get("msg", one)) if isinstance(one, dict) else str(one) for one in payload)
-    message = " ".join(str(payload).replace(key, "***").split())
+    message = " ".join((str(payload).replace(key, "***") if key else str(payload)).split())
     return message if len(message) <= MAX_WORDS else f"{message[: MAX_WORDS - 1]}…"
 
 
