@@ -71,7 +71,7 @@ def test_a_model_from_the_hub_comes_in_while_the_one_in_use_goes_on(engine, mode
     found = engine.look_up(NAME)
     assert 0 < found.download < found.disk, "of the Hub's files only the config is here, and others are not wanted"
     coming = engine.open(found)
-    with pytest.raises(EngineError, match=f"{NAME} is being loaded. Wait for it, or cancel it"):
+    with pytest.raises(EngineError, match=f"{NAME} is being loaded. Please try again when it is here"):
         engine.open(found)
     fetched = set()
     until(lambda: fetched.add(coming.fetched) or coming.stage == "loading")

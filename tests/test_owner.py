@@ -1,22 +1,30 @@
 """Who is the owner of a page, and what nobody else can do."""
 
+import asyncio
+import threading
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 
-from tests.fake_engine import fake_engine
+from tests.fake_engine import FakeRunner, fake_engine
 from vlm_demo.engine import ICONS
+from vlm_demo.engine import engine as engine_module
 from vlm_demo.results import EngineError
+from vlm_demo.runners.needs import Needs
 from vlm_demo.ui import Owner, models
 from vlm_demo.ui.common import Page
 from vlm_demo.ui.owner import address
 
 
-def visitor(host: str | None = "127.0.0.1", key: str | None = None, **headers: str) -> SimpleNamespace:
+def visitor(
+    host: str | None = "127.0.0.1", key: str | None = None, session: str = "a", **headers: str
+) -> SimpleNamespace:
     """A request as gradio hands it to listeners."""
     client = None if host is None else SimpleNamespace(host=host)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return SimpleNamespace(client=client, query_params={} if key is None else {"owner": key}, headers=named)
+    query = {} if key is None else {"owner": key}
+    return SimpleNamespace(client=client, query_params=query, headers=named, session_hash=session)
 
 
 @pytest.mark.parametrize(
@@ -80,4 +88,52 @@ def test_who_may_name_which_models() -> None:
             models.meant(everyone, " ", who)
         with pytest.raises(EngineError, match="no models are added to this page"):
             models.meant(Page(engine, None, Owner("right"), "nobody"), "user/model", who)
+    engine.close()
+
+
+def test_where_the_list_is_locked_there_is_nothing_to_add_models_with() -> None:
+    engine = fake_engine("hello")
+    with gr.Blocks():
+        assert models.build(Page(engine, None, Owner("right"), "nobody")) is None
+        assert models.build(Page(engine, None, Owner("right"), "owner")) is not None
+    engine.close()
+
+
+def test_only_who_asked_for_a_model_or_the_owner_can_cancel_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+
+    class Slow(FakeRunner):
+        def load(self) -> None:
+            assert goes_on.wait(60)
+
+    monkeypatch.setattr(engine_module, "open_runner", lambda *_: Slow(lambda turns, images: "slow"))
+    engine = fake_engine("hello")
+    page = Page(engine, None, Owner("right"), "everyone")
+    with gr.Blocks() as demo:
+        models.wire(page, models.build(page), gr.Radio(), demo, lambda model, visit: {})
+    load, give_up = (next(one.fn for one in demo.fns.values() if one.name == name) for name in ("load", "give_up"))
+    asker, stranger = (visitor("192.168.1.7", session=session) for session in ("asker", "stranger"))
+    needs = Needs(str(ICONS), (), 1, 0, 1, 1)
+
+    async def ask() -> list:
+        return [updates async for updates in load(needs, asker)]
+
+    async def cancel(who: SimpleNamespace) -> str:
+        goes_on.clear()
+        asked = asyncio.create_task(ask())
+        while not engine.is_opening:
+            await asyncio.sleep(0.01)
+        (refused,) = [updates async for updates in load(needs, stranger)]
+        assert any("is being loaded. Please try again when it is here" in str(update) for update in refused.values())
+        with pytest.raises(gr.Error, match="Only the owner of this page can do that"):
+            await give_up(stranger)
+        await give_up(who)
+        await asyncio.sleep(2 * models.LOOK)
+        goes_on.set()
+        await asked
+        return engine.opening.stage
+
+    for who in (asker, visitor("192.168.1.7", key="right", session="owner")):
+        assert asyncio.run(cancel(who)) == "cancelled"
+    assert engine.models == ["fake"]
     engine.close()

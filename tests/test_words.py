@@ -76,3 +76,9 @@ def test_drawn_boxes_have_words_for_those_who_do_not_see_them():
     )
     assert words.drawn([objects[0] | {"image": 2}]).endswith("1 box drawn on it: cat at the top left of image 2.")
     assert words.drawn(objects * 8).endswith(", and 4 more.") and "no box" in words.drawn([])
+
+
+def test_a_model_writes_also_where_its_tokens_are_not_told() -> None:
+    remote = Result(task="vqa", prompt="[VQA] why?", model="the lab", text="two cats", new_tokens=2)
+    assert words.facts(Result(task="vqa", prompt="[VQA] why?", model="the lab")) == ["Reading the image …"]
+    assert words.facts(remote)[0] == "Writing …"

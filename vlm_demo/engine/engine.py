@@ -160,8 +160,8 @@ class Engine(Tasks):
         """Begin to open another model; those that are there go on answering. One at a time."""
         name = needs.source
         with self._opening_lock:
-            if self.opening is not None and not self.opening.done.is_set():
-                raise EngineError(f"{self.opening.needs.source} is being loaded. Wait for it, or cancel it.")
+            if self.is_opening:
+                raise EngineError(f"{self.opening.needs.source} is being loaded. Please try again when it is here.")
             if name in self._backends:
                 raise EngineError(f"{name} is here already. Choose it among the models.")
             self.opening = Opening(
@@ -172,6 +172,11 @@ class Engine(Tasks):
                 lambda runner: self._add(name, runner),
             )
             return self.opening
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether another model is on its way."""
+        return self.opening is not None and not self.opening.done.is_set()
 
     def switch(self, model: str | Path) -> None:
         """Load a model (a folder or Hub name) and let it answer those who name none from now on.

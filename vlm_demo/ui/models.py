@@ -19,16 +19,19 @@ from vlm_demo.tasks import TASKS
 
 from . import words
 from .common import EVERYONE, HIDDEN, NOBODY, QUICK, Page
-from .runs import Updates
+from .owner import address
+from .runs import Run, Updates
+from .visits import Visit
 
 if TYPE_CHECKING:
     from vlm_demo.engine.opening import Opening
 
-ShowModel = Callable[[str, gr.Request], Updates]
+ShowModel = Callable[[str, Visit], Updates]
 
 BUNDLED = {"Photographs": PHOTOGRAPHS, "Icon scenes": ICONS}
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 LOOK = 0.3  # seconds between two looks at how far it is
+RUN = "other-model"  # the name of such a run among those of a visit
 STAGES = {
     "waiting": "Getting ready …",
     "downloading": "Downloading …",
@@ -87,34 +90,59 @@ def wire(page: Page, chooser: Chooser | None, chosen: gr.Radio, demo: gr.Blocks,
             return {chooser.card: words.notice(str(error), bad=True), chooser.load: gr.update(visible=HIDDEN)}
         return {chooser.card: card(needs), chooser.load: gr.update(visible=True), chooser.needs: needs}
 
-    async def load(needs: Needs, request: gr.Request) -> AsyncIterator[Updates]:
+    async def follow(run: Run, opening: Opening, visit: Visit) -> None:
+        """Show how far a model is until the end, and give it up when the visitor has pressed Cancel or left."""
         try:
+            run.show({chooser.load: gr.update(visible=HIDDEN), chooser.cancel: gr.update(visible=True)})
+            run.show({chooser.panel: gr.update(open=True)})  # for a page that loads again
+            while not opening.done.is_set():
+                run.show({chooser.card: progress(opening)})
+                await asyncio.sleep(LOOK)
+                if run.stopped:
+                    opening.cancel()
+            run.show({chooser.cancel: gr.update(visible=HIDDEN), chooser.card: words.notice(*end(opening))})
+            if opening.error is None:
+                run.show(show(opening.needs.source, visit))
+        finally:
+            if visit.runs.get(RUN) is run:  # a page that loads again is not to undo what is chosen from now on
+                del visit.runs[RUN]
+            page.sessions.finish(run)
+
+    async def load(needs: Needs | None, request: gr.Request) -> AsyncIterator[Updates]:
+        session = request.session_hash or ""
+        try:
+            if needs is None:
+                raise EngineError("Look at what the model takes first.")
             opening = page.engine.open(replace(needs, source=meant(page, needs.source, request)))
         except EngineError as error:
             yield {chooser.card: words.notice(str(error), bad=True)}
+            if page.owner.is_owner(request):  # who may cancel what somebody else has asked for
+                yield {chooser.cancel: gr.update(visible=page.engine.is_opening or HIDDEN)}
             return
-        yield {chooser.load: gr.update(visible=HIDDEN), chooser.cancel: gr.update(visible=True)}
-        while not opening.done.is_set():
-            yield {chooser.card: progress(opening)}
-            await asyncio.sleep(LOOK)
-        yield {chooser.cancel: gr.update(visible=HIDDEN), chooser.card: words.notice(*end(opening))}
-        if opening.error is None:
-            yield show(needs.source, request)
+        run = page.sessions.start(session, RUN, address=address(request))
+        run.go(follow(run, opening, page.sessions.visit(session)))
+        async for updates in run.watch():
+            yield updates
 
-    def give_up(request: gr.Request) -> None:
-        try:
-            check_allowed(page, request)
-        except EngineError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-        if page.engine.opening is not None:
+    async def give_up(request: gr.Request) -> Updates:
+        session = request.session_hash or ""
+        if page.sessions.running(session, RUN) is None and page.engine.is_opening:
+            try:
+                page.owner.check(request)
+            except EngineError as error:
+                raise gr.Error(str(error), print_exception=False) from error
             page.engine.opening.cancel()
+        page.sessions.stop(session, RUN)
+        return {chooser.cancel: gr.update(visible=HIDDEN)}
 
     demo.load(offer, None, [chooser.panel], queue=False, **QUICK)
     shown = [chooser.card, chooser.load, chooser.needs]
     gr.on([chooser.look.click, chooser.name.select], look_up, chooser.name, shown, **QUICK)
     followers = [component for component, _ in page.followers]
-    chooser.load.click(load, chooser.needs, [chooser.card, chooser.load, chooser.cancel, chosen, *followers], **QUICK)
-    chooser.cancel.click(give_up, queue=False, **QUICK)
+    outputs = [chooser.panel, chooser.card, chooser.load, chooser.cancel, chosen, *followers]
+    page.parts.update(outputs)  # a page that loads again goes on watching
+    chooser.load.click(load, chooser.needs, outputs, **QUICK)
+    chooser.cancel.click(give_up, None, [chooser.cancel], queue=False, **QUICK)
 
 
 def check_allowed(page: Page, request: gr.Request) -> None:

@@ -44,7 +44,7 @@ def facts(result: Result) -> list[str]:
     """The parts of the quiet line."""
     if result.position is not None:
         return [f"In the queue: {result.position}"]
-    if result.finish_reason == "running" and not result.tokens:
+    if result.finish_reason == "running" and not result.new_tokens:
         return ["Reading the image …"]
     parts = [f"{result.timings.total:.2f} s", f"{result.new_tokens} token{'' if result.new_tokens == 1 else 's'}"]
     if result.finish_reason == "running":

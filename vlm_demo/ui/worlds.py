@@ -46,8 +46,9 @@ def wire(page: Page, choice: Choice, demo: gr.Blocks) -> None:
         page.sessions.choose(request.session_hash or "", model)
         return {component: show(model) for component, show in page.followers}
 
-    def show(model: str, request: gr.Request) -> Updates:
-        return choose(model, request) | {radio: _offered(page, model)}
+    def change(model: str, visit: Visit) -> Updates:
+        visit.model = model
+        return again(visit)
 
     def again(visit: Visit) -> Updates:
         if visit.model is None:
@@ -64,7 +65,7 @@ def wire(page: Page, choice: Choice, demo: gr.Blocks) -> None:
     page.give_back([radio, *components], again)
     radio.input(choose, radio, components, queue=False, **QUICK)
     demo.load(opened, None, [radio], queue=False, **QUICK)
-    models.wire(page, choice.others, radio, demo, show)
+    models.wire(page, choice.others, radio, demo, change)
 
 
 def knows(page: Page, model: str) -> str:
