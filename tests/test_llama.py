@@ -1,6 +1,7 @@
 """The Llama forward pass and the batch on it: transformers' numbers, number formats, recorded steps."""
 
 import random
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +20,7 @@ from transformers import (
 from tests.tiny import picture
 from vlm_demo.engine import Engine, EngineError, Generation, SamplingParameters
 from vlm_demo.runners import formats
-from vlm_demo.runners.graphs import GraphedStep
+from vlm_demo.runners.graphs import GraphedStep, cuda_graph
 from vlm_demo.runners.linear import DenseLinear, Int8Float32Linear, Int8Linear, PackedLinear, bf16_is_fast
 from vlm_demo.runners.llama import BatchedLlama
 from vlm_demo.runners.minivlm import MiniVLMRunner
@@ -237,6 +238,42 @@ def test_a_recorded_step_writes_what_generate_writes(engine, monkeypatch):
     assert recorded and all(rows in (1, 2, 4, 8) and longest in (128, 256) for rows, longest in recorded)
     replays = [one.replay for one in decoder.graphed.recordings.values()]
     assert answers() == wanted and set(replays) <= {one.replay for one in decoder.graphed.recordings.values()}
+
+
+def test_a_step_is_tried_before_it_is_recorded_and_then_only_replayed(monkeypatch):
+    now, done = ["outside"], []
+
+    @contextmanager
+    def inside(what):
+        now.append(what)
+        yield
+        now.pop()
+
+    class Stream:
+        def wait_stream(self, other):
+            done.append("waits")
+
+    class Graph:
+        def replay(self):
+            done.append("replay")
+
+    for name, stand_in in {
+        "Stream": Stream,
+        "current_stream": Stream,
+        "stream": lambda stream: inside("aside"),
+        "CUDAGraph": Graph,
+        "graph": lambda graph: inside("recorded"),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    output = torch.zeros(1)
+
+    def step():
+        done.append(now[-1])
+        return output
+
+    replay = cuda_graph(step)
+    assert done == ["waits", "aside", "waits", "recorded"]
+    assert replay() is output and done[4:] == ["replay"], "the memory of the recording holds what a replay computes"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
