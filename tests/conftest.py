@@ -23,6 +23,13 @@ def processor():
 
 
 @pytest.fixture(scope="module")
+def llama_processor(tmp_path_factory):
+    from tests.llama_tokenizer import llama_processor
+
+    return llama_processor(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="module")
 def model(processor):
     """A tiny model with random weights."""
     from tests.tiny import tiny_config, tiny_model
