@@ -61,6 +61,7 @@ class Visitor:
         self.tab_name = tab.lower()
         self.page.locator(f"#{self.tab_name}-run").wait_for()
         self.clicks += 1
+        self.settled()
 
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name).locator("visible=true").first.click()

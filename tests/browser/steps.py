@@ -1,5 +1,7 @@
 """What a person does on the page, step by step, for tests that drive it."""
 
+import io
+
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import PATIENCE
@@ -17,8 +19,13 @@ def go(page: Page, tab: str) -> None:
     page.locator(f"#{tab.lower()}-run").wait_for()
 
 
-def choose_example(page: Page, index: int = EXAMPLE) -> None:
-    page.locator("#examples button").nth(index).click()
+def upload_scene(page: Page, index: int = EXAMPLE) -> None:
+    """The scene of an example, as an image of the visitor's own: one of the page's examples would run at once."""
+    file = io.BytesIO()
+    make_scene(draws.EXAMPLES[index]).image(draws.SIZE).save(file, "PNG")
+    page.locator("#image-1 input[type=file]").set_input_files(
+        {"name": "image.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    )
     page.locator("#image-1 img").wait_for()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.steps import SCENE, TABS, choose_example, finished, go
+from tests.browser.steps import SCENE, TABS, upload_scene, finished, go
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -55,7 +55,7 @@ def test_axe_finds_nothing(visit: Callable, address: str, axe: Path, tab: str) -
         page.get_by_role("button", name="New pair").locator("visible=true").click()
         page.locator("#image-2 img").wait_for()
     else:
-        choose_example(page)
+        upload_scene(page)
     if tab in ("Chat", "Auto"):
         page.locator(f"#{name}-box textarea").fill(
             "Box everything." if tab == "Auto" else "How many objects are there?"
@@ -89,7 +89,7 @@ def test_axe_finds_nothing_in_live_and_game(visit: Callable, address: str, axe: 
 def test_axe_finds_nothing_while_something_runs(visit: Callable, slow_address: str, axe: Path) -> None:
     page = visit(f"{slow_address}?__theme=light")
     page.add_script_tag(path=axe)
-    choose_example(page)
+    upload_scene(page)
     page.locator("#caption-run").click()
     expect(page.locator("#caption-line")).to_contain_text("Writing")
     has_no_faults(page)
@@ -115,7 +115,7 @@ def test_the_shortcut_is_told(visit: Callable, address: str) -> None:
 
 def test_an_answer_is_announced_once_it_is_whole(visit: Callable, address: str) -> None:
     page = visit(address)
-    choose_example(page)
+    upload_scene(page)
     page.locator("#caption-run").click()
     finished(page, "caption")
     # In a place that was there before: a screen reader does not announce what comes with a place of its own.
@@ -126,7 +126,7 @@ def test_an_answer_is_announced_once_it_is_whole(visit: Callable, address: str) 
 def test_drawn_boxes_are_told_to_those_who_do_not_see_them(visit: Callable, address: str) -> None:
     page = visit(address)
     go(page, "Detect")
-    choose_example(page)
+    upload_scene(page)
     page.locator("#detect-run").click()
     finished(page, "detect")
     drawn = page.locator("#detect-drawn img").first

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.steps import choose_example, finished
+from tests.browser.steps import upload_scene, finished
 from tests.fake_engine import FakeRunner, fake_engine
 from vlm_demo.engine import Engine
 from vlm_demo.engine import engine as engine_module
@@ -15,7 +15,7 @@ from vlm_demo.ui import Owner
 
 def test_the_status_line_tells_and_frees(visit: Callable, address: str) -> None:
     page = visit(address)
-    choose_example(page)
+    upload_scene(page)
     page.locator("#caption-run").click()
     finished(page, "caption")
     expect(page.locator("#status")).to_contain_text("parameters")
@@ -48,7 +48,7 @@ def test_each_visitor_chooses_a_model(start: Callable, visit: Callable, monkeypa
     address = start(Engine("fake", models=["other", "gone"]))
     page, neighbour = visit(address), visit(address)
     for one in (page, neighbour):
-        choose_example(one)
+        upload_scene(one)
     page.get_by_label("other", exact=True).check()
     for one, name in ((page, "other"), (neighbour, "fake")):
         one.locator("#caption-run").click()

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import serve
-from tests.browser.steps import SCENE, answers, ask, choose_example, finished, go
+from tests.browser.steps import SCENE, answers, ask, upload_scene, finished, go
 from tests.fake_engine import fake_engine
 from vlm_demo.scenes import make_scene
 from vlm_demo.ui import draws
@@ -88,7 +88,7 @@ def test_another_image_takes_the_old_results_of_all_tabs_away(visit: Callable, a
 
 def test_tabs_for_one_image_look_at_the_chosen_one(named: str, visit: Callable, upload: Callable) -> None:
     page = visit(named)
-    choose_example(page)
+    upload_scene(page)
     page.locator("#caption-run").click()
     text = page.locator("#caption-text-1 textarea")
     expect(text).to_have_value(f"{draws.SIZE} by {draws.SIZE} pixels.")
@@ -105,7 +105,7 @@ def test_tabs_for_one_image_look_at_the_chosen_one(named: str, visit: Callable, 
 def test_adding_an_image_keeps_the_conversation(visit: Callable, address: str, upload: Callable) -> None:
     page = visit(address)
     go(page, "Chat")
-    choose_example(page)
+    upload_scene(page)
     ask(page, "How many objects are there?")
     page.locator("#add-image").click()
     put(page, "image-2", upload("other.png"))
@@ -122,7 +122,7 @@ def test_an_answer_asked_for_at_once_is_not_cut_off(
     visit: Callable, slow_address: str, upload: Callable, name: str
 ) -> None:
     page = visit(slow_address)
-    choose_example(page)
+    upload_scene(page)
     page.locator("#caption-run").click()
     text = page.locator("#caption-text-1 textarea")
     expect(text).to_have_value(re.compile("word2"))
@@ -139,11 +139,11 @@ def test_a_new_image_ends_the_answer_about_the_old_one(
     visit: Callable, slow_address: str, slow_engine, upload: Callable
 ) -> None:
     page = visit(slow_address)
-    choose_example(page)
+    upload_scene(page)
     page.locator("#caption-run").click()
     text = page.locator("#caption-text-1 textarea")
     expect(text).to_have_value(re.compile("word2"))
-    page.locator("#examples button").nth(1).click()
+    replace(page, "image-1", upload("other.png"))
     expect(text).to_have_value("")
     expect(page.locator("#caption-stop")).to_be_hidden()
     assert slow_engine.status().running == 0

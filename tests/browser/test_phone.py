@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.steps import SCENE, answers, ask, choose_example, finished, go
+from tests.browser.steps import SCENE, answers, ask, upload_scene, finished, go
 
 PHONE = {"width": 390, "height": 844}
 
@@ -76,7 +76,7 @@ def test_nothing_jumps_when_a_notice_comes(visit: Callable, outside_address: str
         page.get_by_role("button", name="New pair").locator("visible=true").click()
         page.locator("#image-2 img").wait_for()
     else:
-        choose_example(page)
+        upload_scene(page)
     page.wait_for_timeout(600)
     watched = {"caption": "#caption-text-1", "chat": "#chat-log", "compare": "#compare-text"}[tab]
     top = "e => e.getBoundingClientRect().top + window.scrollY"
@@ -90,7 +90,7 @@ def test_nothing_jumps_when_a_notice_comes(visit: Callable, outside_address: str
 
 def test_no_label_covers_the_image(visit: Callable, address: str) -> None:
     page = visit(address)
-    choose_example(page)
+    upload_scene(page)
     label = page.locator("#image-1 label[data-testid=block-label]").bounding_box()
     image = page.locator("#image-1 img").bounding_box()
     assert label["y"] + label["height"] <= image["y"] + 1

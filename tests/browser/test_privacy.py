@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import PATIENCE, serve
-from tests.browser.steps import SCENE, choose_example, finished, go
+from tests.browser.steps import SCENE, upload_scene, finished, go
 from tests.fake_engine import fake_engine
 from tests.photo import photo
 from vlm_demo.ui import privacy
@@ -46,7 +46,7 @@ def test_an_upload_has_no_secrets_and_goes_with_its_visitor(
     photo(tmp_path / "mine.jpg", orientation=6)
     for page in (staying, leaving):
         go(page, "Detect")
-        choose_example(page)
+        upload_scene(page)
     leaving.get_by_role("button", name="Remove Image").locator("visible=true").click()
     leaving.locator("#image-1 input[type=file]").set_input_files(tmp_path / "mine.jpg")
     leaving.locator("#image-1 img").wait_for()

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import serve
-from tests.browser.steps import SCENE, choose_example, go
+from tests.browser.steps import SCENE, upload_scene, go
 from tests.fake_engine import LONG, fake_engine
 
 
@@ -31,7 +31,7 @@ def finder() -> Iterator[str]:
 def test_run_is_busy_and_stop_is_red_while_something_runs(visit: Callable, slow_address: str) -> None:
     page = visit(slow_address)
     run, stop, line = (page.locator(f"#caption-{name}") for name in ("run", "stop", "line"))
-    choose_example(page)
+    upload_scene(page)
     expect(stop).to_be_hidden()
     run.click()
     expect(run).to_have_text("Working …")
@@ -51,7 +51,7 @@ def test_run_is_busy_and_stop_is_red_while_something_runs(visit: Callable, slow_
 def test_the_queue_is_named_only_when_there_is_one(one_at_a_time: str, visit: Callable) -> None:
     first, second = visit(one_at_a_time), visit(one_at_a_time)
     for page in (first, second):
-        choose_example(page)
+        upload_scene(page)
         page.evaluate(
             """() => {
                 window.told = "";
@@ -73,7 +73,7 @@ def test_the_queue_is_named_only_when_there_is_one(one_at_a_time: str, visit: Ca
 def test_boxes_appear_while_the_model_still_writes(finder: str, visit: Callable) -> None:
     page = visit(finder)
     go(page, "Detect")
-    choose_example(page)
+    upload_scene(page)
     page.locator("#detect-run").click()
     rows = page.locator("#detect-table tbody tr")
     expect(rows).to_have_count(1)
@@ -87,7 +87,7 @@ def test_on_a_phone_the_answer_comes_into_view(visit: Callable, address: str, ta
     page = visit(address, width=390, height=844)
     go(page, tab)
     name = tab.lower()
-    choose_example(page)
+    upload_scene(page)
     if tab in ("Chat", "Auto"):
         page.locator(f"#{name}-box textarea").fill("How many objects are there?")
     page.locator(f"#{name}-run").click()

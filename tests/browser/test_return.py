@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PATIENCE, serve
-from tests.browser.steps import SCENE, answers, ask, choose_example, go
+from tests.browser.steps import SCENE, answers, ask, upload_scene, go
 from tests.fake_engine import fake_engine
 from vlm_demo.engine import Engine
 from vlm_demo.runners.base import TokenSequence
@@ -59,7 +59,7 @@ def written(visit: Callable, address: str, engine: Engine, go_on: threading.Even
 def begin(page: Page, go_on: threading.Event) -> None:
     """Ask for a caption, of which the model writes some words."""
     go_on.clear()
-    choose_example(page)
+    upload_scene(page)
     page.locator("#caption-run").click()
     expect(page.locator("#caption-text-1 textarea")).to_have_value(re.compile("^word1 word2"))
 
@@ -99,7 +99,7 @@ def test_results_of_all_tabs_come_back_where_one_was(
     visit: Callable, address: str, written: Callable[[], int], tmp_path: Path
 ) -> None:
     page = visit(address)
-    choose_example(page)
+    upload_scene(page)
     page.locator("#add-image").click()
     SCENE.image(100).save(tmp_path / "second.png")
     page.locator("#image-2 input[type=file]").set_input_files(tmp_path / "second.png")
@@ -127,7 +127,7 @@ def test_results_of_all_tabs_come_back_where_one_was(
 def test_who_stays_away_too_long_finds_nothing(visit: Callable, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(privacy, "GRACE", 0.2)
     page = visit(address)
-    choose_example(page)
+    upload_scene(page)
     page.goto("about:blank")
     page.wait_for_timeout(2000)
     page.goto(address)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import serve
-from tests.browser.steps import SCENE, choose_example, go
+from tests.browser.steps import SCENE, upload_scene, go
 from tests.fake_engine import FakeRunner, oracle
 from vlm_demo.description import Description
 from vlm_demo.detection.formats import write_objects
@@ -48,7 +48,7 @@ def ask_both(page: Page, kind: str) -> None:
 
 def test_boxes_that_agree_and_differ_are_marked(visit: Callable, two_models: str) -> None:
     page = visit(two_models)
-    choose_example(page)
+    upload_scene(page)
     go(page, "Versus")
     ask_both(page, "Find the objects")
     same = len(SCENE.objects) - 2
@@ -70,7 +70,7 @@ def test_names_are_hidden_until_the_vote_which_can_be_downloaded(
     visit: Callable, two_models: str, tmp_path: Path
 ) -> None:
     page = visit(two_models)
-    choose_example(page)
+    upload_scene(page)
     go(page, "Versus")
     page.get_by_label("Blind").check()
     ask_both(page, "Describe it")
@@ -93,7 +93,7 @@ def test_names_are_hidden_until_the_vote_which_can_be_downloaded(
 
 def test_a_model_is_not_put_beside_itself(visit: Callable, two_models: str) -> None:
     page = visit(two_models)
-    choose_example(page)
+    upload_scene(page)
     go(page, "Versus")
     page.locator("#versus-right-model input").click()
     page.get_by_role("option", name="Keen Model").click()

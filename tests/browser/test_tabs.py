@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PAIR, PATIENCE
-from tests.browser.steps import SCENE, TABS, answers, ask, choose_example, finished, go, starting
+from tests.browser.steps import EXAMPLE, SCENE, TABS, answers, ask, upload_scene, finished, go, starting
 from vlm_demo.scenes import make_pair
 from vlm_demo.ui import draws, privacy
 from vlm_demo.ui.tabs import auto
@@ -27,18 +27,34 @@ def names_all(text: str) -> None:
 
 def test_caption(visit: Callable, address: str) -> None:
     page = visit(address)
-    choose_example(page)
+    upload_scene(page)
     page.locator("#caption-run").click()
     expect(page.locator("#caption-text-1 textarea")).not_to_have_value("")
     finished(page, "caption")
     names_all(page.locator("#caption-text-1 textarea").input_value())
 
 
-def test_caption_candidates_and_the_truth(visit: Callable, address: str) -> None:
+def test_an_example_runs_when_it_is_clicked(visit: Callable, address: str) -> None:
     page = visit(address)
-    choose_example(page)
+    page.locator("#examples button").nth(EXAMPLE).click()
+    finished(page, "caption")
+    names_all(page.locator("#caption-text-1 textarea").input_value())
     page.get_by_role("button", name="Reveal the truth").click()
     expect(page.locator("#truth")).to_contain_text(SCENE.caption())
+    go(page, "Chat")
+    page.locator("#examples button").nth(
+        EXAMPLE
+    ).click()  # nothing is asked there, but its questions are one click away
+    question = page.locator(".row-of-buttons button", has_text="?").first
+    asked = question.inner_text()
+    question.click()
+    expect(page.locator("#chat-log .user.message")).to_have_text(asked)
+    finished(page, "chat")
+
+
+def test_caption_candidates(visit: Callable, address: str) -> None:
+    page = visit(address)
+    upload_scene(page)
     page.get_by_role("button", name="Settings").first.click()
     number = page.locator("#caption-count input[type=number]")
     for _ in range(100):  # just unfolded, the field may still take its own first value
@@ -54,7 +70,7 @@ def test_caption_candidates_and_the_truth(visit: Callable, address: str) -> None
 def test_detect(visit: Callable, address: str, tmp_path: Path) -> None:
     page = visit(address)
     go(page, "Detect")
-    choose_example(page)
+    upload_scene(page)
     page.locator("#detect-run").click()
     rows = page.locator("#detect-table tbody tr")
     expect(rows).to_have_count(len(SCENE.objects))
@@ -93,7 +109,7 @@ def test_detect(visit: Callable, address: str, tmp_path: Path) -> None:
 def test_the_models_text_stands_beside_the_table(visit: Callable, address: str) -> None:
     page = visit(address)
     go(page, "Detect")
-    choose_example(page)
+    upload_scene(page)
     page.locator("#detect-run").click()
     expect(page.locator("#detect-table tbody tr")).to_have_count(len(SCENE.objects))
     raw, table = page.locator("#detect-raw").bounding_box(), page.locator("#detect-table").bounding_box()
@@ -102,7 +118,7 @@ def test_the_models_text_stands_beside_the_table(visit: Callable, address: str) 
 
 def test_a_failure_leaves_no_older_answer_behind(visit: Callable, address: str) -> None:
     page = visit(address)
-    choose_example(page)
+    upload_scene(page)
     page.locator("#caption-run").click()
     finished(page, "caption")
     page.locator("#image-1").get_by_role("button", name="Remove Image").click()
@@ -115,7 +131,7 @@ def test_a_failure_leaves_no_older_answer_behind(visit: Callable, address: str) 
 def test_chat(visit: Callable, address: str) -> None:
     page = visit(address)
     go(page, "Chat")
-    choose_example(page)
+    upload_scene(page)
     ask(page, "How many objects are there?")
     expect(answers(page).last).to_have_text(str(len(SCENE.objects)))
     expect(page.locator("#chat-alternatives")).to_contain_text("Probability")
@@ -130,7 +146,7 @@ def test_chat(visit: Callable, address: str) -> None:
 def test_chat_retry_edit_and_undo(visit: Callable, address: str) -> None:
     page = visit(address)
     go(page, "Chat")
-    choose_example(page)
+    upload_scene(page)
     ask(page, "How many objects are there?")
     starting(page, "chat")
     page.locator("#chat-log").get_by_role("button", name="Retry").click()
@@ -164,7 +180,7 @@ def test_compare(visit: Callable, address: str, monkeypatch: pytest.MonkeyPatch)
 def test_auto_runs_several_tasks_and_can_be_overruled(visit: Callable, address: str) -> None:
     page = visit(address)
     go(page, "Auto")
-    choose_example(page)
+    upload_scene(page)
     box = page.locator("#auto-box textarea")
     box.fill("Describe the picture and box everything.")
     box.press("Enter")
@@ -180,7 +196,7 @@ def test_auto_runs_several_tasks_and_can_be_overruled(visit: Callable, address: 
 def test_auto_asks_when_unsure(visit: Callable, address: str) -> None:
     page = visit(address)
     go(page, "Auto")
-    choose_example(page)
+    upload_scene(page)
     page.locator("#auto-box textarea").fill("hello")
     page.locator("#auto-run").click()
     expect(page.locator("#auto-card")).to_contain_text("several things")
@@ -194,7 +210,7 @@ def test_a_wrong_task_is_remembered_on_this_machine(
     monkeypatch.setattr(auto, "CORRECTIONS", tmp_path / "corrections.jsonl")
     page = visit(address)
     go(page, "Auto")
-    choose_example(page)
+    upload_scene(page)
     page.locator("#auto-box textarea").fill("Describe the picture.")
     page.locator("#auto-run").click()
     expect(page.locator("#auto-answers .section")).to_have_count(1)
@@ -212,7 +228,7 @@ def test_a_wrong_task_is_remembered_on_this_machine(
 
 def test_stop_keeps_the_partial_text(visit: Callable, slow_address: str, slow_engine) -> None:
     page = visit(slow_address)
-    choose_example(page)
+    upload_scene(page)
     page.locator("#caption-run").click()
     text = page.locator("#caption-text-1 textarea")
     expect(text).to_have_value(re.compile("word3"))
@@ -229,11 +245,11 @@ def test_two_people_do_not_see_each_other(visit: Callable, address: str) -> None
     first, second = visit(address), visit(address)
     for page in (first, second):
         go(page, "Chat")
-    choose_example(first)
+    upload_scene(first)
     ask(first, "How many objects are there?")
     expect(answers(second)).to_have_count(0)
     expect(second.locator("#image-1 img")).to_have_count(0)
-    choose_example(second, 1)
+    upload_scene(second, 1)
     ask(second, "Is there a picture?")
     expect(answers(first)).to_have_count(1)
 
@@ -244,7 +260,7 @@ def test_stop_is_for_oneself_and_leaving_stops_too(
     monkeypatch.setattr(privacy, "GRACE", 0.2)
     staying, leaving = visit(slow_address), visit(slow_address)
     for page in (staying, leaving):
-        choose_example(page)
+        upload_scene(page)
         page.locator("#caption-run").click()
         expect(page.locator("#caption-text-1 textarea")).to_have_value(re.compile("word2"))
     leaving.close()
@@ -260,7 +276,7 @@ def test_a_picture_from_outside_gets_an_honest_notice(visit: Callable, outside_a
     page = visit(outside_address)
     for tab in ("caption", "detect", "chat", "auto"):
         go(page, tab.capitalize())
-        choose_example(page)
+        upload_scene(page)
         if tab in ("chat", "auto"):
             page.locator(f"#{tab}-box textarea").fill("How many cats are there?")
         page.locator(f"#{tab}-run").click()
@@ -286,7 +302,7 @@ def test_mistakes_are_answered_in_words(visit: Callable, address: str, tmp_path:
 
 def test_a_narrow_screen_needs_no_scrolling_sideways(visit: Callable, address: str) -> None:
     page = visit(address, width=390, height=844)
-    choose_example(page)
+    upload_scene(page)
     for tab in sorted(TABS, key=lambda tab: tab == "Compare"):  # which brings images of its own, so it comes last
         go(page, tab)
         name = tab.lower()
@@ -335,6 +351,6 @@ def test_the_keyboard_reaches_everything(visit: Callable, address: str, tab: str
 
 def test_ctrl_enter_runs_the_open_tab(visit: Callable, address: str) -> None:
     page = visit(address)
-    choose_example(page)
+    upload_scene(page)
     page.keyboard.press("Control+Enter")
     finished(page, "caption")

@@ -1,4 +1,4 @@
-"""The page as a visitor finds it: photographs first, an answer one press away, icon scenes for those who want them."""
+"""The page as a visitor finds it: photographs first, an answer there or one press away, icon scenes for those who want them."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -29,17 +29,18 @@ def choose(page: Page) -> None:
     expect(image).not_to_have_attribute("src", before)
 
 
-def test_the_first_caption_is_one_press_away(address: str, visit: Callable) -> None:
+def test_the_first_caption_is_at_most_one_press_away(address: str, visit: Callable) -> None:
     page = visit(address)
     expect(page.locator("#knows")).to_contain_text("everyday photographs")
     expect(page.locator("#image-1 img")).to_be_visible()
     page.locator("#caption-run").click()
+    expect(page.locator("#caption-text-1 textarea")).to_have_value(re.compile("dog", re.IGNORECASE))
     finished(page, "caption")
-    assert "dog" in page.locator("#caption-text-1 textarea").input_value().lower()
 
 
 def test_what_is_named_is_found(address: str, visit: Callable) -> None:
     page = visit(address)
+    choose(page)
     page.get_by_role("tab", name="Detect").click()
     page.locator("#detect-what textarea, #detect-what input").first.fill("dogs")
     page.locator("#detect-run").click()
@@ -63,8 +64,9 @@ def test_a_visitor_changes_the_world_for_themself_alone(address: str, visit: Cal
     page.get_by_label("Icon scenes", exact=True).check()
     expect(page.locator("#knows")).to_contain_text("drawn icon scenes")
     expect(page.locator("#examples button")).to_have_count(6)
+    starting(page, "caption")
     choose(page)
-    page.locator("#caption-run").click()
+    expect(page.locator("#caption-text-1 textarea")).to_have_value(re.compile("frog"))
     finished(page, "caption")
     expect(page.locator("#caption-notice .notice")).to_have_count(0)
     expect(neighbour.locator("#knows")).to_contain_text("everyday photographs")

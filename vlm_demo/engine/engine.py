@@ -38,6 +38,7 @@ from vlm_demo.runners.vision import ImageInput
 
 PHOTOGRAPHS, ICONS = bundled("minivlm-photographs"), bundled("minivlm-icons")
 MEMORY_BUDGET = 8_000_000_000  # bytes for all models together; one model alone may take more
+SMALL = 200_000_000  # parameters of a model that is taken to be quick before it has answered anything
 
 
 class Engine(Tasks):
@@ -143,6 +144,15 @@ class Engine(Tasks):
     def capabilities(self, model: str | None = None) -> Capabilities:
         """What a model can do, known before it is loaded."""
         return self._backend(model).capabilities
+
+    def quick(self, model: str | None = None, seconds: float = 3.0) -> bool:
+        """Whether an answer would come at once if it were asked for now: the model is in the memory of this process, is
+        small or has lately answered within so many seconds, and nobody waits for it."""
+        runner = _runner(self._backend(model))
+        if runner is None or not runner.loaded or self._scheduler.next_position(runner) is not None:
+            return False
+        service = self._scheduler.service(runner)
+        return runner.parameters <= SMALL if service is None else service < seconds
 
     def load(self, model: str | None = None) -> None:
         """Load a model now instead of on first use; waits until it is there."""

@@ -100,6 +100,10 @@ class Scheduler:
             number = self._queue.next_position()
         return self._position(number, runner)
 
+    def service(self, runner: ModelRunner) -> float | None:
+        """Seconds that a model's answers take lately, without waiting; None before the first."""
+        return self._batch.speed(runner).service
+
     def _position(self, number: int, runner: ModelRunner, busy: bool = False) -> Position | None:
         """`busy`: the next turn of this session comes only after what it has running."""
         room = len(self._batch.sequences(runner)) < runner.max_sequences and self.residents.fits(runner, self.busy)

@@ -10,7 +10,7 @@ from vlm_demo import images
 from vlm_demo.router import Router
 from vlm_demo.ui.gradio_private import gr, rest, without_server  # before the rest of the page imports gradio as it is
 
-from . import api, image_panel, privacy, returning, snippets, status, theme, worlds
+from . import api, image_panel, privacy, returning, snippets, status, theme, unasked, worlds
 from .common import OWNER, Page, watch_images
 from .owner import Owner
 from .tabs import auto, caption, chat, compare, detect, game, live, versus
@@ -64,16 +64,18 @@ def build_app(
             with gr.Column(scale=4, min_width=300, elem_classes="image-panel"):
                 image_panel.build(page)
             with gr.Column(scale=7, min_width=300), gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
+                shown = {}
                 for name, module in TABS.items():
                     if module is game and game.player(page) is None:
                         continue
-                    with gr.Tab(name, id=name.lower()):
+                    with gr.Tab(name, id=name.lower()) as shown[name.lower()]:
                         module.build(page)
         watch_images(page)
         worlds.wire(page, chosen, demo)
         status.build(page, demo)
         api.build(page)
-        returning.build(page, demo, tabs, [name.lower() for name in TABS])
+        opened = returning.build(page, demo, tabs, [name.lower() for name in TABS])
+        unasked.wire(page, opened, shown)
     demo.queue(max_size=WAITING, default_concurrency_limit=64)
     rest(demo)
     return demo

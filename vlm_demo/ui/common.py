@@ -45,7 +45,8 @@ QUICK: dict[str, Any] = {"concurrency_limit": 64, "api_visibility": "private", "
 class Page:
     """What the tabs are built on: the engine, the router, who its owner is, who may add models, the images, the runs
     and their listeners; what follows the choice of a model: components, each with what it shows for a model; the tabs
-    that new images blank; and what a page that loads again gets back."""
+    that new images blank; for each tab that answers unasked, the listener, its inputs and outputs; and what a page that
+    loads again gets back."""
 
     engine: Engine
     router: Router
@@ -56,6 +57,7 @@ class Page:
     runs: list[gr.events.Dependency] = field(default_factory=list)  # after each of them the status line looks again
     followers: list[tuple[gr.components.Component, Callable[[str], Any]]] = field(default_factory=list)
     blanks: list[tuple[RunRow, Callable[[], Updates], bool]] = field(default_factory=list)
+    unasked: dict[str, tuple[Work, list[Any], list[Any]]] = field(default_factory=dict)
     parts: set[gr.components.Component] = field(default_factory=set)  # what a page that loads again may get back
     returns: list[Callable[[Visit], Updates]] = field(default_factory=list)  # what it gets, beside what runs show
 

@@ -83,6 +83,11 @@ def example(number: int, world: str) -> Drawn:
     return scene(EXAMPLES[number])
 
 
+def first_questions(world: str) -> list[str]:
+    """What can be asked about the image on which the page opens, if there is one."""
+    return list(QUESTIONS) if world == PHOTOGRAPHS else []
+
+
 def label(name: str, world: str) -> str:
     """What the button of this name is called in a world."""
     return LABELS.get(name, name) if world == PHOTOGRAPHS else name

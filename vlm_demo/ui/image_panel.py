@@ -31,6 +31,14 @@ element.addEventListener("click", (event) => {
   if (button) trigger("click", { index: Number(button.dataset.index) });
 });
 """
+# A tab that needs no more than the images to answer runs when they come; its image is one of ours, asked for by a click.
+RUN = """() => {
+  const buttons = [...document.querySelectorAll("#caption-run, #detect-run, #compare-run, #auto-run")];
+  const open = buttons.find((button) => button.offsetParent !== null);
+  const box = open?.id === "auto-run" && document.querySelector("#auto-box textarea");
+  const lonely = open?.id === "compare-run" && document.querySelectorAll(".slots img").length < 2;
+  if (open && !lonely && (!box || box.value.trim())) open.click();
+}"""
 
 Draw = Callable[[int, str], draws.Drawn]
 
@@ -63,11 +71,11 @@ def build(page: Page) -> None:
         elem_classes="chosen-image",
         elem_id="chosen-image",
     )
-    questions, count = gr.State([]), gr.State(1)
+    questions, count = gr.State(draws.first_questions(world)), gr.State(1)
     with gr.Row(elem_classes="row-of-buttons"):
-        fresh = gr.Button(draws.label("New scene", world), size="sm", elem_id="new-scene")
-        more = gr.Button("Add an image", size="sm", elem_id="add-image")
-        less = gr.Button("Remove the last", size="sm", visible=False, elem_id="remove-image")
+        fresh = gr.Button(draws.label("New scene", world), size="md", elem_id="new-scene")
+        more = gr.Button("Add an image", size="md", elem_id="add-image")
+        less = gr.Button("Remove the last", size="md", visible=False, elem_id="remove-image")
     strip = gr.HTML(_strip(world), js_on_load=CHOOSE, elem_id="examples")
     with gr.Accordion("Reveal the truth", open=False, elem_id="truth", visible=world == "scenes") as fold:
         truth = gr.HTML('<p class="empty">Draw a new scene, and what it really holds is told here.</p>')
@@ -83,7 +91,7 @@ def build(page: Page) -> None:
     def choose(event: gr.EventData, request: gr.Request) -> list[Any]:
         return _put(draws.example(int(event.index), page.world(request.session_hash)))
 
-    strip.click(choose, None, page.images.outputs, **QUICK)
+    strip.click(choose, None, page.images.outputs, **QUICK).then(None, js=RUN)
     resized = [*slots, more, less, chosen, count]
     more.click(lambda count, chosen: _resize(count + 1, chosen), [count, chosen], resized, **QUICK)
     less.click(lambda count, chosen: _resize(count - 1, chosen), [count, chosen], resized, **QUICK)
@@ -105,7 +113,7 @@ def bring(
         drawn = draw(draws.fresh_seed(), page.world(request.session_hash))
         return [*_put(drawn), *then(drawn)]
 
-    button.click(press, None, [*page.images.outputs, *also], **QUICK)
+    button.click(press, None, [*page.images.outputs, *also], **QUICK).then(None, js=RUN)
     page.follow(button, lambda model: draws.label(name, page.engine.description(model).samples))
 
 

@@ -25,8 +25,9 @@ KEPT = """() => {
 }"""
 
 
-def build(page: Page, demo: gr.Blocks, tabs: gr.Tabs, names: Sequence[str]) -> None:
-    """Wiring; call it when everything else is built. `names` are the ids of the tabs."""
+def build(page: Page, demo: gr.Blocks, tabs: gr.Tabs, names: Sequence[str]) -> gr.events.Dependency:
+    """Wiring; call it when everything else is built. `names` are the ids of the tabs. Returns the event of a page's
+    loading, after which its visit is known."""
     token, tab = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
     async def come_back(request: gr.Request, token: str, tab: str) -> AsyncIterator[Updates]:
@@ -42,7 +43,7 @@ def build(page: Page, demo: gr.Blocks, tabs: gr.Tabs, names: Sequence[str]) -> N
         async for more in _together(going):
             yield more
 
-    demo.load(come_back, [token, tab], [tabs, *page.parts], js=KEPT, **MODEL_CALL)
+    return demo.load(come_back, [token, tab], [tabs, *page.parts], js=KEPT, **MODEL_CALL)
 
 
 async def _together(going: Sequence[tuple[Run, int]]) -> AsyncIterator[Updates]:

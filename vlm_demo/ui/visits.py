@@ -28,6 +28,7 @@ class Visit:
     about: dict[str, Sources] = field(default_factory=dict)  # by tab: the images that its results are about
     runs: dict[str, Run] = field(default_factory=dict)  # by tab: the last one
     sessions: set[str] = field(default_factory=set)  # of its pages
+    unasked: set[str] = field(default_factory=set)  # the tabs that have had their chance to answer unasked
     back: dict[str, float] = field(default_factory=dict)  # when each page that loaded again did so
 
 

@@ -21,6 +21,7 @@ from ..owner import address
 from ..pictures import boxes_files, load_pictures
 from ..runs import Run, Sources, in_thread
 
+REQUEST = "Describe it."  # what stands in the box when the page opens
 LENGTH = 160  # tokens
 NAMES = {name: "Answer" if name == "vqa" else task.title for name, task in TASKS.items()}
 CHOOSE = """
@@ -78,6 +79,7 @@ def _names(tasks: Sequence[str]) -> str:
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
     box = gr.Textbox(
+        value=REQUEST,
         label="What do you want?",
         placeholder="How many cats, and where?   Describe it.   Box everything.   What changed?",
         max_lines=4,
@@ -148,6 +150,7 @@ def build(page: Page) -> None:
     outputs = [*row.outputs, shown, correction, right, asked, answers, drawn]
     running = handler(page, row, work, inputs)
     page.on([row.run.click, box.submit], running, [*page.images.inputs, *inputs], outputs)
+    page.unasked[row.tab] = (running, [*page.images.inputs, *inputs], outputs)
 
     async def overrule(event: gr.EventData, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         async for updates in running(request, *values, forced=str(event.task)):

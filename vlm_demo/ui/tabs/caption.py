@@ -80,10 +80,8 @@ def build(page: Page) -> None:
             yield updates
 
     inputs = [style, count, *panel.inputs]
-    page.on(
-        [row.run.click],
-        handler(page, row, work, inputs),
-        [*page.images.inputs, *inputs],
-        [*row.outputs, *texts, *lines],
-    )
+    running, needed = handler(page, row, work, inputs), [*page.images.inputs, *inputs]
+    outputs = [*row.outputs, *texts, *lines]
+    page.on([row.run.click], running, needed, outputs)
+    page.unasked[row.tab] = (running, needed, outputs)
     clear_when_new(page, row, blank)

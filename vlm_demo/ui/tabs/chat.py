@@ -11,7 +11,7 @@ import gradio as gr
 
 from vlm_demo.tasks import TASKS
 
-from .. import jobs, words
+from .. import draws, jobs, words
 from ..common import QUICK, Page, Updates, clear_when_new, end_run, handler, retry_settings, run_row, settings_panel
 from ..pictures import load_pictures
 from ..runs import Run, Sources, in_thread
@@ -53,8 +53,12 @@ def build(page: Page) -> None:
         elem_classes="answer-place",
         elem_id="chat-log",
     )
-    with gr.Row(elem_classes="row-of-buttons", visible=False) as chips:
-        suggested = [gr.Button("", size="sm", visible=False) for _ in range(SUGGESTIONS)]
+    first: list[str] = page.images.questions.value
+    with gr.Row(elem_classes="row-of-buttons", visible=bool(first)) as chips:
+        suggested = [
+            gr.Button(question, size="sm", visible=bool(question))
+            for question in [*first, *[""] * SUGGESTIONS][:SUGGESTIONS]
+        ]
     box = gr.Textbox(
         label="Your question", placeholder="How many cats are there?", lines=1, max_lines=4, elem_id="chat-box"
     )
@@ -97,11 +101,20 @@ def build(page: Page) -> None:
     def send(run: Run, sources: Sources, turns: list[Turn], question: str, *values: float) -> AsyncIterator[Updates]:
         return ask(run, sources, turns, question, values)
 
-    page.on([row.run.click, box.submit], handler(page, row, send, asked), [*page.images.inputs, *asked], outputs)
+    sending = handler(page, row, send, asked)
+    page.on([row.run.click, box.submit], sending, [*page.images.inputs, *asked], outputs)
+
+    async def begin(run: Run, sources: Sources, turns: list[Turn], *values: float) -> AsyncIterator[Updates]:
+        """An example, which makes way for the first question of the visitor's own."""
+        async for updates in ask(run, sources, turns, draws.QUESTIONS[0], values):
+            yield {part: update for part, update in updates.items() if part not in (outputs_turns, box)}
+
+    page.unasked[row.tab] = (handler(page, row, begin, inputs), [*page.images.inputs, *inputs], outputs)
 
     def retry(run: Run, sources: Sources, turns: list[Turn], *values: float, index: int) -> AsyncIterator[Updates]:
         earlier = turns[: index // 2]
-        return ask(run, sources, earlier, turns[len(earlier)][0], values, again=True)
+        question = turns[len(earlier)][0] if turns else draws.QUESTIONS[0]
+        return ask(run, sources, earlier, question, values, again=True)
 
     def edit(
         run: Run, sources: Sources, turns: list[Turn], *values: float, index: int, question: str
@@ -146,7 +159,7 @@ def build(page: Page) -> None:
 
     page.images.questions.change(suggest, page.images.questions, [chips, *suggested], **QUICK)
     for button in suggested:
-        button.click(lambda question: question, button, box, queue=False, **QUICK)
+        page.on([button.click], sending, [*page.images.inputs, turns, button, *panel.inputs], outputs)
 
 
 def _first(index: int | tuple[int, int] | list[int]) -> int:

@@ -107,7 +107,7 @@ def build(page: Page) -> None:
             slider: "",
         }
 
-    async def work(run: Run, sources: Sources, question: str, *values: Any) -> AsyncIterator[Updates]:
+    async def work(run: Run, sources: Sources, question: str, _: str, *values: Any) -> AsyncIterator[Updates]:
         yield blank()
         opened = await in_thread(load_pictures, sources)
         settings = panel.read(*values)
@@ -145,7 +145,7 @@ def build(page: Page) -> None:
             shown[slider] = await in_thread(wipe, *opened)
         yield shown
 
-    inputs = [box, *panel.inputs]
+    inputs = [box, kind, *panel.inputs]  # the kind is asked for so that a page that loads again shows it
     page.on(
         [row.run.click, box.submit],
         handler(page, row, work, inputs),

@@ -146,12 +146,10 @@ def build(page: Page) -> None:
         }
 
     inputs = [what, *panel.inputs]
-    page.on(
-        [row.run.click, what.submit],
-        handler(page, row, work, inputs),
-        [*page.images.inputs, *inputs],
-        [*row.outputs, raw, line, reply, labels, sure, offers, answered, *drawing],
-    )
+    running, needed = handler(page, row, work, inputs), [*page.images.inputs, *inputs]
+    outputs = [*row.outputs, raw, line, reply, labels, sure, offers, answered, *drawing]
+    page.on([row.run.click, what.submit], running, needed, outputs)
+    page.unasked[row.tab] = (running, needed, outputs)
     clear_when_new(page, row, blank)
 
     def only(answered: downloads.Found | None, names: list[str], threshold: float) -> Updates:

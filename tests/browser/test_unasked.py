@@ -1,0 +1,95 @@
+"""The page is alive at once: the tab that is looked at answers about the image that is there, and is never in the way."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.steps import answers, finished, go, starting, upload_scene
+from tests.fake_engine import LONG, fake_engine
+from vlm_demo.description import Description
+from vlm_demo.engine import Engine
+from vlm_demo.ui import draws
+
+CAPTION = "Two dogs in a doorway."
+
+
+@pytest.fixture
+def photographer() -> Callable[..., Engine]:
+    """photographer(reply, delay): an engine whose model knows photographs, so that the page opens on one."""
+
+    def make(reply: str = CAPTION, delay: float = 0.0) -> Engine:
+        engine = fake_engine(reply, delay)
+        engine.runner.description = Description(samples=draws.PHOTOGRAPHS)
+        return engine
+
+    return make
+
+
+def caption(page: Page) -> str:
+    return page.locator("#caption-text-1 textarea").input_value()
+
+
+def test_each_tab_answers_when_it_is_looked_at_first(photographer: Callable, start: Callable, visit: Callable) -> None:
+    engine = photographer()
+    address = start(engine)
+    page = visit(address)  # before the model is loaded, which takes a moment
+    page.wait_for_timeout(500)
+    assert caption(page) == ""
+    engine.load()
+    finished(page, "caption")
+    assert caption(page) == CAPTION
+    go(page, "Detect")
+    finished(page, "detect")
+    go(page, "Auto")
+    expect(page.locator("#auto-answers")).to_contain_text(CAPTION)
+    go(page, "Chat")
+    finished(page, "chat")
+    expect(answers(page)).to_have_text(CAPTION)
+    starting(page, "chat")
+    page.locator("#chat-box textarea").fill("Which animals?")
+    page.locator("#chat-run").click()
+    expect(page.locator("#chat-log .user.message")).to_have_text(["Which animals?"])
+    finished(page, "chat")
+    expect(answers(page)).to_have_text([CAPTION])  # what was answered unasked is an example, and makes way
+    assert len(engine.runner.asked[-1]) == 1
+    asked = len(engine.runner.asked)
+    for tab in ("Caption", "Detect", "Chat"):
+        go(page, tab)
+    page.get_by_role("button", name="New conversation").click()
+    go(page, "Caption")
+    page.reload()
+    expect(page.locator("#caption-text-1 textarea")).to_have_value(CAPTION)
+    go(page, "Chat")
+    page.wait_for_timeout(500)
+    expect(answers(page)).to_have_count(0)
+    assert len(engine.runner.asked) == asked  # each has answered once, and a reload brings back what was there
+
+
+def test_an_image_of_ones_own_takes_its_place(photographer: Callable, start: Callable, visit: Callable) -> None:
+    engine = photographer(LONG, delay=0.2)
+    engine.load()
+    page = visit(start(engine))
+    expect(page.locator("#caption-text-1 textarea")).to_have_value("word1", timeout=20_000)
+    upload_scene(page)
+    expect(page.locator("#caption-text-1 textarea")).to_have_value("")
+    expect(page.locator("#caption-stop")).to_be_hidden()
+    go(page, "Detect")
+    page.wait_for_timeout(500)
+    assert engine.status().running == 0 and len(engine.runner.asked) == 1
+
+
+def test_nobody_waits_for_what_nobody_asked(photographer: Callable, start: Callable, visit: Callable) -> None:
+    engine = photographer(LONG, delay=0.2)
+    engine.runner.max_sequences = 1
+    engine.load()
+    address = start(engine)
+    first = visit(address)
+    expect(first.locator("#caption-stop")).to_be_visible()
+    second = visit(address)
+    second.wait_for_timeout(1000)
+    assert caption(second) == "" and engine.status().waiting == 0
+    first.locator("#caption-stop").click()
+    expect(first.locator("#caption-line")).to_contain_text("stopped")
+    second.locator("#caption-run").click()
+    expect(second.locator("#caption-stop")).to_be_visible()

@@ -1,0 +1,62 @@
+"""Answers that come unasked: a tab that is looked at for the first time answers about the image that the page opens on.
+
+Only where that costs nobody a wait, and where the visitor has not done anything there before. It is a run like any
+other: a press of Run, Stop or another image ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+
+from .common import MODEL_CALL, Page, Work
+from .runs import Updates
+
+LOADING = 10.0  # seconds; a model that is still being loaded when the page opens may take so long
+LOOK = 0.25  # seconds between two looks at that
+
+
+def wire(page: Page, opened: gr.events.Dependency, tabs: dict[str, gr.Tab]) -> None:
+    """Let the tabs that can answer unasked; call it when all are built. The first of them is the one on which the page
+    opens, `opened` is the event after which its visit is known."""
+    first = next(iter(tabs))
+    for name, (listener, inputs, outputs) in page.unasked.items():
+        begin = opened.then if name == first else tabs[name].select
+        begin(_if_welcome(page, name, listener, outputs), inputs, outputs, **MODEL_CALL)
+
+
+def _if_welcome(page: Page, tab: str, listener: Work, outputs: list[Any]) -> Work:
+    async def listen(request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
+        visit = page.sessions.visit(request.session_hash or "")
+        fresh = tab not in visit.unasked and request.session_hash not in visit.back
+        visit.unasked.add(tab)
+        if fresh and await _quick(page, request.session_hash) and _untouched(page, request.session_hash, tab, values):
+            async for updates in listener(request, *values):
+                yield updates
+        else:
+            yield {outputs[0]: gr.skip()}
+
+    return listen
+
+
+async def _quick(page: Page, session: str | None) -> bool:
+    """Whether the visitor's model answers at once, or does so when it has been loaded, which is going on."""
+    patience = time.monotonic() + LOADING
+    while not (quick := page.engine.quick(page.model(session))) and time.monotonic() < patience:
+        if page.engine.status().loaded:
+            return False
+        await asyncio.sleep(LOOK)
+    return quick
+
+
+def _untouched(page: Page, session: str | None, tab: str, values: tuple[Any, ...]) -> bool:
+    """Whether the visitor has asked nothing here yet, and the page shows the image that it opened on, to a model that
+    knows such images."""
+    visit, inputs = page.sessions.visit(session or ""), page.images.inputs
+    held = [visit.images.get(part, value) for part, value in zip(inputs, values, strict=False)]
+    known = page.world(session) == page.world(None)
+    return bool(held[0]) and known and tab not in visit.runs and page.images.as_opened(held)
