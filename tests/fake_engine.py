@@ -43,7 +43,8 @@ class FakeRunner:
         return (4_000_000, 8_000_000) if self.loaded else (0, 0)
 
     def prepare(self, turns: list[dict[str, Any]], images: list[LoadedImage], new_tokens: int, choices=()) -> Prompt:
-        self.asked.append(turns)
+        if new_tokens > 1:  # else an image is only measured
+            self.asked.append(turns)
         pieces = re.findall(r"\s*[\w.]+|\s*\S", self.reply(turns, [image.rgb for image in images]))
         ids = []
         for piece in pieces:

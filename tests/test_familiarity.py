@@ -35,7 +35,7 @@ def test_a_checkpoint_without_a_score_flags_nothing(tmp_path):
 
 def test_no_number_is_shown_beside_the_notice():
     result = answered("yes", 0.97)
-    assert "97 % sure" in words.facts(result) and words.alternatives(result)
+    assert "probability 97 %" in words.facts(result) and words.alternatives(result)
     result.unfamiliar = True
     assert not any("%" in fact for fact in words.facts(result)) and not words.alternatives(result)
 

@@ -53,6 +53,15 @@ def test_boxes_are_of_what_the_question_spoke_of():
     assert jobs[1].start(None, None)[0] == "detect_stream" and jobs[1].start(None, None)[-1] == "hippos"
 
 
+def test_what_changed_is_asked_as_the_compare_tab_does():
+    engine = fake_engine()  # whose model knows scenes
+    jobs = plan(engine, {"compare": "What changed?"}, [IMAGE, IMAGE])
+    assert [job.title for job in jobs] == ["Comparison", "Boxes of the change"]
+    assert len(plan(engine, {"compare": "Which has more objects?"}, [IMAGE, IMAGE])) == 1
+    with pytest.raises(EngineError, match="here are 3"):
+        plan(engine, {"compare": "what changed?"}, [IMAGE] * 3)
+
+
 def asked(router, text, pictures=1, turns=()):
     return in_chat(Recorder(), router, text, [IMAGE] * pictures, turns)(None, None)
 
@@ -61,6 +70,7 @@ def test_chat_asks_and_compares(router):
     assert asked(router, "What colour is the cat?")[:1] == ("answer_stream",)
     assert asked(router, "[VQA] What colour?")[2] == "What colour?"
     assert asked(router, "the difference between them", 2)[0] == "compare_stream"
+    assert asked(router, "Which has more objects?", 2)[0] == "compare_stream"
     assert asked(router, "[CAPTION] in detail")[0] == "caption_stream"
 
 

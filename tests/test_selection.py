@@ -66,7 +66,7 @@ def test_each_kind_of_answer_has_a_chance_of_its_own(question, answer, kind):
 
 def test_nothing_is_called_sure_that_was_not_measured():
     result = Result("vqa", "", text="red", tokens=[Token(1, "red", 0.9, [])], finish_reason="stop")
-    assert "90 % sure" in words.facts(result)
+    assert "probability 90 %" in words.facts(result)
     result.calibrated = True
     assert not any("%" in fact for fact in words.facts(result))
     result.chance = 0.82

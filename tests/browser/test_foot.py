@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.steps import upload_scene, finished
+from tests.browser.steps import finished, upload_scene
 from tests.fake_engine import FakeRunner, fake_engine
 from vlm_demo.engine import Engine
 from vlm_demo.engine import engine as engine_module

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import serve
-from tests.browser.steps import SCENE, answers, ask, upload_scene, finished, go
+from tests.browser.steps import SCENE, answers, ask, finished, go, upload_scene
 from tests.fake_engine import fake_engine
 from vlm_demo.scenes import make_scene
 from vlm_demo.ui import draws

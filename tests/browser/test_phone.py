@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.steps import SCENE, answers, ask, upload_scene, finished, go
+from tests.browser.steps import SCENE, answers, ask, finished, go, upload_scene
 
 PHONE = {"width": 390, "height": 844}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import PATIENCE, serve
-from tests.browser.steps import SCENE, upload_scene, finished, go
+from tests.browser.steps import SCENE, finished, go, upload_scene
 from tests.fake_engine import fake_engine
 from tests.photo import photo
 from vlm_demo.ui import privacy

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PATIENCE, serve
-from tests.browser.steps import SCENE, answers, ask, upload_scene, go
+from tests.browser.steps import SCENE, answers, ask, finished, go, upload_scene
 from tests.fake_engine import fake_engine
 from vlm_demo.engine import Engine
 from vlm_demo.runners.base import TokenSequence
@@ -107,12 +107,20 @@ def test_results_of_all_tabs_come_back_where_one_was(
     go(page, "Detect")
     page.locator("#detect-run").click()
     expect(page.locator("#detect-all")).to_be_visible()
+    go(page, "Compare")
+    page.get_by_label("What happens across them?").check()
+    expect(page.locator("#compare-box textarea")).not_to_have_value("What changed?")
+    page.locator("#compare-run").click()
+    finished(page, "compare")
     go(page, "Chat")
     ask(page, "And what is this?")
     page.reload()
     expect(page.get_by_role("tab", name="Chat")).to_have_attribute("aria-selected", "true")
     expect(answers(page)).to_have_text(WHOLE)
     expect(page.locator("#image-2 img")).to_be_visible()
+    go(page, "Compare")
+    expect(page.locator("#compare-text textarea")).to_have_value(WHOLE)
+    expect(page.get_by_label("What happens across them?")).to_be_checked()
     go(page, "Detect")
     expect(page.locator("#detect-table tbody tr")).to_have_count(1)
     expect(page.locator("#detect-drawn img").first).to_be_visible()

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import serve
-from tests.browser.steps import SCENE, upload_scene, go
+from tests.browser.steps import SCENE, go, upload_scene
 from tests.fake_engine import FakeRunner, oracle
 from vlm_demo.description import Description
 from vlm_demo.detection.formats import write_objects

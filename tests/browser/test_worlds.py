@@ -1,4 +1,4 @@
-"""The page as a visitor finds it: photographs first, an answer there or one press away, icon scenes for those who want them."""
+"""The page as a visitor finds it: photographs first, an answer at most one press away, icon scenes for others."""
 
 import re
 from collections.abc import Callable, Iterator

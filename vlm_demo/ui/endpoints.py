@@ -124,7 +124,7 @@ class Endpoints:
         """
         opened = await in_thread(load_pictures, images or [])
         route = await in_thread(self.page.router.route, text, len(opened))
-        planned = [] if route.unsure else jobs.plan(self.page.engine, route.parts, opened)
+        planned = [] if route.unsure else jobs.plan(self.page.engine, route.parts, opened, model or None)
         starts = [partial(job.start, SamplingParameters(), model=model or None) for job in planned]
         results: list[JSON] = []
         yield {"route": route_json(route), "results": results}

@@ -31,7 +31,7 @@ element.addEventListener("click", (event) => {
   if (button) trigger("click", { index: Number(button.dataset.index) });
 });
 """
-# A tab that needs no more than the images to answer runs when they come; its image is one of ours, asked for by a click.
+# Whoever has clicked one of our images sees the answer of the open tab, where that needs no words.
 RUN = """() => {
   const buttons = [...document.querySelectorAll("#caption-run, #detect-run, #compare-run, #auto-run")];
   const open = buttons.find((button) => button.offsetParent !== null);

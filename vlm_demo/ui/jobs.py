@@ -11,10 +11,14 @@ from vlm_demo.images import LoadedImage
 from vlm_demo.results import EngineError, SamplingParameters
 from vlm_demo.tasks import TASKS
 
+from .draws import SCENES
+
 if TYPE_CHECKING:
     from vlm_demo.engine import Engine, Generation
     from vlm_demo.router import Router
 
+CHANGE = TASKS["compare"].prompts["change"]
+BOXES = "Boxes of the change"
 Start = Callable[[SamplingParameters, Hashable | None, str | None], "Generation"]
 
 
@@ -70,7 +74,26 @@ def style_of(text: str) -> str:
     return "detailed" if re.search(r"\bdetail|\blong\b|everything", text, re.IGNORECASE) else "brief"
 
 
-def plan(engine: Engine, parts: Mapping[str, str], pictures: Sequence[LoadedImage]) -> list[Job]:
+def comparisons(engine: Engine, question: str, count: int, model: str | None = None) -> list[str]:
+    """What a model is asked about `count` images: the question, and where that is what changed, for boxes, too.
+
+    Raises EngineError where more images would be left out in silence.
+    """
+    if question.strip().lower() != CHANGE.lower():
+        return [question]
+    if count > 2:
+        raise EngineError(
+            f"What changed is told about two images, and here are {count}. "
+            "Remove some, or ask what happens across them."
+        )
+    # Only in drawn scenes has a change a place.
+    boxed = engine.description(model).samples == SCENES and engine.capabilities(model).boxed_changes
+    return [CHANGE, "boxes"] if boxed else [CHANGE]
+
+
+def plan(
+    engine: Engine, parts: Mapping[str, str], pictures: Sequence[LoadedImage], model: str | None = None
+) -> list[Job]:
     """The calls for a request, one task after the other; `parts` holds each task's words, as `Route.parts` does.
 
     Captions and boxes come once for each picture.
@@ -81,7 +104,9 @@ def plan(engine: Engine, parts: Mapping[str, str], pictures: Sequence[LoadedImag
         if task == "vqa":
             jobs.append(Job("Answer", 0, _start(engine.answer_stream, list(pictures), words, ())))
         elif task == "compare":
-            jobs.append(Job("Comparison", 0, _start(engine.compare_stream, list(pictures), words or "change")))
+            for question in comparisons(engine, words or CHANGE, len(pictures), model):
+                title = BOXES if question == "boxes" else "Comparison"
+                jobs.append(Job(title, 0, _start(engine.compare_stream, list(pictures), question)))
         else:
             for number, picture in enumerate(pictures, 1):
                 title = TASKS[task].title + (f", image {number}" if len(pictures) > 1 else "")

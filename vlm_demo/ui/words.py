@@ -29,7 +29,8 @@ def notice(text: str, bad: bool = False) -> str:
 
 
 def quiet(result: Result, spoken: bool = True) -> str:
-    """What happens now, or at the end time, tokens and how sure, such as `0.42 s · 18 tokens · 96 % sure`.
+    """What happens now, or at the end time, tokens and how probable, such as
+    `0.42 s · 18 tokens · probability 96 %`, which is the model's own, or how often such answers are right.
 
     A screen reader hears the end, the answer first unless something else announces that.
     """
@@ -57,7 +58,7 @@ def facts(result: Result) -> list[str]:
     elif result.calibrated:  # then nothing is called sure that has not been measured
         pass
     elif result.confidence is not None and result.parsed is None:  # boxes have a confidence each
-        parts.append(f"{round(100 * result.confidence)} % sure")
+        parts.append(f"probability {round(100 * result.confidence)} %")
     if result.finish_reason == "cancelled":
         parts.append("stopped")
     if result.finish_reason == "length":

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from . import models
+from vlm_demo import images
+from vlm_demo.images import ImageError
+from vlm_demo.results import EngineError
+
+from . import models, words
 from .common import QUICK, Page
 from .runs import Updates
 from .visits import Visit
+
+UNSEEN = " unseen"  # there, for its size alone
 
 
 def title(page: Page, model: str) -> str:
@@ -21,9 +28,11 @@ def title(page: Page, model: str) -> str:
 
 @dataclass
 class Choice:
-    """The models to choose from, for each visitor alone, and the panel that brings in others."""
+    """The models to choose from, for each visitor alone, what the chosen one knows, and the panel that brings in
+    others."""
 
     radio: gr.Radio
+    world: gr.HTML
     others: models.Chooser | None
 
 
@@ -34,8 +43,9 @@ def choice(page: Page) -> Choice:
         radio = gr.Radio(
             _choices(page), value=page.engine.model, label="Model", visible=len(names) > 1, elem_id="model"
         )
-        page.follow(gr.HTML(knows(page, page.engine.model), elem_id="knows"), lambda model: knows(page, model))
-    return Choice(radio, models.build(page))
+        world = gr.HTML(knows(page, page.engine.model), elem_id="knows")
+        page.follow(world, lambda model: knows(page, model))
+    return Choice(radio, world, models.build(page))
 
 
 def wire(page: Page, choice: Choice, demo: gr.Blocks) -> None:
@@ -50,6 +60,10 @@ def wire(page: Page, choice: Choice, demo: gr.Blocks) -> None:
         visit.model = model
         return again(visit)
 
+    def look(request: gr.Request, *values: Any) -> str:
+        model = page.model(request.session_hash)
+        return knows(page, model, is_foreign(page, model, values))
+
     def again(visit: Visit) -> Updates:
         if visit.model is None:
             return {}
@@ -63,14 +77,36 @@ def wire(page: Page, choice: Choice, demo: gr.Blocks) -> None:
 
     components = [component for component, _ in page.followers]
     page.give_back([radio, *components], again)
-    radio.input(choose, radio, components, queue=False, **QUICK)
+    chosen = radio.input(choose, radio, components, queue=False, **QUICK)
+    chosen.then(look, page.images.inputs, choice.world, queue=False, **QUICK)
+    gr.on([slot.change for slot in page.images.slots], look, page.images.inputs, choice.world, queue=False, **QUICK)
     demo.load(opened, None, [radio], queue=False, **QUICK)
     models.wire(page, choice.others, radio, demo, change)
 
 
-def knows(page: Page, model: str) -> str:
-    text = page.engine.description(model).knows
-    return f'<p class="quiet">{escape(text)}</p>' if text else ""
+def knows(page: Page, model: str, foreign: bool = False) -> str:
+    """What a model knows, or in its place, and of its size so that nothing moves, that an image is from elsewhere."""
+    about = page.engine.description(model)
+    sentence, warning = escape(about.knows), escape(about.notice or words.OUTSIDE)
+    if not sentence and not foreign:
+        return ""
+    return (
+        f'<div class="either"><p class="quiet{UNSEEN * foreign}">{sentence}</p>'
+        f'<div class="notice{UNSEEN * (not foreign)}"{" role=status" * foreign}>{warning}</div></div>'
+    )
+
+
+def is_foreign(page: Page, model: str, values: Sequence[Any]) -> bool:
+    """Whether one of the images is from outside the model's world; not where finding out would make somebody wait, nor
+    of the image on which the page opens."""
+    known = page.images.as_opened(values) and page.engine.description(model).samples == page.world(None)
+    if known or not page.engine.quick(model):
+        return False
+    sources = [source for source in page.images.sources(values, single=False) if source is not None]
+    try:
+        return any(page.engine.novelty(images.load(source), model).outside for source in sources)
+    except (ImageError, EngineError):
+        return False  # what is wrong is told where somebody has asked for something
 
 
 def _choices(page: Page) -> list[tuple[str, str]]:

@@ -131,7 +131,7 @@ def build(page: Page) -> None:
         results: list[Result] = []
         boxes: list[tuple[str, str]] = []
         threshold = page.engine.description(run.model).threshold
-        for job in jobs.plan(page.engine, parts, opened):
+        for job in jobs.plan(page.engine, parts, opened, run.model):
             async for _, result in run.follow(partial(job.start, settings, run.session, run.model)):
                 if result.parsed is not None:  # the boxes that Detect shows
                     result = replace(result, parsed=result.parsed.above(threshold))

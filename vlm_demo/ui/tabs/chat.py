@@ -54,7 +54,7 @@ def build(page: Page) -> None:
         elem_id="chat-log",
     )
     first: list[str] = page.images.questions.value
-    with gr.Row(elem_classes="row-of-buttons", visible=bool(first)) as chips:
+    with gr.Row(elem_classes="row-of-buttons", visible=bool(first), elem_id="chat-suggestions") as chips:
         suggested = [
             gr.Button(question, size="sm", visible=bool(question))
             for question in [*first, *[""] * SUGGESTIONS][:SUGGESTIONS]

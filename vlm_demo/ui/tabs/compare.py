@@ -14,8 +14,9 @@ from vlm_demo.images import LoadedImage
 from vlm_demo.results import EngineError
 from vlm_demo.tasks import TASKS
 
-from .. import draws, image_panel, words
+from .. import draws, image_panel, jobs, words
 from ..common import QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
+from ..jobs import BOXES, CHANGE
 from ..pictures import boxes_files, for_display, load_pictures
 from ..runs import Run, Sources, in_thread
 
@@ -25,7 +26,6 @@ KINDS = [
     ("What happens across them?", "story"),
     ("My own question", "own"),
 ]
-CHANGE = TASKS["compare"].prompts["change"]
 # What each kind writes into the box, from where it is asked, changed or not.
 QUESTIONS = {
     "change": CHANGE,
@@ -34,7 +34,6 @@ QUESTIONS = {
     "own": "",
 }
 FRESH = {"New pair": draws.pair, "New story": draws.story, "Which scene": draws.selection}
-BOXES = "Boxes of the change"
 SLIDE = """
 element.addEventListener("input", (event) => {
   event.target.closest(".wipe").style.setProperty("--shown", `${event.target.value}%`);
@@ -113,16 +112,7 @@ def build(page: Page) -> None:
         settings = panel.read(*values)
         if len(opened) < 2:
             raise EngineError("Comparing takes two images or more. Add one beside the first, or press a button above.")
-        about_change = question.strip().lower() == CHANGE.lower()
-        if about_change and len(opened) > 2:
-            raise EngineError(
-                f"What changed is told about two images, and here are {len(opened)}. "
-                "Remove some, or ask what happens across them."
-            )
-        questions = [question]
-        scenes = page.engine.description(run.model).samples == draws.SCENES  # only there a change has a place
-        if about_change and scenes and page.engine.capabilities(run.model).boxed_changes:
-            questions.append("boxes")
+        questions = jobs.comparisons(page.engine, question, len(opened), run.model)
         stream = page.engine.compare_stream
         starts = [partial(stream, opened, one, settings, run.session, run.model) for one in questions]
         finished = []
