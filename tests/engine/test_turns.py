@@ -126,6 +126,22 @@ def test_nobody_waits_where_nobody_else_is(model):
     engine.close()
 
 
+def test_an_answer_is_quick_where_the_model_is_there_and_nobody_waits(model):
+    model.max_sequences = 1
+    engine = Engine(runner=model)
+    assert not engine.quick()
+    engine.load()
+    assert engine.quick()
+    model.go.clear()
+    running = ask(engine, "first")
+    until(lambda: "first" in model.joined)
+    assert not engine.quick()
+    model.go.set()
+    running.result()
+    assert engine.quick() and not engine.quick(seconds=0.0)
+    engine.close()
+
+
 def test_who_waits_is_told_the_position_in_the_queue(model):
     model.max_sequences = 1
     engine = Engine(runner=model)

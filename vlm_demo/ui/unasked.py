@@ -15,30 +15,39 @@ import gradio as gr
 
 from .common import MODEL_CALL, Page, Work
 from .runs import Updates
+from .visits import Visit
 
 LOADING = 10.0  # seconds; a model that is still being loaded when the page opens may take so long
+MOST = 8  # visitors who are answered unasked at once; where a whole class opens the page, the others press Run
 LOOK = 0.25  # seconds between two looks at that
 
 
 def wire(page: Page, opened: gr.events.Dependency, tabs: dict[str, gr.Tab]) -> None:
     """Let the tabs that can answer unasked; call it when all are built. The first of them is the one on which the page
     opens, `opened` is the event after which its visit is known."""
-    first = next(iter(tabs))
+    first, going = next(iter(tabs)), set[Visit]()
     for name, (listener, inputs, outputs) in page.unasked.items():
         begin = opened.then if name == first else tabs[name].select
-        begin(_if_welcome(page, name, listener, outputs), inputs, outputs, **MODEL_CALL)
+        begin(if_welcome(page, name, listener, outputs, going), inputs, outputs, **MODEL_CALL)
 
 
-def _if_welcome(page: Page, tab: str, listener: Work, outputs: list[Any]) -> Work:
+def if_welcome(page: Page, tab: str, listener: Work, outputs: list[Any], going: set[Visit]) -> Work:
+    """A listener that runs another one where its answer is welcome; `going`: those who are being answered unasked."""
+
     async def listen(request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         visit = page.sessions.visit(request.session_hash or "")
         fresh = tab not in visit.unasked and request.session_hash not in visit.back
         visit.unasked.add(tab)
-        if fresh and await _quick(page, request.session_hash) and _untouched(page, request.session_hash, tab, values):
+        welcome = fresh and await _quick(page, request.session_hash)
+        if not welcome or len(going) >= MOST or not _untouched(page, request.session_hash, tab, values):
+            yield {outputs[0]: gr.skip()}
+            return
+        going.add(visit)
+        try:
             async for updates in listener(request, *values):
                 yield updates
-        else:
-            yield {outputs[0]: gr.skip()}
+        finally:
+            going.discard(visit)
 
     return listen
 

@@ -18,7 +18,7 @@ MOST = 1000  # visits that can be come back to; the one that came first goes for
 TOKEN_LENGTH = 32
 
 
-@dataclass
+@dataclass(eq=False)
 class Visit:
     """One tab of a browser, as long as it is open, or closed so lately that it may come back."""
 
