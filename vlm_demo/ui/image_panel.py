@@ -91,7 +91,7 @@ def build(page: Page) -> None:
     def choose(event: gr.EventData, request: gr.Request) -> list[Any]:
         return _put(draws.example(int(event.index), page.world(request.session_hash)))
 
-    strip.click(choose, None, page.images.outputs, **QUICK).then(None, js=RUN)
+    strip.click(choose, None, page.images.outputs, **QUICK).then(None, js=RUN, api_visibility="private")
     resized = [*slots, more, less, chosen, count]
     more.click(lambda count, chosen: _resize(count + 1, chosen), [count, chosen], resized, **QUICK)
     less.click(lambda count, chosen: _resize(count - 1, chosen), [count, chosen], resized, **QUICK)
@@ -113,7 +113,7 @@ def bring(
         drawn = draw(draws.fresh_seed(), page.world(request.session_hash))
         return [*_put(drawn), *then(drawn)]
 
-    button.click(press, None, [*page.images.outputs, *also], **QUICK).then(None, js=RUN)
+    button.click(press, None, [*page.images.outputs, *also], **QUICK).then(None, js=RUN, api_visibility="private")
     page.follow(button, lambda model: draws.label(name, page.engine.description(model).samples))
 
 
