@@ -118,6 +118,7 @@ def test_programs_take_turns_like_everyone(slow, picture: Path) -> None:
     counted.go.set()
     assert late.result()["tokens"] == 2
     assert sum(job.done() for job in greedy) <= 2
+    counted.halt = None  # if the next has not begun yet, it must not stop when it does
     counted.go.set()
     assert [job.result()["tokens"] for job in greedy] == [30] * 4
 
