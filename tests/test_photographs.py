@@ -95,11 +95,19 @@ def checkpoint_processor() -> MiniVLMProcessor:
 
 
 def test_a_batch_depends_on_its_number_alone(steps):
-    first, again, other = steps[4], steps[4], steps[5]
+    (first,), (again,), (other,) = steps[4], steps[4], steps[5]
     assert torch.equal(first["input_ids"], again["input_ids"]) and first["shown"] == again["shown"]
     assert first["input_ids"].shape != other["input_ids"].shape or not torch.equal(
         first["input_ids"], other["input_ids"]
     )
+
+
+def test_rows_of_like_length_pass_together(steps, checkpoint_processor):
+    parts = Steps(checkpoint_processor, steps.photos, steps.regions, rows=3, parts=2)[4]
+    (whole,) = steps[4]
+    lengths = [(part["block"] >= 0).sum(1).tolist() for part in parts]
+    assert sum(lengths, []) == sorted((whole["block"] >= 0).sum(1).tolist())
+    assert sorted(shown for part in parts for shown in part["shown"]) == sorted(whole["shown"])
 
 
 def test_a_branch_sees_the_image_and_itself(steps):
@@ -119,7 +127,7 @@ def test_a_branch_sees_the_image_and_itself(steps):
 def test_every_branch_fits_its_image():
     rng = random.Random(3)
     for _ in range(50):
-        for conversation in asking.one_image(Seen(photo(), ()), [photo(OTHER, (), "none", 9)], 3, rng):
+        for conversation in asking.one_image(Seen(photo(), ()), [photo(OTHER, (), "none", 9)], 3, 1.0, rng):
             for task, question, answer in conversation.turns:
                 assert task in ("caption", "detect", "vqa") and answer
                 if question.lower().startswith(("is there a horse", "can you see a horse", "do you see a horse")):

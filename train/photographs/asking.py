@@ -84,11 +84,12 @@ def _one_of(label: str, boxes: list[tuple[str, Box]], rng: random.Random) -> tup
     return what, [min(boxes, key=lambda item: keys[what](item[1]))]
 
 
-def one_image(seen: Seen, others: list[Photo], count: int, rng: random.Random) -> list[Conversation]:
-    """Everything that is asked about one image in one row, with so many brief captions."""
+def one_image(seen: Seen, others: list[Photo], count: int, detections: float, rng: random.Random) -> list[Conversation]:
+    """Everything that is asked about one image in one row, with so many brief captions, and with boxes in a share of
+    `detections` of the rows."""
     return [
         *captions(seen.photo, count, rng),
-        *detection(seen, rng),
+        *(detection(seen, rng) if rng.random() < detections else ()),
         *questions(seen, others, rng),
         *everyday(seen, rng),
     ]

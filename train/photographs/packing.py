@@ -36,6 +36,7 @@ WORD_DROPOUT = 0.1  # share of a caption's words that the model does not get to 
 OTHERS = 24  # photographs from which false captions and questions are taken
 SEVERAL = 0.2  # share of rows with two to four images
 CAPTIONS = 3  # brief captions of one image in one row
+DETECTIONS = 1.0  # share of rows of one image with boxes, which are long
 PAD_TO = 64  # positions: few different shapes
 MAX_LENGTH = 896  # positions of a row; conversations that do not fit are left out
 
@@ -53,12 +54,16 @@ class Steps(Dataset):
         rows: int,
         several: float = SEVERAL,
         captions: int = CAPTIONS,
+        detections: float = DETECTIONS,
+        parts: int = 1,
         seed: str = "train",
     ) -> None:
         """`regions` of each photograph and variant that may be shown, as in `conversations.Seen`; `rows` of a batch,
-        the share of them with `several` images, brief `captions` of one image."""
+        the share of them with `several` images, brief `captions` of one image, the share of rows with boxes. A batch
+        comes in `parts`, rows of like length together."""
         self.processor, self.photos, self.regions = processor, photos, regions
-        self.rows, self.several, self.captions, self.seed = rows, several, captions, seed
+        self.rows, self.several, self.captions, self.detections = rows, several, captions, detections
+        self.parts, self.seed = parts, seed
         self.shown = sorted({number for number, _ in regions})
         self.variants: dict[int, list[Variant]] = {}
         for number, variant in regions:
@@ -68,15 +73,19 @@ class Steps(Dataset):
     def __len__(self) -> int:
         return 1 << 40
 
-    def __getitem__(self, step: int) -> dict[str, torch.Tensor | list[Shown]]:
-        """See `batch`; photographs come in an order that is shuffled anew each time all have been shown."""
+    def __getitem__(self, step: int) -> list[dict[str, torch.Tensor | list[Shown]]]:
+        """The parts of a batch, see `batch`; photographs come in an order that is shuffled anew each time all have been
+        shown."""
         rng = random.Random(f"{self.seed} {step}")
         count, rows = len(self.shown), []
         for row in range(self.rows):
             number = step * self.rows + row
             order = shuffled(count, f"{self.seed} {number // count}")
             rows.append(self.row(self.shown[order[number % count]], rng))
-        return self.batch(rows, rng)
+        packed = [(self.pack(conversations, len(shown), rng), shown) for conversations, shown in rows]
+        packed.sort(key=lambda row: len(row[0][0]))
+        size = -(-len(packed) // self.parts)
+        return [self.batch(packed[start : start + size]) for start in range(0, len(packed), size)]
 
     def row(self, number: int, rng: random.Random) -> tuple[list[Conversation], list[Shown]]:
         """What is asked about one photograph, or about it and others."""
@@ -93,7 +102,7 @@ class Steps(Dataset):
         others = [other for other in others if all(other is not self.photos[one] for one in picked)]
         if len(seen) > 1:
             return several.several_images(seen, others, rng), shown
-        return asking.one_image(seen[0], others, self.captions, rng), shown
+        return asking.one_image(seen[0], others, self.captions, self.detections, rng), shown
 
     def seen(self, shown: Shown) -> Seen:
         """A photograph as one variant shows it."""
@@ -102,10 +111,10 @@ class Steps(Dataset):
             return Seen(photo, self.regions[shown])
         return Seen(variants(photo.image_id)[shown[1]].photo(photo), self.regions[shown])
 
-    def batch(self, rows: list[tuple[list[Conversation], list[Shown]]], rng: random.Random) -> dict:
-        """Rows padded to the longest: `input_ids`, `labels`, `position_ids`, `block`, `weights`, `kinds` `[B, T]`, and
-        which images they contain, one after another, as `shown`."""
-        packed = [self.pack(conversations, len(shown), rng) for conversations, shown in rows]
+    def batch(self, rows: list[tuple[tuple[list, ...], list[Shown]]]) -> dict[str, torch.Tensor | list[Shown]]:
+        """Packed rows padded to the longest: `input_ids`, `labels`, `position_ids`, `block`, `weights`, `kinds`
+        `[B, T]`, and which images they contain, one after another, as `shown`."""
+        packed = [columns for columns, _ in rows]
         length = -(-max(len(ids) for ids, *_ in packed) // PAD_TO) * PAD_TO
         ids = torch.zeros(len(packed), length, dtype=torch.long)
         labels, block = torch.full_like(ids, -100), torch.full_like(ids, -1)

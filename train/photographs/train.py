@@ -19,13 +19,13 @@ from train import loop
 from train.blocks import block_mask
 from train.photographs.data import CROPS, read
 from train.photographs.features import Features, standardize, with_mosaics
-from train.photographs.packing import CAPTIONS, KINDS, SEVERAL, Steps
+from train.photographs.packing import CAPTIONS, DETECTIONS, KINDS, SEVERAL, Steps
 from train.photographs.questions import balanced
 from train.photographs.start import LAYERS, VOCABULARY, start
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 
 FEATURE_DROPOUT = 0.1  # of what the towers see, so that images are not learned by heart
-ROWS = 16  # rows that pass through the model at once; a step adds up as many such parts as it needs
+ROWS = 8  # rows that pass through the model at once on a CPU; a step adds up as many such parts as it needs
 
 
 def precision(device: torch.device) -> AbstractContextManager:
@@ -56,8 +56,8 @@ def batch_losses(
     return (losses * weights).sum(), totals, torch.bincount(kinds, minlength=len(KINDS))
 
 
-def _unchanged(batch: dict) -> dict:
-    return batch
+def _unchanged(parts: list[dict]) -> list[dict]:
+    return parts
 
 
 class Training:
@@ -65,19 +65,19 @@ class Training:
 
     def __init__(self, model, processor, photos, features: Features, args: argparse.Namespace) -> None:
         self.model, self.features, self.steps_count, self.workers = model, features, args.steps, args.workers
-        self.parts = max(1, args.rows // ROWS) if features.device.type == "cpu" else 1
-        rows = args.rows // self.parts
-        self.steps = Steps(processor, photos, features.regions, rows, args.several, args.captions)
+        parts = max(1, args.rows // ROWS) if features.device.type == "cpu" else 1
+        shares = (args.several, args.captions, args.detections)
+        self.steps = Steps(processor, photos, features.regions, args.rows, *shares, parts)
         self.batches = None
 
     def __call__(self, step: int) -> loop.Losses:
         if self.batches is None:  # workers prepare the steps still to come while this process computes
-            numbers = range(step * self.parts, self.steps_count * self.parts)
+            numbers = range(step, self.steps_count)
             options = {"num_workers": self.workers, "prefetch_factor": 4 if self.workers else None}
             gc.freeze()  # or each worker would go through millions of boxes again and again
             loader = DataLoader(self.steps, batch_size=None, sampler=numbers, collate_fn=_unchanged, **options)
             self.batches = iter(loader)
-        parts = [next(self.batches) for _ in range(self.parts)]
+        parts = next(self.batches)
         whole = sum(float(part["weights"][part["labels"] != -100].sum()) for part in parts)
         totals, counts, loss = 0.0, 0.0, 0.0
         for part in parts:
@@ -99,10 +99,10 @@ class Training:
     @torch.inference_mode()
     def unseen(self, processor, photos, features: Features, batches: int = 12) -> dict[str, float]:
         """Loss a token of each kind on photographs that training does not show."""
-        steps = Steps(processor, photos, features.regions, ROWS, seed="unseen")
+        steps = Steps(processor, photos, features.regions, 16, seed="unseen")
         totals = counts = 0.0
         for number in range(batches):
-            batch = steps[number]
+            (batch,) = steps[number]
             with precision(features.device):
                 _, sums, n = batch_losses(self.model, batch, features(batch["shown"]))
             totals, counts = totals + sums, counts + n
@@ -121,6 +121,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=64, help="rows of one step")
     parser.add_argument("--several", type=float, default=SEVERAL, help="share of rows with several images")
     parser.add_argument("--captions", type=int, default=CAPTIONS, help="brief captions of one image in one row")
+    parser.add_argument("--detections", type=float, default=DETECTIONS, help="share of rows with boxes")
     parser.add_argument("--lr", type=float, default=6e-4)
     parser.add_argument("--variants", type=int, default=2 + CROPS, help="ways in which each photograph is shown")
     parser.add_argument("--mosaics", type=int, default=2000)
