@@ -7,6 +7,7 @@ from dataclasses import replace
 from train.photographs import everyday, words
 from train.photographs.conversations import Seen
 from train.photographs.data import Photo, Question
+from train.photographs.evaluation import hand_written, holds
 from train.photographs.questions import YES_NO, balanced
 from train.photographs.settings import setting
 
@@ -80,3 +81,11 @@ def test_yes_is_as_frequent_as_no_in_every_wording():
     answers = Counter(qa.answer for one in kept for qa in one.questions if qa.kind == YES_NO)
     assert len(kept) == 6 and answers == {"yes": 1, "no": 1}
     assert sum(qa.kind == "coco-qa" for one in kept for qa in one.questions) == 6
+
+
+def test_hand_written_questions_are_compared_by_words():
+    photo = replace(seen().photo, image_id="coco-431523")
+    asked = hand_written([photo])
+    assert len(asked) == 7 and all(one is photo and answers for one, _, answers in asked)
+    assert holds("A black train.", ["train", "locomotive"]) and holds("two", ["2"]) and not holds("trains", ["train"])
+    assert holds(words.UNKNOWN, [words.UNKNOWN]) and not holds("not", ["no"])

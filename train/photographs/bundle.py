@@ -6,7 +6,9 @@ model card to checkpoints/minivlm-photographs. FOLDER holds photographs/ and fru
 """
 
 import argparse
+import copy
 import json
+import random
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,10 +22,12 @@ from sklearn.linear_model import LogisticRegression
 from train.finetune import checkpoints
 from train.photographs import evaluation as figures_of
 from train.photographs.card import card
-from train.photographs.data import Variant, read
+from train.photographs.conversations import Seen
+from train.photographs.data import Photo, Question, Variant, read
+from train.photographs.everyday import everyday
 from train.photographs.features import Images, batches, see
 from train.photographs.out_of_distribution import KINDS, make
-from train.photographs.words import LABELS, plural
+from train.photographs.words import LABELS, UNKNOWN, plural
 from vlm_demo.checkpoints import bundled
 from vlm_demo.description import FILE, Description, logit
 from vlm_demo.engine import Engine
@@ -33,6 +37,7 @@ from vlm_demo.runners.vision import NOVELTY_FILE, pool_features
 SHARD = "45MB"
 FITTED_ON, FOREIGN = 1000, 40  # photographs, and images of each other kind
 ASKED = ("vaq2.0(yes/no)", "pope", "coco-qa")  # kinds of questions whose confidence is fitted
+WORDS = 3  # of an answer that can be compared
 FLAGGED = 0.98  # share of training photographs that must count as photographs
 SLACK = 1.6  # how much further others may lie
 ABOUT = Description(
@@ -99,7 +104,21 @@ def curve(rated: list[tuple[float, ...]], right: list[bool]) -> list[float]:
     return [float(model.intercept_[0]), *map(float, model.coef_[0])]
 
 
-def calibrate(target: Path, data: Path, limit: int | None) -> None:
+def everyday_questions(tower, photos: list[Photo]) -> list[tuple[Photo, Question]]:
+    """What `everyday` asks of photographs where the answer is a word or two, so that it can be told whether an answer
+    is right."""
+    shown = Images(photos, [(n, 0) for n in range(len(photos))])
+    regions = [one for _, part in batches(tower, shown, 0) for one in part]
+    asked = []
+    for photo, own in zip(photos, regions, strict=True):
+        for conversation in everyday(Seen(photo, own), random.Random(photo.image_id)):
+            ((_, question, answer),) = conversation.turns
+            if len(answer.split()) <= WORDS or answer == UNKNOWN:
+                asked.append((photo, Question(question, answer, "everyday")))
+    return asked
+
+
+def calibrate(target: Path, data: Path, tower, limit: int | None) -> None:
     """Fit both curves and the threshold on every second validation photograph, and write them into the description."""
     photos = read(data / "photographs", "validation")[::2]
     boxed = [photo for photo in photos if photo.boxed == "all"]
@@ -111,6 +130,7 @@ def calibrate(target: Path, data: Path, limit: int | None) -> None:
         rated_by_source[name] = rated
         if name == "words":
             asked = [(photo, qa) for photo in photos for qa in photo.questions if qa.kind in ASKED][:limit]
+            asked += everyday_questions(tower, photos)[:limit]
             _, answers = figures_of.questions(engine, asked, "answers")
         engine.close()
     pairs = [
@@ -171,10 +191,10 @@ def main() -> None:
         old.unlink()
     tower = model.model.vision_tower.eval()
     save_file(fit_novelty(tower, args.data), args.target / NOVELTY_FILE)
-    model.to(torch.bfloat16).save_pretrained(args.target, max_shard_size=SHARD)
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(args.target, max_shard_size=SHARD)
     MiniVLMProcessor.from_pretrained(newest).save_pretrained(args.target)
     checkpoints.leave_out_code(args.target)
-    calibrate(args.target, args.data, args.limit)
+    calibrate(args.target, args.data, tower, args.limit)
     if (args.run[0] / "losses.png").exists():
         shutil.copy(args.run[0] / "losses.png", args.target / "losses.png")
     engine = Engine(args.target, max_waiting=10_000)

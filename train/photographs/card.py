@@ -19,6 +19,7 @@ ROWS = (
     ("None of them, where none has it", "none_of_them", "n_which_image"),
 )
 QUESTIONS = (
+    ("In everyday words, written by hand", "everyday", "n_everyday"),
     ("Yes or no (VQA v2)", "yes_no", "n_yes_no"),
     ("Is there a ...? (POPE)", "present", "n_present"),
     ("COCO-QA, exactly the word", "coco_qa", "n_coco_qa"),

@@ -153,27 +153,33 @@ def which_image(engine: Engine, photos: Sequence[Photo], count: int) -> Figures:
     }
 
 
-def everyday(engine: Engine, photos: Sequence[Photo]) -> tuple[list[tuple[str, Result, bool]], Figures]:
-    """Questions in everyday words, written by hand while looking at validation photographs: each with the answer and
-    whether it is right, and the share that is, in all and by the form that an answer takes."""
+def hand_written(photos: Sequence[Photo]) -> list[tuple[Photo, str, list[str]]]:
+    """Questions in everyday words, written while looking at validation photographs, and for each what a right answer
+    holds."""
     by_id = {photo.image_id: photo for photo in photos}
-    asked: list[tuple[Photo, str, list[str]]] = []
+    asked, photo = [], None
     for line in EVERYDAY.read_text(encoding="utf-8").splitlines():
         if line.startswith("["):
-            photo = by_id[line[1:-1]]
-        elif line and not line.startswith("#"):
+            photo = by_id.get(line[1:-1])
+        elif photo and line and not line.startswith("#"):
             question, answers = line.split(" = ")
             asked.append((photo, question, [UNKNOWN if one == "?" else one for one in answers.split(" | ")]))
-    results = in_parallel(lambda one, n: engine.answer(one[0].open(), one[1], session=n), asked, "everyday")
-    rated, by_form = [], {}
-    for result, (_, question, answers) in zip(results, asked, strict=True):
-        ok = any(f" {plain_answer(one)} " in f" {plain_answer(result.text)} " for one in answers)
-        form = "yes or no" if answers[0] in ("yes", "no") else "cannot know" if UNKNOWN in answers else "other"
-        by_form.setdefault(form, []).append(ok)
-        rated.append((question, result, ok))
-    figures = {form: {"right": share(hits), "n": len(hits)} for form, hits in by_form.items()}
-    total = share(ok for _, _, ok in rated)
-    return rated, {"everyday": total, "n_everyday": len(rated), "everyday_by_form": figures}
+    return asked
+
+
+def holds(text: str, answers: Sequence[str]) -> bool:
+    """Whether a text contains one of the answers as words."""
+    return any(f" {plain_answer(one)} " in f" {plain_answer(text)} " for one in answers)
+
+
+def everyday(engine: Engine, photos: Sequence[Photo], blind: bool = False) -> tuple[float, list[tuple[Result, bool]]]:
+    """Share of right answers to `hand_written`, and each answer beside whether it is right."""
+    asked = hand_written(photos)
+    images = [GREY if blind else photo.open() for photo, *_ in asked]
+    pairs = [(image, question) for image, (_, question, _) in zip(images, asked, strict=True)]
+    results = in_parallel(lambda one, n: engine.answer(*one, session=n), pairs, "everyday")
+    rated = [(result, holds(result.text, answers)) for result, (*_, answers) in zip(results, asked, strict=True)]
+    return share(ok for _, ok in rated), rated
 
 
 def calibration_error(rated: Sequence[Rated]) -> float:
@@ -228,7 +234,12 @@ def measure(engine: Engine, data: Path, split: str = "validation", limit: int | 
     asked = asked[:limit]
     figures |= {"visual7w_choice": choices(engine, asked), "n_visual7w": len(asked)}
     blind["visual7w_choice"], common["visual7w_choice"] = choices(engine, asked, blind=True), 0.25
-    figures |= everyday(engine, photos)[1]
+    written = hand_written(photos)
+    figures["everyday"], own = everyday(engine, photos)
+    blind["everyday"], _ = everyday(engine, photos, blind=True)
+    forms = Counter(answer for *_, answers in written for answer in set(answers))
+    common["everyday"], figures["n_everyday"] = max(forms.values(), default=0) / max(1, len(written)), len(written)
+    rated += own
     figures |= which_image(engine, [photo for photo in photos if photo.captions], min(limit or 300, 300))
     chances = [(result.confidence if result.chance is None else result.chance, ok) for result, ok in rated]
     figures["calibration"] = {"answers": calibration_error(chances), "boxes": calibration_error(rated_boxes)}
