@@ -125,7 +125,7 @@ def calibrate(target: Path, data: Path, tower, limit: int | None) -> None:
     rated_by_source = {}
     for name, weights in (("words", [0.0, 1.0, 0.0]), ("region", [0.0, 0.0, 1.0])):  # what each gives alone
         write_description(target, replace(ABOUT, calibration={"boxes": weights}))
-        engine = Engine(target, max_waiting=10_000)
+        engine = Engine(target, dtype="float32", max_waiting=10_000)  # the same boxes both times, on any machine
         results, _, rated = figures_of.detections(engine, boxed, 0.0)
         rated_by_source[name] = rated
         if name == "words":
