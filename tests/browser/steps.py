@@ -53,3 +53,20 @@ def ask(page: Page, question: str) -> None:
     page.locator("#chat-box textarea").press("Enter")
     expect(answers(page)).to_have_count(before + 1)
     finished(page, "chat")
+
+
+def run_with_scene(page: Page, tab: str, in_auto: str = "How many objects are there?") -> None:
+    """Open a tab, fill in what it needs beside the scene that is there, and run it to its end. Compare brings images of
+    its own, so it comes last."""
+    go(page, tab)
+    name = tab.lower()
+    if tab == "Compare":
+        page.get_by_role("button", name="New pair").locator("visible=true").click()
+        page.locator("#image-2 img").wait_for()
+    if tab in ("Chat", "Auto"):
+        page.locator(f"#{name}-box textarea").fill(in_auto if tab == "Auto" else "How many objects are there?")
+    if tab == "Versus":
+        page.get_by_role("radio", name="Find the objects").click()
+    page.locator(f"#{name}-run").click()
+    if tab != "Auto":
+        finished(page, name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.steps import SCENE, TABS, finished, go, upload_scene
+from tests.browser.steps import SCENE, TABS, finished, go, run_with_scene, upload_scene
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -54,23 +54,10 @@ def test_axe_finds_nothing(visit: Callable, address: str, axe: Path) -> None:
     upload_scene(page)
     for folded in ("Reveal the truth", "What the model sees"):
         page.get_by_role("button", name=folded).click()
-    for tab in sorted(TABS, key=lambda tab: tab == "Compare"):  # which brings images of its own, so it comes last
-        go(page, tab)
-        name = tab.lower()
-        if tab == "Compare":
-            page.get_by_role("button", name="New pair").locator("visible=true").click()
-            page.locator("#image-2 img").wait_for()
-        if tab in ("Chat", "Auto"):
-            page.locator(f"#{name}-box textarea").fill(
-                "Box everything." if tab == "Auto" else "How many objects are there?"
-            )
-        if tab == "Versus":
-            page.get_by_role("radio", name="Find the objects").click()
-        page.locator(f"#{name}-run").click()
+    for tab in sorted(TABS, key=lambda tab: tab == "Compare"):
+        run_with_scene(page, tab, in_auto="Box everything.")
         if tab == "Auto":
             expect(page.locator("#auto-boxes img").first).to_be_visible()
-        else:
-            finished(page, name)
         page.get_by_role("button", name="Settings").locator("visible=true").click()
         has_no_faults(page)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.steps import SCENE, answers, ask, finished, go, upload_scene
+from tests.browser.steps import SCENE, TABS, answers, ask, finished, go, run_with_scene, upload_scene
 
 PHONE = {"width": 390, "height": 844}
 
@@ -94,3 +94,13 @@ def test_no_label_covers_the_image(visit: Callable, address: str) -> None:
     label = page.locator("#image-1 label[data-testid=block-label]").bounding_box()
     image = page.locator("#image-1 img").bounding_box()
     assert label["y"] + label["height"] <= image["y"] + 1
+
+
+def test_a_narrow_screen_needs_no_scrolling_sideways(visit: Callable, address: str) -> None:
+    page = visit(address, **PHONE)
+    upload_scene(page)
+    for tab in sorted(TABS, key=lambda tab: tab == "Compare"):
+        run_with_scene(page, tab)
+        if tab == "Auto":
+            expect(page.locator("#auto-answers .section")).to_have_count(1)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, tab

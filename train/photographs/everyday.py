@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from train.photographs import wordings, words
-from train.photographs.conversations import Conversation, Seen, wording
+from train.photographs.conversations import Conversation, Seen, known_labels, wording
 from train.photographs.grounded import COLORED, DOING, STOP
 from train.photographs.settings import OUTDOORS, PLACES, SPORTS, WEATHER, setting
 from vlm_demo.detection import iou
@@ -54,7 +54,7 @@ def of_a_kind(seen: Seen, rng: random.Random) -> Iterable[Pair]:
     """What animal is this? Are there any vehicles?"""
     kind = rng.choice(list(wordings.KINDS))
     labels = wordings.KINDS[kind]
-    there = [label for label in labels if label in _sure(seen)]
+    there = [label for label in labels if label in known_labels(seen)]
     if there:
         sizes = Counter[str]()
         for label, box in seen.boxes():
@@ -73,7 +73,7 @@ def of_a_kind(seen: Seen, rng: random.Random) -> Iterable[Pair]:
 
 def anyone(seen: Seen, rng: random.Random) -> Iterable[Pair]:
     """Is anybody there?"""
-    if "person" in _sure(seen):
+    if "person" in known_labels(seen):
         yield wording(rng, wordings.ANYONE), "yes"
     elif seen.absent("person"):
         yield wording(rng, wordings.ANYONE), "no"
@@ -246,14 +246,6 @@ def unknowable(seen: Seen, rng: random.Random) -> Iterable[Pair]:
     """Who is this? What does the sign say?"""
     if rng.random() < 0.25:
         yield wording(rng, wordings.UNKNOWABLE), words.UNKNOWN
-
-
-def _sure(seen: Seen) -> set[str]:
-    """Classes that are surely there."""
-    if seen.photo.boxed == "all":
-        return {label for label, _ in seen.photo.objects}
-    likely = {label for label, score, _ in seen.regions if score > 0.3}
-    return {label for label in likely if any(words.mentions(text, label) for text in seen.photo.captions)}
 
 
 def _within(box: tuple, table: tuple) -> bool:

@@ -34,17 +34,17 @@ def balanced(photos: list[Photo]) -> list[Photo]:
             if qa.kind == YES_NO:
                 counts.setdefault(qa.question.lower(), Counter())[qa.answer] += 1
     left = {(question, answer): min(n["yes"], n["no"]) for question, n in counts.items() for answer in ("yes", "no")}
-    kept = []
-    for photo in random.Random(0).sample(photos, len(photos)):
+    kept: dict[int, Photo] = {}
+    for number in random.Random(0).sample(range(len(photos)), len(photos)):  # which of too many are kept is chance
         questions = []
-        for qa in photo.questions:
+        for qa in photos[number].questions:
             key = (qa.question.lower(), qa.answer)
             if qa.kind == YES_NO:
                 left[key] = left.get(key, 0) - 1
             if qa.kind != YES_NO or left[key] >= 0:
                 questions.append(qa)
-        kept.append(replace(photo, questions=tuple(questions)))
-    return kept
+        kept[number] = replace(photos[number], questions=tuple(questions))
+    return [kept[number] for number in range(len(photos))]
 
 
 def questions(seen: Seen, others: list[Photo], rng: random.Random) -> list[Conversation]:

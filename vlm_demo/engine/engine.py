@@ -2,8 +2,8 @@
 caption, detect, answer, compare.
 
     engine = get_engine()
-    print(engine.caption(picture).text)
-    for partial in engine.answer_stream(picture, "How many cats?"):
+    print(engine.caption(image).text)
+    for partial in engine.answer_stream(image, "How many cats?"):
         print(partial.text)
 
 Importing this module loads neither torch nor a model; the first call does, or `Engine.load()`.
