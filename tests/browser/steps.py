@@ -19,14 +19,14 @@ def go(page: Page, tab: str) -> None:
     page.locator(f"#{tab.lower()}-run").wait_for()
 
 
-def upload_scene(page: Page, index: int = EXAMPLE) -> None:
+def upload_scene(page: Page, index: int = EXAMPLE, slot: int = 1) -> None:
     """The scene of an example, as an image of the visitor's own: one of the page's examples would run at once."""
     file = io.BytesIO()
     make_scene(draws.EXAMPLES[index]).image(draws.SIZE).save(file, "PNG")
-    page.locator("#image-1 input[type=file]").set_input_files(
+    page.locator(f"#image-{slot} input[type=file]").set_input_files(
         {"name": "image.png", "mimeType": "image/png", "buffer": file.getvalue()}
     )
-    page.locator("#image-1 img").wait_for()
+    page.locator(f"#image-{slot} img").wait_for()
 
 
 def starting(page: Page, tab: str) -> None:
@@ -40,6 +40,15 @@ def finished(page: Page, tab: str) -> None:
         return
     expect(page.locator(f"#{tab}-line p:not([data-old])")).to_contain_text("tokens")
     expect(page.locator(f"#{tab}-stop")).to_be_hidden()
+
+
+def draw_images(page: Page, button: str = "New pair", count: int = 2) -> None:
+    """Press a button of Compare that draws images, and wait for the end of the comparison that it starts."""
+    starting(page, "compare")
+    page.get_by_role("button", name=button).locator("visible=true").click()
+    page.locator(f"#image-{count} img").wait_for()
+    finished(page, "compare")
+    starting(page, "compare")
 
 
 def answers(page: Page) -> Locator:
@@ -61,8 +70,7 @@ def run_with_scene(page: Page, tab: str, in_auto: str = "How many objects are th
     go(page, tab)
     name = tab.lower()
     if tab == "Compare":
-        page.get_by_role("button", name="New pair").locator("visible=true").click()
-        page.locator("#image-2 img").wait_for()
+        draw_images(page)
     if tab in ("Chat", "Auto"):
         page.locator(f"#{name}-box textarea").fill(in_auto if tab == "Auto" else "How many objects are there?")
     if tab == "Versus":

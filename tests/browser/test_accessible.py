@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.steps import SCENE, TABS, finished, go, run_with_scene, upload_scene
+from tests.browser.steps import SCENE, TABS, draw_images, finished, go, run_with_scene, upload_scene
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -127,9 +127,9 @@ def test_drawn_boxes_are_told_to_those_who_do_not_see_them(visit: Callable, addr
 def test_the_slider_of_compare_works_by_keys(visit: Callable, address: str) -> None:
     page = visit(address)
     go(page, "Compare")
-    page.get_by_role("button", name="New pair").locator("visible=true").click()
-    page.locator("#image-2 img").wait_for()
+    draw_images(page)
     page.locator("#compare-run").click()
+    finished(page, "compare")
     slider = page.locator("#compare-slider input")
     slider.focus()
     before = page.locator("#compare-slider img").last.evaluate("image => getComputedStyle(image).clipPath")

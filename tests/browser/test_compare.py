@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import serve
-from tests.browser.steps import finished, go, starting
+from tests.browser.steps import draw_images, finished, go, starting
 from tests.fake_engine import fake_engine
 from vlm_demo.scenes import make_selection
 from vlm_demo.ui import draws
@@ -23,11 +23,6 @@ def repeater(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield address
 
 
-def draw(page: Page, button: str, pictures: int) -> None:
-    page.get_by_role("button", name=button).locator("visible=true").click()
-    page.locator(f"#image-{pictures} img").wait_for()
-
-
 def asked(page: Page) -> str:
     """Run, and return what the model was asked."""
     starting(page, "compare")
@@ -39,7 +34,7 @@ def asked(page: Page) -> str:
 def test_each_kind_fills_the_box_and_is_asked(repeater: str, visit: Callable) -> None:
     page = visit(repeater)
     go(page, "Compare")
-    draw(page, "New pair", 2)
+    draw_images(page, "New pair", 2)
     box = page.locator("#compare-box textarea")
     expect(box).to_have_value("What changed?")
     assert asked(page) == "2 pictures. What changed?"
@@ -56,10 +51,10 @@ def test_each_kind_fills_the_box_and_is_asked(repeater: str, visit: Callable) ->
 def test_fresh_pictures_bring_their_question(repeater: str, visit: Callable) -> None:
     page = visit(repeater)
     go(page, "Compare")
-    draw(page, "New story", 3)
+    draw_images(page, "New story", 3)
     expect(page.get_by_label("What happens across them?")).to_be_checked()
     assert asked(page) == "3 pictures. What happens across these images?"
-    draw(page, "Which scene", 2)
+    draw_images(page, "Which scene", 2)
     selection = make_selection(SEED)
     expect(page.locator("#compare-box textarea")).to_have_value(selection.qa.question)
     expect(page.get_by_label("Which image shows …")).to_be_checked()
@@ -69,7 +64,7 @@ def test_fresh_pictures_bring_their_question(repeater: str, visit: Callable) -> 
 def test_more_than_two_pictures_are_not_left_out_in_silence(repeater: str, visit: Callable) -> None:
     page = visit(repeater)
     go(page, "Compare")
-    draw(page, "New story", 3)
+    draw_images(page, "New story", 3)
     expect(page.get_by_label("What happens across them?")).to_be_checked()  # the images have brought their question
     page.get_by_label("What changed?").check()
     expect(page.locator("#compare-box textarea")).to_have_value("What changed?")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import serve
-from tests.browser.steps import SCENE, answers, ask, finished, go, upload_scene
+from tests.browser.steps import SCENE, answers, ask, draw_images, finished, go, upload_scene
 from tests.fake_engine import fake_engine
 from vlm_demo.scenes import make_scene
 from vlm_demo.ui import draws
@@ -64,8 +64,7 @@ def named() -> Iterator[str]:
 def test_another_image_takes_the_old_results_of_all_tabs_away(visit: Callable, address: str, upload: Callable) -> None:
     page = visit(address)
     go(page, "Compare")
-    page.get_by_role("button", name="New pair").click()
-    page.locator("#image-2 img").wait_for()
+    draw_images(page)
     for tab in ("compare", "caption", "detect"):
         go(page, tab.capitalize())
         page.locator(f"#{tab}-run").click()

@@ -72,11 +72,10 @@ def test_chat_shows_four_turns(visit: Callable, address: str, tmp_path: Path) ->
 def test_nothing_jumps_when_a_notice_comes(visit: Callable, outside_address: str, tab: str, tmp_path: Path) -> None:
     page = visit(outside_address, **PHONE)
     go(page, tab.capitalize())
+    upload_scene(page)
     if tab == "compare":
-        page.get_by_role("button", name="New pair").locator("visible=true").click()
-        page.locator("#image-2 img").wait_for()
-    else:
-        upload_scene(page)
+        page.get_by_role("button", name="Add an image").click()
+        upload_scene(page, 1, slot=2)
     page.wait_for_timeout(600)
     watched = {"caption": "#caption-text-1", "chat": "#chat-log", "compare": "#compare-text"}[tab]
     top = "e => e.getBoundingClientRect().top + window.scrollY"

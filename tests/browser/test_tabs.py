@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PAIR
-from tests.browser.steps import EXAMPLE, SCENE, answers, ask, finished, go, starting, upload_scene
+from tests.browser.steps import EXAMPLE, SCENE, answers, ask, draw_images, finished, go, starting, upload_scene
 from vlm_demo.scenes import make_pair
 from vlm_demo.ui import draws
 from vlm_demo.ui.tabs import auto
@@ -167,9 +167,9 @@ def test_compare(visit: Callable, address: str, monkeypatch: pytest.MonkeyPatch)
     pair = make_pair(PAIR)
     page = visit(address)
     go(page, "Compare")
-    page.get_by_role("button", name="New pair").locator("visible=true").click()
-    page.locator("#image-2 img").wait_for()
+    draw_images(page)
     page.locator("#compare-run").click()
+    finished(page, "compare")
     expect(page.locator("#compare-text textarea")).to_have_value(pair.change_text)
     expect(page.locator("#compare-slider")).to_be_visible()
     expect(page.locator("#compare-boxes img").first).to_be_visible()
