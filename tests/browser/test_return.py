@@ -135,7 +135,9 @@ def test_results_of_all_tabs_come_back_where_one_was(
 def test_who_stays_away_too_long_finds_nothing(visit: Callable, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(privacy, "GRACE", 0.2)
     page = visit(address)
-    upload_scene(page)
+    with page.expect_event("requestfinished", lambda request: "queue/data" in request.url):
+        upload_scene(page)
+    page.wait_for_timeout(500)  # what looks at a new image has ended, or the browser would say that it is cut off
     page.goto("about:blank")
     page.wait_for_timeout(2000)
     page.goto(address)
