@@ -123,14 +123,14 @@ def test_no_template_makes_a_held_out_wording():
         rng = random.Random(seed)
         asked = [*across.which(members, rng), *across.together(members, rng), across.each(members, rng)]
         trained |= {generic(qa.question) for qa in asked} | {generic(say(rng, *across.DIFFERENCE))}
-    wordings = [wording for found in held_out.read_wordings().values() for wording in found]
+    wordings = [wording for found in held_out.WORDINGS.values() for wording in found]
     assert len(wordings) >= 150 and len(set(wordings)) > 140
     assert not {generic(wording) for wording in wordings} & trained
 
 
-@pytest.mark.parametrize("kind", held_out.read_wordings())
+@pytest.mark.parametrize("kind", held_out.WORDINGS)
 def test_a_held_out_question_is_filled_in_and_has_an_answer(kind):
-    one = held_out.ask(kind, held_out.read_wordings()[kind][0], 0)
+    one = held_out.ask(kind, held_out.WORDINGS[kind][0], 0)
     assert "{" not in one.question and one.answers and held_out.is_right(one.answers[0], one.answers)
     assert not held_out.is_right("something else", one.answers)
 

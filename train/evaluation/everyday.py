@@ -18,8 +18,9 @@ from train.evaluation.references import REFERENCES, Answers, OfTwo, Reference
 from train.evaluation.scenes import SIDE, run_all
 from vlm_demo.engine import ICONS, Engine, Result
 from vlm_demo.scenes import Scene, make_pair, make_scene
+from vlm_demo.scenes.everyday.wording import read_wordings
 
-WORDINGS = Path(__file__).with_suffix(".txt")
+WORDINGS = read_wordings(Path(__file__).with_suffix(".txt"))
 FIRST_SEED = 1 << 44  # scenes that neither training nor any other measurement sees
 
 
@@ -32,17 +33,6 @@ class Everyday:
     answers: Answers
     kind: str
     wording: str
-
-
-def read_wordings() -> dict[str, list[str]]:
-    """The wordings by kind."""
-    wordings: dict[str, list[str]] = {}
-    for line in WORDINGS.read_text(encoding="utf-8").splitlines():
-        if line.startswith("["):
-            kind = line[1:-1]
-        elif line and not line.startswith("#"):
-            wordings.setdefault(kind, []).append(line)
-    return wordings
 
 
 def is_right(prediction: str, answers: Answers) -> bool:
@@ -84,7 +74,7 @@ def everyday_questions(each: int, seed: int = 0, half: int | None = None) -> lis
     """Every wording, or every other one from the first (`half` 0) or second (1), each asked about so many scenes."""
     return [
         ask(kind, wording, seed + k)
-        for kind, wordings in read_wordings().items()
+        for kind, wordings in WORDINGS.items()
         for wording in (wordings if half is None else wordings[half::2])
         for k in range(each)
     ]

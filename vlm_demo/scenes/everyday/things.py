@@ -8,6 +8,7 @@ from ..grammar import say
 from ..language import NUMBERS, article, at_position, capital, caption, groups, join, plural
 from ..objects import Layout, SceneObject
 from .vocabulary import CATEGORIES, FOREIGN, PICTURE, many, of_category
+from .wording import word
 
 SEEN = (
     "(do you see|can you see|are there|are in the PICTURE|are there in the PICTURE|are shown|are visible|can be seen)"
@@ -33,17 +34,7 @@ def counts(scene: Layout, rng: random.Random) -> list[QA]:
     qas = []
 
     def ask(what: str, n: int, kind: str) -> None:
-        question = say(
-            rng,
-            f"(How many|What number of|How many of the) {what} {SEEN}?",
-            "(Count|Please count|Could you count|Give me the number of|Number of|Tell me the number of) (the|"
-            f"all|all the) {what} {IN_IT}.",
-            f"How many {what} {IN_IT}?",
-            f"{what}: how many?",
-            f"How many {what} did (you find|you count|they draw)?",
-            f"How many {what} (has|does) (the|this) {PICTURE} (have|show|contain|hold)?",
-            f"(The|What is the) (number|count|total number|amount) of {what} {IN_IT}?",
-        )
+        question = word(rng, "how many", what=what)
         qas.append(QA(question, str(n), kind))
 
     labels = Counter(item.label for item in scene.objects)
