@@ -1,10 +1,13 @@
 """The MiniVLM runner under the engine: the same tokens as `generate()`, whoever else is being served."""
 
+import json
 import random
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from tests.tiny import picture
+from vlm_demo.description import FILE
 from vlm_demo.engine import Engine, EngineError, SamplingParameters
 from vlm_demo.images import load
 from vlm_demo.model import MiniVLMForConditionalGeneration
@@ -85,6 +89,22 @@ def test_top_p_keeps_only_the_nucleus(engine):
     greedy = engine.caption(picture(3))
     nucleus = engine.caption(picture(3), settings=SamplingParameters(temperature=1.0, top_p=1e-6, seed=1))
     assert [token.id for token in nucleus.tokens] == [token.id for token in greedy.tokens]
+
+
+def test_a_short_caption_does_not_say_the_same_twice_where_its_model_asks_for_that(checkpoint, tmp_path):
+    """transformers' `no_repeat_ngram_size`; a model of random weights repeats itself."""
+    folder = shutil.copytree(checkpoint, tmp_path / "model")
+    (folder / FILE).write_text(json.dumps({"no_repeat_ngram_size": 2}))
+    pairs = {}
+    for source in (checkpoint, folder):
+        engine = Engine(source, device="cpu", dtype="float32")
+        for style in ("brief", "detailed"):
+            ids = [token.id for token in engine.caption(picture(3), style).tokens]
+            pairs[source, style] = list(pairwise(ids))
+        engine.close()
+    assert len(pairs[checkpoint, "brief"]) > len(set(pairs[checkpoint, "brief"]))
+    assert len(pairs[folder, "brief"]) == len(set(pairs[folder, "brief"])) > 5
+    assert pairs[folder, "detailed"] == pairs[checkpoint, "detailed"]
 
 
 def test_probabilities_are_those_of_the_raw_logits(engine):

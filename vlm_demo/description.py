@@ -32,6 +32,8 @@ class Description:
         labels: The only labels that it may write in detections; None for any.
         select_by_asking: "Which image shows ...?" is answered by asking about one image after another.
         threshold: Confidence from which a box is shown unless a person moves the slider.
+        no_repeat_ngram_size: So many tokens in a row occur once in a brief caption (transformers' sampling parameter of
+            this name); 0 where it may repeat itself.
         names: Words under which people ask for `labels`.
         describes_boxes: It learned to say what is in a box.
         calibration: For "boxes" and each kind that `answer_kind` tells, the numbers of a logistic curve from what the
@@ -48,6 +50,7 @@ class Description:
     labels: tuple[str, ...] | None = None
     select_by_asking: bool = False
     threshold: float = 0.0
+    no_repeat_ngram_size: int = 0
     names: tuple[str, ...] = ()
     describes_boxes: bool = False
     calibration: dict[str, list[float]] = field(default_factory=dict)

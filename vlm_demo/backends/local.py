@@ -64,7 +64,8 @@ class LocalBackend:
         new_tokens = sampling.max_new_tokens or TASKS[request.task].max_new_tokens
         prompt = self.runner.prepare(turns, images, new_tokens, sampling.choices)
         seed = random.randrange(2**32) if sampling.seed is None else sampling.seed
-        sequence = TokenSequence(prompt, sampling.temperature, sampling.top_p, random.Random(seed))
+        repeats = self.description.no_repeat_ngram_size if is_short_caption(request) else 0
+        sequence = TokenSequence(prompt, sampling.temperature, sampling.top_p, repeats, random.Random(seed))
         draft = Result(
             task=request.task,
             prompt=task_prompt(request.task, request.messages[-1].text),
@@ -73,6 +74,11 @@ class LocalBackend:
             dropped_turns=dropped + prompt.dropped_turns,
         )
         return self._submit(self.runner, sequence, request, draft, session)
+
+
+def is_short_caption(request: Request) -> bool:
+    """Whether one sentence is wanted about the whole image, in which nothing is to be said twice."""
+    return request.task == "caption" and request.messages[-1].text != TASKS["caption"].prompts["detailed"]
 
 
 def as_turns(request: Request) -> tuple[list[dict[str, Any]], list[LoadedImage], int]:

@@ -45,14 +45,16 @@ class TokenOutput:
 class TokenSequence:
     """One sequence in a running batch, written for one request or for several that ask the same.
 
-    `random` is its own source of chance, so that company cannot change its sample. The runner appends to `outputs` as
-    its last act in `prefill` and `decode`, or sets `error` when this sequence alone is broken; `features`, `regions`,
-    `constraint` and `state` belong to the runner. `reduced` says what was given up when memory ran out.
+    Where `no_repeat_ngram_size` is not 0, so many tokens in a row may not occur twice. `random` is its own source of
+    chance, so that company cannot change its sample. The runner appends to `outputs` as its last act in `prefill` and
+    `decode`, or sets `error` when this sequence alone is broken; `features`, `regions`, `constraint` and `state` belong
+    to the runner. `reduced` says what was given up when memory ran out.
     """
 
     prompt: Prompt
     temperature: float = 0.0
     top_p: float = 1.0
+    no_repeat_ngram_size: int = 0
     random: random.Random = field(default_factory=random.Random)
     outputs: list[TokenOutput] = field(default_factory=list)
     novelty: list[Novelty] = field(default_factory=list)

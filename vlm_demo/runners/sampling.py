@@ -30,11 +30,12 @@ def sample(logits: torch.Tensor, sequences: list[TokenSequence], end_ids: set[in
     if suppressed:
         logits = logits.index_fill(-1, torch.tensor(suppressed, device=logits.device), -torch.inf)
     whole = logits.logsumexp(-1, keepdim=True)  # [B, 1], finite only where all logits are numbers
-    chosen = logits.argmax(-1, keepdim=True)  # [B, 1]
+    allowed = without_repeats(logits, sequences)  # [B, V]
+    chosen = allowed.argmax(-1, keepdim=True)  # [B, 1]
     if any(sequence.temperature > 0 or sequence.constraint for sequence in sequences):
         for index, finite in enumerate(whole.isfinite().flatten().tolist()):
             if finite:
-                chosen[index] = _choose(logits[index], sequences[index], chosen[index], end_ids)
+                chosen[index] = _choose(allowed[index], sequences[index], chosen[index], end_ids)
     own = (logits.gather(-1, chosen) - whole).exp()  # [B, 1]
     top = logits.topk(min(TOP, logits.shape[-1]))
     # One transfer from the device for all that is needed; double holds the ids exactly.
@@ -52,6 +53,24 @@ def sample(logits: torch.Tensor, sequences: list[TokenSequence], end_ids: set[in
         if sequence.constraint:
             sequence.constraint.advance(id)
         sequence.outputs.append(TokenOutput(id, probability, best, id in end_ids))
+
+
+def without_repeats(logits: torch.Tensor, sequences: list[TokenSequence]) -> torch.Tensor:
+    """The logits `[B, V]` without the tokens that a sequence must not write again."""
+    repeated = [repeating([one.id for one in s.outputs], s.no_repeat_ngram_size) for s in sequences]
+    if any(repeated):
+        logits = logits.clone()
+        for row, ids in zip(logits, repeated, strict=True):
+            row[ids] = -torch.inf
+    return logits
+
+
+def repeating(ids: list[int], size: int) -> list[int]:
+    """The tokens that would make the last `size` tokens in a row ones that have been written before; 0 for any size."""
+    if size < 1 or len(ids) < size:
+        return []
+    last = ids[len(ids) - size + 1 :]
+    return [ids[end] for end in range(size - 1, len(ids)) if ids[end - size + 1 : end] == last]
 
 
 def _choose(logits: torch.Tensor, sequence: TokenSequence, best: torch.Tensor, end_ids: set[int]) -> torch.Tensor:
