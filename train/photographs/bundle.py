@@ -10,6 +10,7 @@ import copy
 import json
 import random
 import shutil
+from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -54,6 +55,7 @@ ABOUT = Description(
     labels=tuple(LABELS),
     names=tuple(sorted({*LABELS, *map(plural, LABELS)})),
     select_by_asking=True,
+    no_repeat_ngram_size=3,  # "a close up of a close up of"; by CIDEr-D on validation images 2 and none are no better
     describes_boxes=True,
 )
 
@@ -97,10 +99,11 @@ def pooled_features(tower, images: list[Image.Image]) -> torch.Tensor:
     return torch.cat([pool_features(see(tower, part)[0]) for part in parts])
 
 
-def curve(rated: list[tuple[float, ...]], right: list[bool]) -> list[float]:
-    """Bias and weights of a logistic curve from probabilities to the chance of being right."""
+def curve(rated: list[tuple[float, ...]], right: list[bool], weights: list[float] | None = None) -> list[float]:
+    """Bias and weights of a logistic curve from probabilities to the chance of being right; `weights` are those of the
+    examples, one on average."""
     inputs = np.array([[logit(one) for one in row] for row in rated])
-    model = LogisticRegression(C=10.0).fit(inputs, right)
+    model = LogisticRegression(C=10.0).fit(inputs, right, weights)
     return [float(model.intercept_[0]), *map(float, model.coef_[0])]
 
 
@@ -138,10 +141,16 @@ def calibrate(target: Path, data: Path, tower, limit: int | None) -> None:
         for (word, _), (region, _) in zip(rated_by_source["words"], rated_by_source["region"], strict=True)
     ]
     right = [ok for _, ok in rated_by_source["words"]]
-    kinds: dict[str, list[tuple[float, bool]]] = {}
+    # Every source counts alike: nobody knows which of them a visitor's questions will resemble.
+    sources = Counter(qa.kind for _, qa in asked)
+    kinds: dict[str, list[tuple[float, bool, float]]] = {}
     for (result, ok), (_, qa) in zip(answers, asked, strict=True):
-        kinds.setdefault(ABOUT.answer_kind(qa.question, result.text), []).append((result.confidence, ok))
-    curves = {kind: curve([(one,) for one, _ in own], [ok for _, ok in own]) for kind, own in kinds.items()}
+        weight = len(asked) / (len(sources) * sources[qa.kind])
+        kinds.setdefault(ABOUT.answer_kind(qa.question, result.text), []).append((result.confidence, ok, weight))
+    curves = {}
+    for kind, own in kinds.items():
+        rated, answers_right, weights = zip(*own, strict=True)
+        curves[kind] = curve([(one,) for one in rated], list(answers_right), list(weights))
     about = replace(ABOUT, calibration={"boxes": curve(pairs, right), **curves})
     chances = np.array([about.calibrated("boxes", *pair) for pair in pairs])
     objects = sum(len(photo.objects) for photo in boxed)
