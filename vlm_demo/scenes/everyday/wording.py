@@ -38,6 +38,6 @@ def read_wordings(path: Path) -> dict[str, list[str]]:
 WORDINGS = {name: lines for path in sorted(FOLDER.glob("*.txt")) for name, lines in read_wordings(path).items()}
 
 
-def word(rng: random.Random, name: str, **slots: str) -> str:
+def word(rng: random.Random, name: str, /, **slots: str) -> str:
     """One wording of what is asked, with its slots filled."""
     return say(rng, rng.choice(WORDINGS[name]).format(**COMMON, **slots))
