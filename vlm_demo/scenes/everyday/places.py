@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Callable
 
 from ..asking import COLORS, MARGIN, QA, position_is_clear
-from ..grammar import say
 from ..language import at_position, groups, join, plural, position
 from ..objects import Layout, SceneObject
-from .things import IN_IT, absent_label, sampled
-from .vocabulary import COMPASS, FOREIGN, PICTURE, SIDES
+from .things import absent_label, sampled
+from .vocabulary import COMPASS, FOREIGN, SIDES
+from .wording import word
 
 KEYS: dict[str, Callable[[SceneObject], float]] = {
     "leftmost": lambda item: item.center[0],
@@ -37,14 +37,14 @@ BEFORE = {  # forms that may stand before a noun
 }
 
 
-def extreme(items: list[SceneObject], word: str) -> SceneObject | None:
+def extreme(items: list[SceneObject], key: str) -> SceneObject | None:
     """The leftmost, biggest ... of some objects, None where that is not clear."""
     if len(items) < 2:
         return None
-    first, second = sorted(items, key=KEYS[word])[:2]
-    if word in ("biggest", "smallest"):
+    first, second = sorted(items, key=KEYS[key])[:2]
+    if key in ("biggest", "smallest"):
         return first if max(first.area, second.area) > 1.2 * min(first.area, second.area) else None
-    return first if abs(KEYS[word](first) - KEYS[word](second)) > MARGIN else None
+    return first if abs(KEYS[key](first) - KEYS[key](second)) > MARGIN else None
 
 
 def single(scene: Layout) -> list[SceneObject]:
@@ -58,19 +58,8 @@ def where(scene: Layout, rng: random.Random) -> list[QA]:
     qas = []
 
     def ask(name: str, one: bool, answer: str, kind: str) -> None:
-        is_, it = ("is", "it") if one else ("are", "they")
-        question = say(
-            rng,
-            f"Where {is_} the {name} {IN_IT}?",
-            f"Where (about|exactly|in the {PICTURE}|on the {PICTURE}|abouts) {is_} the {name}?",
-            f"(Where can I find|Where do you see|Where should I look for|Can you tell me where to find) the {name}?",
-            f"(In|On) (what|which) (part|corner|area|side|region) of the {PICTURE} {is_} the {name}?",
-            f"(What is|Tell me|Give me) the (position|location|place) of the {name}.",
-            f"(Tell me|Show me|Do you know|Can you tell me|I want to know) where the {name} {is_}.",
-            f"(Locate|Find) the {name}.",
-            f"The {name}, where {is_} {it}?",
-        )
-        qas.append(QA(question, answer, kind))
+        is_, it, does = ("is", "it", "does") if one else ("are", "they", "do")
+        qas.append(QA(word(rng, "where is it", name=name, is_=is_, it=it, does=does), answer, kind))
 
     looks = Counter(item.name for item in scene.objects)
     clear = [item for item in single(scene) if position_is_clear(item)]
@@ -97,31 +86,15 @@ def where(scene: Layout, rng: random.Random) -> list[QA]:
 def false_premises(scene: Layout, rng: random.Random) -> list[QA]:
     """Questions that take for granted what is not there."""
     gone = rng.choice((absent_label(scene, rng), rng.choice(FOREIGN)))
-    here = rng.choice(scene.objects)
-    question = say(
-        rng,
-        f"(What|Which) colour (is|has) the {gone} {IN_IT}?",
-        f"What is the colour of the {gone}?",
-        f"What is the {gone} (doing|wearing|holding|looking at) {IN_IT}?",
-        f"Why is the {gone} (so big|so small|there|{here.color}|here)?",
-        f"How (big|large|tall|old) is the {gone}?",
-        f"What is (next to|above|below|left of|right of|under|near) the {gone}?",
-        f"Is the {gone} (left of|above|below|to the right of|bigger than|smaller than) the {here.label}?",
-        f"(What|Which) is (bigger|higher|larger|smaller), the {gone} or the {here.label}?",
-        f"Is the {gone} {rng.choice(COLORS)}?",
-        f"Who owns the {gone}?",
-    )
+    here, color = rng.choice(scene.objects), rng.choice(COLORS)
+    if rng.random() < 0.7:
+        question = word(rng, "absent thing", gone=gone, here=here.label, its=here.color, color=color)
+    else:
+        question = word(rng, "unknown of a thing", label=gone, color=color)
     qas = [QA(question, f"There is no {gone}.", "is not there")]
     looks = {item.color for item in scene.objects if item.label == here.label}
-    color = rng.choice([color for color in COLORS if color not in looks])
-    question = say(
-        rng,
-        f"Where is the {color} {here.label} {IN_IT}?",
-        f"What is (next to|above|below|left of|right of) the {color} {here.label}?",
-        f"How big is the {color} {here.label}?",
-        f"Why is the {color} {here.label} there?",
-    )
-    return [*qas, QA(question, f"There is no {color} {here.label}.", "no such look")]
+    name = f"{rng.choice([color for color in COLORS if color not in looks])} {here.label}"
+    return [*qas, QA(word(rng, "absent look", name=name), f"There is no {name}.", "no such look")]
 
 
 def fields(scene: Layout, rng: random.Random) -> list[QA]:
@@ -130,16 +103,10 @@ def fields(scene: Layout, rng: random.Random) -> list[QA]:
     at = rng.choice((position(rng.choice(scene.objects)), rng.choice(tuple(COMPASS))))
     inside = [item for item in scene.objects if position(item) == at]
     if all(position_is_clear(item) for item in scene.objects):
-        words = "in the (middle|centre|center)" if at == "centre" else f"(at|in) the {COMPASS[at]}"
-        question = say(
-            rng,
-            f"What (is|do you see|can you see|is there|is shown) {words} (of the {PICTURE}|)?",
-            f"(What|Which) (thing|object|icon) is {words} (of the {PICTURE}|)?",
-            f"(Is there (anything|something)|Anything) {words}, and what?",
-        )
-        qas.append(QA(question, join(groups(inside)) if inside else "nothing", "what is at"))
-        question = say(rng, f"(Is there|Do you see) (anything|something|an object) {words} (of the {PICTURE}|)?")
-        qas.append(QA(question, "yes" if inside else "no", "is anything at"))
+        place = "in the (middle|centre|center)" if at == "centre" else f"(at|in) the {COMPASS[at]}"
+        answer = join(groups(inside)) if inside else "nothing"
+        qas.append(QA(word(rng, "what is at", at=place), answer, "what is at"))
+        qas.append(QA(word(rng, "is anything at", at=place), "yes" if inside else "no", "is anything at"))
     side = rng.choice(tuple(SIDES))
     axis, first = SIDES[side]
     on = [
@@ -149,60 +116,46 @@ def fields(scene: Layout, rng: random.Random) -> list[QA]:
     if on == near and all(
         abs(item.center[axis] - edge) > MARGIN / 2 for item in scene.objects for edge in (1 / 3, 2 / 3)
     ):
-        words = f"on the {side} (side|)" if axis == 0 else f"at the {side}"
-        question = say(
-            rng,
-            f"What (is|do you see|can you see|is there) {words} (of the {PICTURE}|)?",
-            f"(What|Which) (things|objects) (are|do you see) {words} (of the {PICTURE}|)?",
-        )
-        qas.append(QA(question, join(groups(on)) if on else "nothing", "what is on the side"))
+        place = f"on the {side} (side|)" if axis == 0 else f"at the {side}"
+        answer = join(groups(on)) if on else "nothing"
+        qas.append(QA(word(rng, "what is on the side", at=place), answer, "what is on the side"))
     return qas
 
 
 def extremes(scene: Layout, rng: random.Random) -> list[QA]:
     """The leftmost, highest, biggest thing, its colour, and the same among things of one label."""
     qas = []
-    for word in sampled(rng, list(KEYS), 4):
-        item = extreme(scene.objects, word)
+    names = [item.name for item in scene.objects]
+    for key in sampled(rng, list(KEYS), 4):
+        item = extreme(scene.objects, key)
         if item is None:
             continue
-        question = say(
-            rng,
-            "(What|Which|Which one|Which object|Which thing|What object|Which of them|Which icon) is (the|) "
-            f"{MOST[word]} {IN_IT}?",
-            f"(What is|Name|Tell me|Show me) the {BEFORE[word]} (object|thing|one|item|icon) {IN_IT}.",
-            f"(What|Which) (thing|object|icon) is the {BEFORE[word]} (one|)?",
-            f"The {BEFORE[word]} (object|thing), what is it?",
-        )
-        qas.append(QA(question, f"the {item.name}", f"which is {word}"))
-        question = say(
-            rng,
-            f"(What|Which) colour (is|has) the {BEFORE[word]} (object|thing|one|icon)?",
-            f"What is the colour of the {BEFORE[word]} (object|thing|icon) {IN_IT}?",
-        )
-        qas.append(QA(question, item.color, "colour of an extreme"))
+        before, most = BEFORE[key], MOST[key]
+        question = word(rng, "which is the most", before=before, most=most)
+        qas.append(QA(question, f"the {item.name}", f"which is {key}"))
+        qas.append(QA(word(rng, "colour of the most", before=before), item.color, "colour of an extreme"))
         if position_is_clear(item):
-            question = say(rng, f"Where is the {BEFORE[word]} (object|thing|one|icon) {IN_IT}?")
-            qas.append(QA(question, at_position(item), "where is an extreme"))
+            qas.append(QA(word(rng, "where is the most", before=before), at_position(item), "where is an extreme"))
         asked = rng.choice((item, rng.choice(scene.objects)))
-        names = [other.name for other in scene.objects]
         if names.count(asked.name) == 1:
-            question = say(rng, f"Is the {asked.name} the {BEFORE[word]} (object|thing|one|of all)?")
+            question = word(rng, "is it the most", name=asked.name, before=before, most=most)
             qas.append(QA(question, "yes" if asked is item else "no", "is it the extreme"))
     labels = Counter(item.label for item in scene.objects)
     for label in [label for label in labels if labels[label] > 1][:1]:
-        word = rng.choice(tuple(KEYS))
-        item = extreme([other for other in scene.objects if other.label == label], word)
+        key = rng.choice(tuple(KEYS))
+        same = [other for other in scene.objects if other.label == label]
+        item = extreme(same, key)
         if item is not None:
-            short = BEFORE[word].replace("far left", "left").replace("far right", "right")
-            question = say(
-                rng,
-                f"(What|Which) colour (is|has) the {short} {label}?",
-                f"(What|Which) colour is the {BEFORE[word]} of the {plural(label)}?",
-                f"Which {label} is (the|) {MOST[word]}?"
-                if labels[label] == len({i.name for i in scene.objects if i.label == label})
-                else f"What colour is the {short} {label}?",
-            )
-            answer = f"the {item.name}" if question.startswith("Which") and "colour" not in question else item.color
+            slots = among(key, label)
+            if rng.random() < 1 / 3 and len(same) == len({other.name for other in same}):
+                question, answer = word(rng, "which of a label is the most", **slots), f"the {item.name}"
+            else:
+                question, answer = word(rng, "colour of the most of a label", **slots), item.color
             qas.append(QA(question, answer, "extreme of a label"))
     return qas
+
+
+def among(key: str, label: str) -> dict[str, str]:
+    """Slots for the leftmost, biggest ... among things of one label; `short` stands before the label."""
+    short = BEFORE[key].replace("far left", "left").replace("far right", "right")
+    return {"short": short, "before": BEFORE[key], "most": MOST[key], "label": label, "labels": plural(label)}
