@@ -5,21 +5,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..asking import COLORS, MARGIN, position_is_clear
-from ..grammar import say
-from ..language import at_position, plural, position
+from ..language import article, at_position, plural, position
 from ..objects import Layout, SceneObject
 from .neighbours import BESIDE
-from .places import BEFORE, extreme, single
+from .places import BEFORE, MOST, among, extreme, single
 from .things import absent_label
-from .vocabulary import CATEGORIES, COMPASS, FOREIGN, PICTURE, SIDES, many, of_category
+from .vocabulary import CATEGORIES, COMPASS, FOREIGN, SIDES, many, of_category
+from .wording import word
 
 NOTHING = "nothing"
 Box = tuple[float, float, float, float]  # x, y, w, h, 0 to 1
 WITHIN = 0.04  # how far drawn boxes lie beside the true edges, as a share of the picture's side
-LEAD = (
-    "(|||find|find|show|box|detect|mark|locate|where is|where are|find me|show me|point at|draw a box around"
-    "|highlight|I want)"
-)
 
 
 def named(scene: Layout, rng: random.Random) -> tuple[str, list[SceneObject]]:
@@ -28,11 +24,11 @@ def named(scene: Layout, rng: random.Random) -> tuple[str, list[SceneObject]]:
         way = rng.choice(_WAYS)(scene, rng)
         if way is not None:
             words, items = way
-            return say(rng, f"{LEAD} {words}"), [item for item in scene.objects if item in items]
+            return word(rng, "point out", words=words), [item for item in scene.objects if item in items]
 
 
-def _all(words: str, of: str) -> str:
-    return f"(the {words}|{words}|a {words}|{of}|the {of}|all {of}|all the {of}|every {words}|any {of})"
+def _all(rng: random.Random, one: str, several: str) -> str:
+    return word(rng, "all of a kind", one=one, many=several, a=article(one))
 
 
 Found = tuple[str, list[SceneObject]] | None
@@ -40,85 +36,78 @@ Found = tuple[str, list[SceneObject]] | None
 
 def _label(scene: Layout, rng: random.Random) -> Found:
     label = rng.choice(scene.objects).label
-    return _all(label, plural(label)), [item for item in scene.objects if item.label == label]
+    return _all(rng, label, plural(label)), [item for item in scene.objects if item.label == label]
 
 
 def _look(scene: Layout, rng: random.Random) -> Found:
     item = rng.choice(scene.objects)
     color = item.color if rng.random() < 0.7 else rng.choice(COLORS)
-    words = _all(f"{color} {item.label}", f"{color} {plural(item.label)}")
+    words = _all(rng, f"{color} {item.label}", f"{color} {plural(item.label)}")
     return words, [other for other in scene.objects if other.label == item.label and other.color == color]
 
 
 def _color(scene: Layout, rng: random.Random) -> Found:
     color = rng.choice((*(item.color for item in scene.objects), rng.choice(COLORS)))
-    words = (
-        f"(the {color} (one|ones|thing|things|object|objects)|everything {color}|everything that is {color}|{color}"
-        f"|all {color} (things|objects)|{color} (things|objects)|what is {color}|anything {color}|all that is {color})"
-    )
-    return words, [item for item in scene.objects if item.color == color]
+    return word(rng, "all of a colour", color=color), [item for item in scene.objects if item.color == color]
 
 
 def _absent(scene: Layout, rng: random.Random) -> Found:
-    gone = rng.choice(FOREIGN)
-    words = _all(gone, many(gone))
     if rng.random() < 0.6:
         gone = absent_label(scene, rng)
-        words = _all(gone, plural(gone))
-    return words, []
+        return _all(rng, gone, plural(gone)), []
+    gone = rng.choice(FOREIGN)
+    return _all(rng, gone, many(gone)), []
 
 
 def _everything(scene: Layout, rng: random.Random) -> Found:
-    words = f"(everything|all objects|all things|all the (things|objects)|everything in the {PICTURE}|all of it|all)"
-    return words, list(scene.objects)
+    return word(rng, "all there is"), list(scene.objects)
 
 
 def _category(scene: Layout, rng: random.Random) -> Found:
     category = rng.choice(tuple(CATEGORIES))
     items = of_category(scene, category)
-    return None if items is None else (_all(category, many(category)), items)
+    return None if items is None else (_all(rng, category, many(category)), items)
 
 
 def _extreme(scene: Layout, rng: random.Random) -> Found:
-    word = rng.choice(tuple(BEFORE))
+    key = rng.choice(tuple(BEFORE))
     if rng.random() < 0.5:
-        item = extreme(scene.objects, word)
-        return item and (f"the {BEFORE[word]} (thing|object|one|icon)", [item])
+        item = extreme(scene.objects, key)
+        return item and (word(rng, "the most of all", before=BEFORE[key], most=MOST[key]), [item])
     labels = Counter(item.label for item in scene.objects)
     for label in labels:
-        same = [item for item in scene.objects if item.label == label]
-        item = extreme(same, word)
+        item = extreme([item for item in scene.objects if item.label == label], key)
         if item is not None:
-            short = BEFORE[word].replace("far left", "left").replace("far right", "right")
-            return f"the {short} {label}", [item]
+            return word(rng, "the most of a label", **among(key, label)), [item]
     return None
 
 
 def _placed(scene: Layout, rng: random.Random) -> Found:
     """Something at a place: the cat at the top left, things on the right."""
-    target = rng.choice(scene.objects)
-    label = target.label
-    same = [item for item in scene.objects if item.label == label]
+    label = rng.choice(scene.objects).label
     if rng.random() < 0.5:
         if not all(position_is_clear(item) for item in scene.objects):
             return None
-        at = position(target)
+        at = position(rng.choice([item for item in scene.objects if item.label == label]))
         where = "in the (middle|centre|center)" if at == "centre" else f"(at|in) the {COMPASS[at]}"
-        if rng.random() < 0.4:
-            inside = [item for item in scene.objects if position(item) == at]
-            return f"(what is|the (thing|things|object)|everything|anything) {where}", inside
-        return f"the {label} {where}", [item for item in same if position(item) == at]
-    side = rng.choice(tuple(SIDES))
-    axis, first = SIDES[side]
-    if any(abs(item.center[axis] - 0.5) < 0.1 for item in scene.objects):
-        return None
-    there = [item for item in scene.objects if (item.center[axis] < 0.5) == first]
-    where = (
-        f"(on the {side}|on the {side} side|in the {side} half)" if axis == 0 else f"(at the {side}|in the {side} half)"
-    )
-    if rng.random() < 0.5:
-        return f"(everything|things|objects|what is|the (things|objects)|all things) {where}", there
-    return f"(the {label}|the {plural(label)}|{plural(label)}) {where}", [item for item in there if item.label == label]
+        there = [item for item in scene.objects if position(item) == at]
+    else:
+        side = rng.choice(tuple(SIDES))
+        axis, first = SIDES[side]
+        if any(abs(item.center[axis] - 0.5) < 0.1 for item in scene.objects):
+            return None
+        there = [item for item in scene.objects if (item.center[axis] < 0.5) == first]
+        on = f"on the {side}|on the {side} side" if axis == 0 else f"at the {side}"
+        where = f"({on}|in the {side} half)"
+    return _there(rng, where, there, label)
+
+
+def _there(rng: random.Random, where: str, there: list[SceneObject], label: str) -> Found:
+    """All that stands at a place, or what has a label of it."""
+    if rng.random() < 0.45:
+        return word(rng, "things there", where=where), there
+    words = word(rng, "a kind there", where=where, one=label, many=plural(label))
+    return words, [item for item in there if item.label == label]
 
 
 def _beside(scene: Layout, rng: random.Random) -> Found:
@@ -127,15 +116,12 @@ def _beside(scene: Layout, rng: random.Random) -> Found:
     if len(scene.objects) < 2 or not others:
         return None
     other = rng.choice(others)
-    words, (axis, sign) = rng.choice(list(BESIDE.items()))
+    relation, (axis, sign) = rng.choice(list(BESIDE.items()))
     gaps = {item: (item.center[axis] - other.center[axis]) * sign for item in scene.objects if item is not other}
     if any(abs(gap) < MARGIN for gap in gaps.values()):
         return None
     there = [item for item, gap in gaps.items() if gap > 0]
-    if rng.random() < 0.4:
-        return f"(everything|things|objects|what is|the (things|objects)|all things) {words} the {other.label}", there
-    label = rng.choice([item.label for item in gaps])
-    return f"the {label} {words} the {other.label}", [item for item in there if item.label == label]
+    return _there(rng, f"{relation} the {other.label}", there, rng.choice(list(gaps)).label)
 
 
 _WAYS = (
