@@ -4,7 +4,7 @@ import random
 import re
 
 _CHOICE = re.compile(r"\(([^()]*)\)")
-_BEFORE_MARK = re.compile(r" +(?=[?.,])")
+_BEFORE_MARK = re.compile(r" +(?=[?.,:!])")
 
 
 def say(rng: random.Random, *templates: str) -> str:

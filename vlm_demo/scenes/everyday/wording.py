@@ -10,17 +10,41 @@ from ..grammar import say
 from .vocabulary import PICTURE
 
 FOLDER = Path(__file__).with_name("wordings")
+PIC = f"({PICTURE}|{PICTURE}|drawing|pic|view|illustration)"
 SEEN = (
     f"(do you see|can you see|are there|are in the {PICTURE}|are there in the {PICTURE}|are shown|are visible|"
     "can be seen)"
 )
+LOOKING = "Do you see|Can you see|Can I see|Do we see|Does this show|Have you found"
 COMMON = {  # slots that every wording may use
     "picture": PICTURE,
+    "pic": PIC,
     "seen": SEEN,  # behind "How many cats"
-    "in_it": f"(|||in (the|this) {PICTURE}|in (the|this) {PICTURE}|here)",
-    "any": "(Is there|Are there|Do you see|Can you see|Can I see|Do we see|Does this show|Is there maybe)",
+    "in_it": f"(|||in (the|this) {PIC}|in (the|this) {PICTURE}|here)",
+    "is_there": f"(Is there|Is there|Is there maybe|{LOOKING})",
+    "are_there": f"(Are there|Are there|{LOOKING})",
     "thing": "(thing|object|one|icon)",
     "things": "(things|objects|items|icons)",
+    "colour": "(colour|colour|color)",
+    "colours": "(colours|colours|colors)",
+    "spot": "(see|see|find|spot|notice|make out|discover|come across|detect|recognise)",
+    "show": "(show|show|contain|have|feature|include|depict|hold)",
+    "shows": "(shows|shows|contains|has|features|includes|depicts|holds)",
+    "ask": "(Could you|Can you|Would you|Could you please|Can you please|Please could you|Will you)",  # "count them?"
+    "tell": (  # "how many there are."
+        "(Tell me|Please tell me|Just tell me|Let me know|I want to know|I'd like to know|I need to know|"
+        "I have to know|Find out|Work out)"
+    ),
+    "know": (  # "how many there are?"
+        "(Do you know|Do you happen to know|Can you tell me|Could you tell me|Could you please tell me|"
+        "Would you tell me|Would you mind telling me|Can you work out|Can you say|May I ask|Could you find out)"
+    ),
+    "wonder": "(I wonder|I was wondering|I'm wondering|I'm curious|I'm not sure|I have no idea)",  # as "tell"
+    "lead": (  # a question in small letters follows
+        "(Quick question:|Next question:|Question:|For my homework:|I need this for my list:|My little sister asks:|"
+        "Look closely:|Now look carefully:|Help me out:|One more:|Hey,|Hi,|Hello,|OK,|So,|Well,|Right,|And|Sorry,|"
+        "Excuse me,|Please,|Now,)"
+    ),
 }
 
 
