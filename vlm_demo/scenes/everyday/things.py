@@ -60,7 +60,7 @@ def counts(scene: Layout, rng: random.Random) -> list[QA]:
     if total == len(labels):
         ask("(different kinds of things|kinds of objects|types of things|different objects)", total, "how many kinds")
     shades = len({item.color for item in scene.objects})
-    ask("(different|different|) {colours}".format(**COMMON), shades, "how many colours")
+    ask("(different colours|different colors|colours)", shades, "how many colours")
     return qas
 
 
