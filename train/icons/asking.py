@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from train.icons.typing import typed
 from vlm_demo.scenes import QA, Pair, Scene
 from vlm_demo.scenes.everyday import MAKERS, across, named
-from vlm_demo.scenes.grammar import say
+from vlm_demo.scenes.everyday.wording import word
 from vlm_demo.scenes.selection import selection_questions
 from vlm_demo.scenes.world import detections_json
 from vlm_demo.tasks import TASKS, box_question
@@ -112,7 +112,7 @@ def several_conversations(
 def pair_conversations(pair: Pair, rng: random.Random) -> list[Conversation]:
     """What changed, in words and in boxes, and questions after single kinds of change."""
     prompts = TASKS["compare"].prompts
-    wording = prompts["change"] if rng.random() < 0.4 else typed(say(rng, *across.DIFFERENCE), rng)
+    wording = prompts["change"] if rng.random() < 0.4 else typed(word(rng, "difference"), rng)
     asked = pair.questions(rng.getrandbits(40))
     happened = [qa for qa in asked if qa.answer in pair.change_text]
     single = [*rng.sample(happened, min(len(happened), 1)), *rng.sample(asked, 2)]

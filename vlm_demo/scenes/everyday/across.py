@@ -5,144 +5,150 @@ import re
 from collections.abc import Callable, Sequence
 
 from ..asking import COLORS, LABELS, QA
-from ..grammar import say
 from ..language import NUMBERS, PLACES, article, caption, join, plural
 from ..objects import Layout
 from . import everyday
 from .things import absent_label
 from .vocabulary import CATEGORIES, FOREIGN, many, of_category
+from .wording import word
 
 NONE = "None of them."
 SAME_NUMBER = "They have the same number."
 NOTHING_SHARED = "Nothing."
-IMAGE = "(image|image|picture|photo|one|scene)"
 ORDINALS = ("first", "second", "third", "fourth")
-# How one asks what changed between two pictures.
-DIFFERENCE = (
-    "What (changed|has changed|is different|differs|was changed|is not the same) (between (the|these) "
-    "(images|pictures|two)|between them|here|in the second (image|picture)|)?",
-    "(What is|What are|Tell me|Find|Spot|Describe|Show me|Name|List|Can you find) the (difference|"
-    "differences|change|changes) (between (them|the two|the images|the pictures|both|image 1 and image 2|"
-    "these images)|).",
-    "How (do (they|the images|the pictures|the two|these) differ|are (they|the images|the two pictures) "
-    "different|did it change)?",
-    "(In what way|How) (does|is) (image 2|the second (image|picture)) (differ from|different from) (image 1|"
-    "the first|the first one)?",
-    "(Compare|Compare them|Compare the (two|images|pictures|two images)|Compare both).",
-    "What (happened|is the difference|makes them different|is new or gone) (between the two|)?",
-)
+SHORT_ORDINALS = ("1st", "2nd", "3rd", "4th")
+PICTURE_NOUN = r"(?:picture|image|photo|scene|pic|drawing|view|illustration|photograph)"
 
 
 def which(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
     """Which of the pictures shows something; one, several or none of them."""
     qas = []
+    names = _names(scenes)
 
-    def ask(holds: Callable[[Layout], bool], what: str, kind: str, *more: str) -> None:
+    def ask(section: str, holds: Callable[[Layout], bool], kind: str, **slots: str) -> None:
         hits = [number for number, scene in enumerate(scenes, 1) if holds(scene)]
-        question = say(
-            rng,
-            f"(Which|What) {IMAGE} (shows|has|contains|includes|displays|features|is the one with) {what}?",
-            "Which (image|picture|photo|one|of them|of the images|of the pictures) (shows|has|contains|"
-            f"includes) {what}?",
-            f"(In|On) which {IMAGE} (is there|do you see|can you see|can I see|is) {what}?",
-            f"(Where|In which one) (is there|do you see|can I find) {what}?",
-            f"(Tell me which|Find the|Show me the) {IMAGE} (|that|which) (has|shows|contains) {what}.",
-            f"Which has {what}?",
-            f"(Which images|Which pictures|Which ones|Which of them) (show|have|contain) {what}?",
-            *more,
-        )
         answer = f"{join([f'image {hit}' for hit in hits]).capitalize()}." if hits else NONE
+        question = word(rng, section, **names, **slots)
         qas.append(QA(question, answer, f"which image: {kind}" if hits else "which image: none"))
 
     scene = rng.choice(scenes)
     item = rng.choice(scene.objects)
     labels = [other.label for other in scene.objects]
-
-    def label_ask(label: str) -> None:
-        ask(
-            lambda other: any(thing.label == label for thing in other.objects),
-            f"({article(label)}|the {label}|any {plural(label)}|{plural(label)})",
-            "label",
-        )
-
-    label_ask(item.label)
     everywhere = {thing.label for other in scenes for thing in other.objects}
-    label_ask(rng.choice([label for label in LABELS if label not in everywhere]))
+    for label in (item.label, rng.choice([label for label in LABELS if label not in everywhere])):
+        ask(
+            "which image",
+            lambda other, label=label: any(thing.label == label for thing in other.objects),
+            "label",
+            what=f"({article(label)}|the {label}|any {plural(label)}|{plural(label)})",
+        )
     gone = rng.choice(FOREIGN)
-    ask(lambda _: False, f"({article(gone)}|the {gone}|{many(gone)})", "label")
-    name = item.name if rng.random() < 0.5 else f"{rng.choice(COLORS)} {item.label}"
+    ask("which image", lambda _: False, "label", what=f"({article(gone)}|the {gone}|{many(gone)})")
+    color = item.color if rng.random() < 0.5 else rng.choice(COLORS)
+    name = f"{color} {item.label}"
     ask(
+        rng.choice(("which image", "which image", "which image has it so")),
         lambda other: any(thing.name == name for thing in other.objects),
-        f"({article(name)}|the {name})",
         "look",
-        f"(In|On) which {IMAGE} is the {item.label} {name.split()[0]}?",
+        what=f"({article(name)}|the {name})",
+        color=color,
+        label=item.label,
+        a_label=article(item.label),
     )
     color = rng.choice((item.color, rng.choice(COLORS)))
     ask(
+        "which image",
         lambda other: any(thing.color == color for thing in other.objects),
-        f"(something {color}|anything {color}|{article(color)} (thing|object)|{color} things)",
         "colour",
+        what=f"(something {color}|anything {color}|{article(color)} (thing|object)|{color} things)",
     )
     n = labels.count(item.label)
     n = n if rng.random() < 0.7 else rng.randint(1, 3)
     if n > 1:
         ask(
+            "which image",
             lambda other: sum(thing.label == item.label for thing in other.objects) == n,
-            f"({NUMBERS[n]}|exactly {NUMBERS[n]}) {plural(item.label)}",
             "so many",
+            what=f"({NUMBERS[n]}|exactly {NUMBERS[n]}) {plural(item.label)}",
         )
     ask(
+        "which image without",
         lambda other: all(thing.label != item.label for thing in other.objects),
-        f"(no {item.label}|no {plural(item.label)}|not {article(item.label)})",
         "without",
+        what=article(item.label),
+        label=item.label,
+        labels=plural(item.label),
     )
     category = rng.choice(tuple(CATEGORIES))
-    members = [of_category(other, category) for other in scenes]
-    if None not in members:
+    if all(of_category(other, category) is not None for other in scenes):
         ask(
+            "which image",
             lambda other: bool(of_category(other, category)),
-            f"({article(category)}|any {many(category)}|{many(category)})",
             "category",
+            what=f"({article(category)}|any {many(category)}|{many(category)})",
         )
     setting = rng.choice((scene.setting, rng.choice(tuple(PLACES))))
-    place = PLACES[setting]
-    hits = [number for number, other in enumerate(scenes, 1) if other.setting == setting]
-    question = say(
-        rng,
-        f"(Which|What) {IMAGE} (is|was taken|is set|shows a scene|plays) {place}?",
-        f"(Which|Which one) (of them|of the pictures|of these|) is {place}?",
+    ask(
+        "which image is set there",
+        lambda other: other.setting == setting,
+        "setting",
+        place=PLACES[setting],
+        setting=setting,
     )
-    answer = f"{join([f'image {hit}' for hit in hits]).capitalize()}." if hits else NONE
-    qas.append(QA(question, answer, "which image: setting" if hits else "which image: none"))
-    qas += _most(scenes, rng)
-    return qas
+    return qas + _most(scenes, rng)
+
+
+def _names(scenes: Sequence[Layout]) -> dict[str, str]:
+    """How wordings name the pictures, as slots."""
+    numbers = [str(number) for number in range(1, len(scenes) + 1)]
+    ways = [numbers, *([f"{noun} {number}" for number in numbers] for noun in ("image", "picture"))]
+    ways.append([f"the {ordinal}" for ordinal in ORDINALS[: len(scenes)]])
+    two = len(scenes) == 2
+    if two:
+        ways += [["left", "right"], ["the left one", "the right one"]]
+    return {
+        "image": "(image|image|image|picture|picture|photo|pic|drawing|one|scene)",
+        "noun": "(image|image|picture|picture|photo|pic|drawing|scene)",
+        "pics": "(images|images|pictures|pictures|photos|pics|drawings|scenes)",
+        "them": "(them|these|the (images|pictures|pics|photos)" + ("|the two|these two)" if two else ")"),
+        "both": "(both|both images|both pictures|the two images|the two pictures|both of them)"
+        if two
+        else "all (images|pictures|of them|the images|the pictures)",
+        "choice": f"({'|'.join(', '.join(way[:-1]) + f' or {way[-1]}' for way in ways)})",
+    }
 
 
 def _most(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
     """Which has the most or the fewest objects, or objects of a label."""
     qas = []
+    names = _names(scenes)
+    two = len(scenes) == 2
     item = rng.choice(rng.choice(scenes).objects)
     for what, count in (
-        ("(objects|things|items|icons|stuff in it)", lambda scene: len(scene.objects)),
+        ("", lambda scene: len(scene.objects)),
         (plural(item.label), lambda scene: sum(other.label == item.label for other in scene.objects)),
     ):
         numbers = [count(scene) for scene in scenes]
         most = rng.random() < 0.6
+        more = "more" if most else "(fewer|less)"
+        superlative = "the most" if most else "the fewest"
+        full = "fullest|busiest|most crowded|most cluttered" if most else "emptiest|least crowded|sparsest|least full"
+        if two:
+            full += "|fuller|busier|more crowded" if most else "|emptier|less crowded|less full"
+        sections = ["which image has the most"] * 3
+        sections += ["which of two has more"] * two + ["which image is full"] * (not what)
+        question = word(
+            rng,
+            rng.choice(sections),
+            **names,
+            what=what or "(objects|things|items|icons)",
+            word=f"({more}|{more}|{superlative})" if two else superlative,
+            more=more,
+            highest="(highest|largest|greatest)" if most else "(lowest|smallest)",
+            full=f"({full})",
+        )
         best = max(numbers) if most else min(numbers)
         hits = [number for number, n in enumerate(numbers, 1) if n == best]
-        two = len(scenes) == 2
-        word = (
-            ("(more|more|the most)" if two else "the most")
-            if most
-            else ("(fewer|less|the fewest)" if two else "the fewest")
-        )
-        question = say(
-            rng,
-            "(Which|Which one|Which of them|Which image|Which picture|What image|Which photo) (has|shows|"
-            f"contains) {word} {what}?",
-            f"(Where|In which image|In which one) (are there|do you see) {word} {what}?",
-            f"(Which|Which {IMAGE}) (has|shows) {word} {what} (in it|)?",
-        )
         if len(hits) == 1:
             qas.append(QA(question, f"Image {hits[0]}.", "which image: number"))
         elif two:
@@ -155,78 +161,35 @@ def together(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
     item = rng.choice(rng.choice(scenes).objects)
     label = item.label if rng.random() < 0.8 else absent_label(scenes[0], rng)
     counts = [sum(other.label == label for other in scene.objects) for scene in scenes]
-    both = (
-        "(both|both images|both pictures|the two images)"
-        if len(scenes) == 2
-        else "all (images|pictures|of them|the images)"
+    names = _names(scenes)
+    both, pics = names["both"], names["pics"]
+    names["in_all"] = (
+        "(in total|altogether|all in all|all told|overall|combined|put together|in all|"
+        f"in {both} (together|combined)|in all the {pics} together)"
     )
-    question = say(
-        rng,
-        f"How many {plural(label)} (are there|do you see|are) in (total|all|all images together|{both} "
-        "together|all the pictures)?",
-        f"How many {plural(label)} altogether?",
-        f"(Count|Add up) (all|) the {plural(label)} in all (images|pictures).",
-    )
-    qas = [QA(question, str(sum(counts)), "how many across")]
-    question = say(
-        rng,
-        f"(Do|Does) {both} (show|have|contain) {article(label)}?",
-        f"Is there {article(label)} (in|on) {both}?",
-        f"Is the {label} in {both}?",
-    )
-    qas.append(QA(question, "yes" if all(counts) else "no", "is it in all"))
-    question = say(
-        rng,
-        f"(Is there|Do you see|Can you see) {article(label)} (in any of (them|the images|the pictures)|in "
-        "either|anywhere|in one of them)?",
-        f"Does any (of them|of the images|image|picture) (show|have|contain) {article(label)}?",
-    )
-    qas.append(QA(question, "yes" if any(counts) else "no", "is it in any"))
-    question = say(
-        rng,
-        "(Are|Were) (they|both|all|the images|the pictures|these) (taken|set|) (in|at) the same (place|"
-        "setting|location)?",
-        "(Is|Was) the (setting|place|background) the same (in both|in all|)?",
-        f"Do {both} have the same (background|setting)?",
-    )
-    same = len({scene.setting for scene in scenes}) == 1
-    qas.append(QA(question, "yes" if same else "no", "same setting"))
+    same_setting = len({scene.setting for scene in scenes}) == 1
+    qas = []
+
+    def ask(section: str, answer: str | bool, kind: str, **slots: str) -> None:
+        answer = answer if isinstance(answer, str) else ("yes" if answer else "no")
+        qas.append(QA(word(rng, section, **names, **slots), answer, kind))
+
+    ask("how many in all images", str(sum(counts)), "how many across", what=plural(label))
+    ask("is it in all images", all(counts), "is it in all", what=article(label), label=label)
+    ask("is it in any image", any(counts), "is it in any", what=article(label))
+    ask("same setting", same_setting, "same setting")
     if len(scenes) == 2:
-        numbers = [len(scene.objects) for scene in scenes]
-        question = say(
-            rng,
-            "(Do|Have) (they|both|the images|both pictures) (have|) the same number of (objects|things)?",
-            "Are there as many (things|objects) in the first (image|picture|) as in the second?",
-        )
-        qas.append(QA(question, "yes" if numbers[0] == numbers[1] else "no", "same number"))
-        shared = [
-            name
-            for name in dict.fromkeys(i.label for i in scenes[0].objects)
-            if any(o.label == name for o in scenes[1].objects)
-        ]
-        question = say(
-            rng,
-            "What (do (they|both|the images|the two pictures) (have in common|share|both show)|is in both "
-            "(images|pictures|)|is the same in both)?",
-            "(Which|What) (objects|things) (are|appear|can be seen) in both (images|pictures|)?",
-            "(Name|List) what (is in both|they have in common).",
-        )
-        answer = join([article(name) for name in shared]) if shared else NOTHING_SHARED
-        qas.append(QA(question, answer, "what in common"))
+        first, second = ([item.label for item in scene.objects] for scene in scenes)
+        ask("same number", len(first) == len(second), "same number")
+        shared = [article(name) for name in dict.fromkeys(first) if name in second]
+        ask("in common", join(shared) if shared else NOTHING_SHARED, "what in common")
     return qas
 
 
 def each(scenes: Sequence[Layout], rng: random.Random) -> QA:
     """What each of the pictures shows."""
-    question = say(
-        rng,
-        "What (do you see|can you see|is shown|is there|do they show|is in the (images|pictures)) (in the "
-        "(images|pictures)|in them|here|)?",
-        "(Describe|Caption|List) (them|each|the images|the pictures|all images|each (image|picture)|everything).",
-        "What (does each (image|picture|one) show|is in each (image|picture|of them)|do the (images|pictures) show)?",
-    )
     captions = [f"Image {number}: {caption(scene, 'brief')}" for number, scene in enumerate(scenes, 1)]
-    return QA(question, " ".join(captions), "what does each show")
+    return QA(word(rng, "each", **_names(scenes)), " ".join(captions), "what does each show")
 
 
 def about_one(scenes: Sequence[Layout], rng: random.Random, asked: QA | None = None) -> QA:
@@ -242,23 +205,38 @@ def about_one(scenes: Sequence[Layout], rng: random.Random, asked: QA | None = N
         for qa in qas:
             by_kind.setdefault(qa.kind, []).append(qa)
         asked = rng.choice(by_kind[rng.choice(list(by_kind))])
-    ordinals = [ORDINALS[number - 1]]
-    if number == len(scenes):
-        ordinals.append("last")
-    if len(scenes) == 2:
-        ordinals.append(("left", "right")[number - 1])
-    one = f"(image {number}|picture {number}|the {rng.choice(ordinals)} (image|picture|photo|one))"
-    bare = re.sub(r" (in|on|of|from) (the|this) (picture|image|photo|scene)\b", "", asked.question).rstrip("?.")
-    mark = asked.question[len(asked.question.rstrip("?.")) :]
-    lower = bare[0].lower() + bare[1:]
-    if re.search(r"\b(picture|image|photo|scene)\b", bare):  # it speaks of "this picture" already
-        question = say(rng, f"(Image|Picture) {number}: {lower}{mark}", f"(In|About|For) {one}: {lower}{mark}")
-    else:
-        question = say(
-            rng,
-            f"(Image|Picture) {number}: {lower}{mark}",
-            f"(In|On|For) {one}, {lower}{mark}",
-            f"{bare} (in|on) {one}{mark}",
-            f"{bare} (in|on) {one}{mark}",
-        )
+    bare = re.sub(rf" (in|on|of|from) (the|this) {PICTURE_NOUN}\b", "", asked.question).rstrip("?.")
+    # It speaks of "this picture" already, or has several sentences: nothing can be said behind it.
+    ahead = re.search(rf"\b{PICTURE_NOUN}\b|[?.!] ", bare)
+    section = "about one, ahead" if ahead else "about one"
+    if len(scenes) == 2 and not ahead and rng.random() < 0.06:
+        section = "about the other"
+    question = word(
+        rng,
+        section,
+        **_names(scenes),
+        number=str(number),
+        one=_one(number, len(scenes)),
+        other=_one(3 - number, 2) if len(scenes) == 2 else "",
+        bare=bare,
+        lower=bare if re.match(r"I\b", bare) else bare[0].lower() + bare[1:],
+        mark=asked.question[len(asked.question.rstrip("?.")) :],
+    )
     return QA(question, asked.answer, asked.kind)
+
+
+def _one(number: int, count: int) -> str:
+    """Ways to name one of `count` pictures by its number."""
+    ordinals = [ORDINALS[number - 1]] * 2 + ["last"] * (number == count)
+    ways = [
+        f"(image|picture) {number}",
+        f"(image|picture|pic|photo|number) {number}",
+        f"(image|picture|number) {NUMBERS[number]}",
+        f"(image|picture) number {number}",
+        f"the ({'|'.join(ordinals)}) (image|picture|photo|pic|one|drawing)",
+        f"the {SHORT_ORDINALS[number - 1]} (image|picture|pic|one|)",
+    ]
+    if count == 2:
+        side = ("left", "right")[number - 1]
+        ways += [f"the {side} (image|picture|one)", f"the (image|picture|one) on the {side}"]
+    return f"({'|'.join(ways)})"
