@@ -44,7 +44,7 @@ _REST = (  # what may stand behind the thing: "Where is the cat | located in thi
     rf"(?: (?:in|on) (?:(?:the|this) )?(?:\w+ )?{_NOUN}\b.*)?)"
 )
 _STATED = (
-    (re.compile(rf"(where|what colou?r) (is|are) (the [^,:;?.]+?){_REST}"), r"\1 \3 \2\4"),
+    (re.compile(rf"(where|what colou?r) (is|are) (the(?: (?!the\b)[^ ,:;?.]+)+?){_REST}"), r"\1 \3 \2\4"),
     (re.compile(r"(what) (is|are) (the (?:colou?r|number|setting|background|differences?)\b[^,:;?.]*)"), r"\1 \3 \2"),
     (re.compile(r"(how many [^,:;?.]+?) (is|are) there((?: [^,:;?.]*)?)"), r"\1 there \2\3"),
     (re.compile(r"(how many [^,:;?.]+?) do (you|we|they) ([^,:;?.]+)"), r"\1 \2 \3"),

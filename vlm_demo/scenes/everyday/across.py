@@ -40,7 +40,7 @@ def which(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
             "which image",
             lambda other, label=label: any(thing.label == label for thing in other.objects),
             "label",
-            what=f"({article(label)}|the {label}|any {plural(label)}|{plural(label)})",
+            what=f"({article(label)}|{article(label)}|the {label}|any {plural(label)}|{plural(label)})",
         )
     gone = rng.choice(FOREIGN)
     ask("which image", lambda _: False, "label", what=f"({article(gone)}|the {gone}|{many(gone)})")
@@ -205,7 +205,7 @@ def about_one(scenes: Sequence[Layout], rng: random.Random, asked: QA | None = N
         for qa in qas:
             by_kind.setdefault(qa.kind, []).append(qa)
         asked = rng.choice(by_kind[rng.choice(list(by_kind))])
-    bare = re.sub(rf" (in|on|of|from) (the|this) {PICTURE_NOUN}\b", "", asked.question).rstrip("?.")
+    bare = re.sub(rf"(?<!\bis)(?<!\bare) (in|on|of|from) (the|this) {PICTURE_NOUN}\b", "", asked.question).rstrip("?.")
     # It speaks of "this picture" already, or has several sentences: nothing can be said behind it.
     ahead = re.search(rf"\b{PICTURE_NOUN}\b|[?.!] ", bare)
     section = "about one, ahead" if ahead else "about one"
