@@ -7,9 +7,8 @@ from ..asking import COLORS, LABELS, QA
 from ..language import NUMBERS, article, at_position, capital, caption, groups, join, plural
 from ..objects import Layout, SceneObject
 from .vocabulary import CATEGORIES, FOREIGN, many, of_category
-from .wording import COMMON, word
+from .wording import word
 
-IN_IT = COMMON["in_it"]
 AGREEING = ("is_", "Is", "isnt", "Isnt", "does", "has", "it")  # slots for words that agree with what is asked about
 ONE = dict(zip(AGREEING, "is Is isn't Isn't does has it".split(), strict=True))
 SEVERAL = dict(zip(AGREEING, "are Are aren't Aren't do have they".split(), strict=True))
