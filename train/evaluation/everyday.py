@@ -17,11 +17,30 @@ from train.evaluation.metrics import plain_answer, share
 from train.evaluation.references import REFERENCES, Answers, OfTwo, Reference
 from train.evaluation.scenes import SIDE, run_all
 from vlm_demo.engine import ICONS, Engine, Result
-from vlm_demo.scenes import Scene, make_pair, make_scene
+from vlm_demo.scenes import COLORS, LABELS, Scene, make_pair, make_scene
+from vlm_demo.scenes.everyday.vocabulary import FOREIGN, many
 from vlm_demo.scenes.everyday.wording import read_wordings
+from vlm_demo.scenes.language import plural
 
 WORDINGS = read_wordings(Path(__file__).with_suffix(".txt"))
 FIRST_SEED = 1 << 44  # scenes that neither training nor any other measurement sees
+
+
+_NAMES = sorted({*LABELS, *map(plural, LABELS), *COLORS, *FOREIGN, *map(many, FOREIGN)}, key=len, reverse=True)
+_NAMED = re.compile(rf"\b({'|'.join(_NAMES)})\b|\d+|\{{\w+\}}")
+
+
+def generic(text: str) -> str:
+    """A wording without its marks and without the things, colours and numbers that it names."""
+    return " ".join(re.findall(r"[a-z0-9*]+", re.sub(r"\ban (?=\*)", "a ", _NAMED.sub("*", text.lower()))))
+
+
+HELD_OUT = frozenset(generic(wording) for wordings in WORDINGS.values() for wording in wordings)
+
+
+def is_held_out(question: str) -> bool:
+    """Whether a question is in a held-out wording, whatever it asks about: training must not ask it."""
+    return generic(question) in HELD_OUT
 
 
 @dataclass(frozen=True)

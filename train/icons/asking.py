@@ -1,8 +1,10 @@
-"""What training asks about icon scenes: which captions, boxes and questions, and how often each kind."""
+"""What training asks about icon scenes: which captions, boxes and questions, and how often each kind; never in a
+held-out wording."""
 
 import random
 from dataclasses import dataclass, replace
 
+from train.evaluation.everyday import is_held_out
 from train.icons.typing import typed
 from vlm_demo.scenes import QA, Pair, Scene
 from vlm_demo.scenes.everyday import MAKERS, across, named
@@ -28,6 +30,11 @@ class Conversation:
 
     turns: list[tuple[str, QA]]  # (task, question and answer)
     kind: str
+
+
+def allowed(conversations: list[Conversation]) -> list[Conversation]:
+    """Those that ask nothing in a held-out wording, which a template or a slip of the typist may hit upon."""
+    return [one for one in conversations if not any(is_held_out(qa.question) for _, qa in one.turns)]
 
 
 def sample_questions(candidates: list[QA], count: int, rng: random.Random) -> list[QA]:
@@ -88,7 +95,7 @@ def scene_conversations(scene: Scene, rng: random.Random) -> list[Conversation]:
     rng.shuffle(relations)
     conversations += [Conversation([("vqa", qa)], "vqa") for qa in plain]
     conversations += [Conversation([("vqa", qa)], "relation") for qa in relations[:RELATIONS]]
-    return [*conversations, Conversation([("vqa", qa) for qa in scene.chat(rng.getrandbits(40))], "vqa")]
+    return allowed([*conversations, Conversation([("vqa", qa) for qa in scene.chat(rng.getrandbits(40))], "vqa")])
 
 
 def several_conversations(
@@ -106,7 +113,7 @@ def several_conversations(
     for qa in asked:
         task = rng.choice(("vqa", "compare"))
         conversations.append(Conversation([(task, replace(qa, question=typed(qa.question, rng)))], "which"))
-    return conversations
+    return allowed(conversations)
 
 
 def pair_conversations(pair: Pair, rng: random.Random) -> list[Conversation]:
@@ -116,8 +123,10 @@ def pair_conversations(pair: Pair, rng: random.Random) -> list[Conversation]:
     asked = pair.questions(rng.getrandbits(40))
     happened = [qa for qa in asked if qa.answer in pair.change_text]
     single = [*rng.sample(happened, min(len(happened), 1)), *rng.sample(asked, 2)]
-    return [
-        Conversation([(rng.choice(("compare", "compare", "vqa")), QA(wording, pair.change_text, ""))], "change"),
-        Conversation([("compare", QA(prompts["boxes"], pair.boxes_json, ""))], "boxes"),
-        *[Conversation([(rng.choice(("compare", "vqa")), qa)], "changes") for qa in dict.fromkeys(single)],
-    ]
+    return allowed(
+        [
+            Conversation([(rng.choice(("compare", "compare", "vqa")), QA(wording, pair.change_text, ""))], "change"),
+            Conversation([("compare", QA(prompts["boxes"], pair.boxes_json, ""))], "boxes"),
+            *[Conversation([(rng.choice(("compare", "vqa")), qa)], "changes") for qa in dict.fromkeys(single)],
+        ]
+    )
