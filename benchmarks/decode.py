@@ -77,8 +77,8 @@ def measure(shape: Shape, rounds: int, sequences: list[int]) -> dict[str, list[d
     begin = [
         {
             "way": name,
-            "new picture, ms": 1000 * statistics.median(first[f"{name}|False"]),
-            "known picture, ms": 1000 * statistics.median(first[f"{name}|True"]),
+            "new image, ms": 1000 * statistics.median(first[f"{name}|False"]),
+            "known image, ms": 1000 * statistics.median(first[f"{name}|True"]),
             "new / known": ratio(first[f"{name}|False"], first[f"{name}|True"]),
         }
         for name in bench.decoders

@@ -156,7 +156,7 @@ def measure(contenders: list[Contender], steps: int, count: int, rounds: int) ->
     training = alternate({c.choice.name: lambda c=c: c.time_step(batches[c.choice.name]) for c in contenders}, rounds)
     first = alternate({c.choice.name: lambda c=c: c.time_first(pixels) for c in contenders}, 5 * rounds)
     for row in rows:
-        row["training pictures/s"] = ROWS / statistics.median(training[row["projector"]])
+        row["training images/s"] = ROWS / statistics.median(training[row["projector"]])
         row["first token, ms"] = 1000 * statistics.median(first[row["projector"]])
     return rows
 
@@ -180,7 +180,7 @@ def main() -> None:
     maps = {"scenes": features.compute(bundled.model.vision_tower, "scenes", args.drawn)}
     variants = choices(bundled.config.vision_seq_length, args.queries)
     rows = measure([Contender(choice, bundled, maps) for choice in variants], args.steps, args.scenes, args.rounds)
-    report({f"Projectors on icon scenes, {args.steps} steps of {ROWS} pictures": rows}, args.json)
+    report({f"Projectors on icon scenes, {args.steps} steps of {ROWS} images": rows}, args.json)
 
 
 if __name__ == "__main__":

@@ -102,12 +102,12 @@ async def crowd(url: str, way: str, answers: int) -> Outcome:
         run = Listener(config, "caption-run", "click")
         listener, data = (run.number, run.data) if way == TAB else (caption_endpoint(config), endpoint_data)
         ask = ask_plainly if way == PLAIN else ask_gradio
-        pictures = photographs()
+        shown = photographs()
 
         async def stay() -> None:
             visitor = Visitor(client, url, listener, random.Random(0), data)
             for number in left:
-                await ask(visitor, pictures[number % len(pictures)], outcome)
+                await ask(visitor, shown[number % len(shown)], outcome)
 
         await asyncio.gather(*(stay() for _ in range(AT_ONCE)))
     return outcome
@@ -115,10 +115,10 @@ async def crowd(url: str, way: str, answers: int) -> Outcome:
 
 def alone(engine: Engine, answers: int) -> float:
     """CPU seconds of this process an answer, without any page; the images are decoded as they come."""
-    pictures = photographs()
+    shown = photographs()
     before = cpu_seconds()
     for number in range(answers):
-        for _ in engine.caption_stream(images.load(pictures[number % len(pictures)])).partials(UPDATE_SECONDS):
+        for _ in engine.caption_stream(images.load(shown[number % len(shown)])).partials(UPDATE_SECONDS):
             pass
     return (cpu_seconds() - before) / answers
 

@@ -23,22 +23,22 @@ from vlm_demo.samples import samples
 SIZE = {"width": 1200, "height": 760}  # pixels of the window
 WIDTH = 900  # pixels of the recording
 EVERY = 0.2  # seconds between two looks
-STILL = 0.2  # seconds that a picture may stand while something is awaited,
+STILL = 0.2  # seconds that an image may stand while something is awaited,
 READ = 2.0  # and when it is there
 PATIENCE = 600_000  # milliseconds
 
 
 class Recorder:
-    """Pictures of a page, each with the time when it was taken; those that show nothing new are left out."""
+    """Screenshots of a page, each with the time when it was taken; those that show nothing new are left out."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.frames: list[tuple[float, Image.Image]] = []
-        self.results: set[int] = set()  # the pictures of `frames` that people want to read
+        self.results: set[int] = set()  # those of `frames` that people want to read
         self._last = b""
 
     def look(self) -> None:
-        """Take a picture now."""
+        """Take one now."""
         shot = self.page.screenshot(type="png")
         if shot != self._last:
             self._last = shot
@@ -47,7 +47,7 @@ class Recorder:
             self.frames.append((time.perf_counter(), image.resize((WIDTH, height), Image.Resampling.LANCZOS)))
 
     def watch(self, done: Callable[[], object], rest: float = 1.0) -> None:
-        """Take pictures until `done()` and for a moment longer, when what came can be read."""
+        """Take screenshots until `done()` and for a moment longer, when what came can be read."""
         while not done():
             self.look()
             self.page.wait_for_timeout(1000 * EVERY)
@@ -128,7 +128,7 @@ def main() -> None:
         use(page, recorder)
         browser.close()
     recorder.write(args.to)
-    print(f"{len(recorder.frames)} pictures, {args.to.stat().st_size / 1e6:.2f} MB in {args.to}")
+    print(f"{len(recorder.frames)} screenshots, {args.to.stat().st_size / 1e6:.2f} MB in {args.to}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from benchmarks.measure import alternate, fairness, memory, quantile, ratio, rep
 from tests.fake_engine import FakeRunner
 from tests.tiny import tiny_config, tiny_model, tiny_processor
 from vlm_demo.engine import Engine
-from vlm_demo.engine import engine as engine_module
+from vlm_demo.engine import models as engine_models
 from vlm_demo.ui import build_app, launch_options
 
 
@@ -186,7 +186,7 @@ def test_users_of_a_soak_count_their_ends(tmp_path):
 
 def test_a_soak_frees_memory_and_switches_models_on_the_page(tmp_path, monkeypatch):
     runners = {name: FakeRunner(lambda *asked: "words") for name in ("fake", "four")}
-    monkeypatch.setattr(engine_module, "open_runner", lambda model, *args: runners[model])
+    monkeypatch.setattr(engine_models, "open_runner", lambda model, *args: runners[model])
     engine = Engine("fake", models=["four"])
     engine.load()
     demo = build_app(engine)

@@ -25,7 +25,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 def export(path: Path, folder: Path, *labels: str) -> list[Path]:
     """The downloads after the model has found the rectangles; `labels` are those that a person wants to see."""
     picture = images.load(path)
-    found = downloads.Found.of(str(path), picture.original_size, fake_engine(reply).detect(picture))
+    found = downloads.Detected.of(str(path), picture.original_size, fake_engine(reply).detect(picture))
     parsed = found.parsed.only(labels) if labels else found.parsed
     return [Path(file) for file in downloads.files(found, parsed, picture, str(folder))]
 
@@ -72,7 +72,7 @@ def test_every_image_of_a_world_has_the_same_list_of_classes(tmp_path: Path) -> 
     path = case.save(tmp_path)
     result = fake_engine(reply).detect(images.load(path))
     photographs = ["person", *case.boxes, "zebra"]
-    assert downloads.Found.of(str(path), case.size, result, photographs).classes == photographs
-    assert downloads.Found.of(str(path), case.size, result).classes == list(LABELS)
-    foreign = downloads.Found.of(str(path), case.size, result, ["cat"])
+    assert downloads.Detected.of(str(path), case.size, result, photographs).classes == photographs
+    assert downloads.Detected.of(str(path), case.size, result).classes == list(LABELS)
+    foreign = downloads.Detected.of(str(path), case.size, result, ["cat"])
     assert foreign.classes == ["cat", "tree"]

@@ -203,7 +203,7 @@ def test_what_a_family_can_do_is_known_before_anything_is_loaded(saved, monkeypa
     assert git.tasks == {"caption", "vqa"} and git.caption_styles == {"brief"} and not git.boxes
     assert idefics.tasks == {"caption", "vqa", "compare"} and idefics.max_images == 8 and idefics.history
     assert not idefics.boxed_changes and idefics.choices and idefics.probabilities
-    assert not any(backend.runner._family for backend in engine._backends.values())
+    assert not any(backend.runner._family for backend in engine._models)
     engine.close()
 
 

@@ -20,7 +20,7 @@ class Recorder:
     """An engine that only writes down how it is called."""
 
     def __getattr__(self, name):
-        return lambda *arguments: (name, *arguments)
+        return lambda *arguments, **named: (name, *arguments, *named.values())
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_several_tasks_become_several_calls_in_turn() -> None:
     engine = fake_engine(oracle(SCENE))
     image = SCENE.image(32)
     plan = jobs.plan(engine, {"vqa": "how many objects?", "detect": "box them"}, [image, image])
-    assert [(job.title, job.picture) for job in plan] == [
+    assert [(job.title, job.image) for job in plan] == [
         ("Answer", 0),
         ("Detect, image 1", 1),
         ("Detect, image 2", 2),

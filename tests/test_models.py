@@ -6,7 +6,7 @@ import pytest
 
 from tests.scripted import PICTURE, Bytes, ask, held, until
 from vlm_demo.engine import Engine, EngineError, Message, Request, SamplingParameters
-from vlm_demo.engine import engine as engine_module
+from vlm_demo.engine import models as engine_models
 
 SIZE = 12_000_000  # bytes of a scripted model
 
@@ -26,7 +26,7 @@ class Shouting(Bytes):
 def runners(monkeypatch):
     """The models that an engine finds by name."""
     found = {"quiet": Bytes(max_sequences=2), "loud": Shouting(max_sequences=2), "third": Bytes(max_sequences=2)}
-    monkeypatch.setattr(engine_module, "open_runner", lambda model, *_: found[model])
+    monkeypatch.setattr(engine_models, "open_runner", lambda model, *_: found[model])
     return found
 
 

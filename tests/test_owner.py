@@ -9,7 +9,7 @@ import pytest
 
 from tests.fake_engine import FakeRunner, fake_engine
 from vlm_demo.engine import ICONS
-from vlm_demo.engine import engine as engine_module
+from vlm_demo.engine import models as engine_models
 from vlm_demo.results import EngineError
 from vlm_demo.runners.needs import Needs
 from vlm_demo.ui import Owner, models
@@ -106,7 +106,7 @@ def test_only_who_asked_for_a_model_or_the_owner_can_cancel_it(monkeypatch: pyte
         def load(self) -> None:
             assert goes_on.wait(60)
 
-    monkeypatch.setattr(engine_module, "open_runner", lambda *_: Slow(lambda turns, images: "slow"))
+    monkeypatch.setattr(engine_models, "open_runner", lambda *_: Slow(lambda turns, images: "slow"))
     engine = fake_engine("hello")
     page = Page(engine, None, Owner("right"), "everyone")
     with gr.Blocks() as demo:

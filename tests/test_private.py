@@ -40,7 +40,7 @@ def test_what_our_components_override_in_gradio(owner, method, parameters, ours)
 
 
 def test_our_components_are_shown_as_those_that_they_replace():
-    for component, name in ((pictures.Picture, "image"), (pictures.PictureFiles, "file"), (hover.HoverImage, None)):
+    for component, name in ((images.UploadedImage, "image"), (images.UploadedImages, "file"), (hover.HoverImage, None)):
         shown = component(render=False).get_block_name()
         assert shown == (name or gr.AnnotatedImage(render=False).get_block_name()), "`is_template` has another meaning"
 

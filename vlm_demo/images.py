@@ -37,7 +37,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 # What people send that is not an image by our formats, by its first bytes.
-_NOT_PICTURES = (
+_NOT_IMAGES = (
     (b"%pdf", "This is a PDF document. Please export the page as PNG or JPEG."),
     (b"<!doctype html", "This is a web page, not an image. Please save the image itself and send that file."),
     (b"<html", "This is a web page, not an image. Please save the image itself and send that file."),
@@ -200,7 +200,7 @@ def _decode_data_url(url: str) -> bytes:
 def open_image(data: bytes) -> Image.Image:
     """Open an image without decoding its pixels, and check what it says of itself."""
     head = data[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    for start, message in _NOT_PICTURES:
+    for start, message in _NOT_IMAGES:
         if head.startswith(start):
             raise ImageError(message)
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS and b"avif" not in data[8:40]:

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.steps import finished, upload_scene
 from tests.fake_engine import FakeRunner, fake_engine
 from vlm_demo.engine import Engine
-from vlm_demo.engine import engine as engine_module
+from vlm_demo.engine import models as engine_models
 from vlm_demo.results import EngineError
 from vlm_demo.ui import Owner
 
@@ -44,7 +44,7 @@ def test_each_visitor_chooses_a_model(start: Callable, visit: Callable, monkeypa
             runner.load = lambda: (_ for _ in ()).throw(EngineError("The weights could not be read."))
         return runner
 
-    monkeypatch.setattr(engine_module, "open_runner", open_runner)
+    monkeypatch.setattr(engine_models, "open_runner", open_runner)
     address = start(Engine("fake", models=["other", "gone"]))
     page, neighbour = visit(address), visit(address)
     for one in (page, neighbour):

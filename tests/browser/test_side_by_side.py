@@ -14,7 +14,7 @@ from tests.fake_engine import FakeRunner, oracle
 from vlm_demo.description import Description
 from vlm_demo.detection.formats import write_objects
 from vlm_demo.engine import Engine
-from vlm_demo.engine import engine as engine_module
+from vlm_demo.engine import models as engine_models
 
 TITLES = {"keen": "Keen Model", "dull": "Dull Model"}
 
@@ -34,7 +34,7 @@ def two_models() -> Iterator[str]:
     for name, runner in runners.items():
         runner.name, runner.description = name, Description(title=TITLES[name], samples="scenes")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_module, "open_runner", lambda model, *_: runners[model])
+        patch.setattr(engine_models, "open_runner", lambda model, *_: runners[model])
         engine = Engine("keen", models=["dull"])
     with serve(engine) as address:
         yield address

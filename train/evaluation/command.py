@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, help="examples of each (default: all)")
     parser.add_argument("--against", metavar="OTHER", help="a second checkpoint, beside the first")
     parser.add_argument("--out", type=Path, default=Path("runs/evaluation"), help="folder for page and figures")
-    parser.add_argument("--pictures", type=int, default=24, help="examples of each on the page (default: 24)")
+    parser.add_argument("--examples", type=int, default=24, help="examples of each on the page (default: 24)")
     parser.add_argument("--keep", action="store_true", help="add the figures to the checkpoint, for its model card")
     args = parser.parse_args()
     checkpoints = list(dict.fromkeys([args.checkpoint, *([args.against] if args.against else [])]))
@@ -157,7 +157,7 @@ def main() -> None:
         if args.keep and not Path(args.checkpoint).is_dir():
             parser.error(f"--keep: {args.checkpoint} is not a folder")
         sources = [open_data(word, args.split, args.samples) for word in args.data]
-        figures = evaluate(checkpoints, sources, args.out, args.samples, args.pictures)
+        figures = evaluate(checkpoints, sources, args.out, args.samples, args.examples)
     except (SourceError, EngineError, FileNotFoundError, ValueError) as error:
         raise SystemExit(str(error)) from error
     print(f"\n{side_by_side(figures)}\n\nThe page: {args.out / 'page.html'}")

@@ -11,7 +11,7 @@ Two stages in the manner of LLaVA (https://arxiv.org/abs/2304.08485): the projec
 Stopped by Ctrl+C or killed, the same command resumes from the latest valid checkpoint, with the same batches and
 losses as if it had never stopped. OUT then holds the model with its processor (`python app.py --model OUT`),
 OUT/untrained the model it started from, log.json and losses.png the curves, run.json the settings, invalid rows and
-what did not fit, and OUT/pictures the answers before and after, predicted and reference boxes, and the magnitude of the
+what did not fit, and OUT/images the answers before and after, predicted and reference boxes, and the magnitude of the
 patch features.
 """
 

@@ -41,7 +41,7 @@ def prepare(checkpoint: Path, folder: Path, repo: str, licence: str = "other") -
     # vlm_demo.model registers its classes for this: saving copies their code and names it in `auto_map`.
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
-    images = [*checkpoint.glob("*.png"), *checkpoint.glob("pictures/*.png")]
+    images = [*checkpoint.glob("*.png"), *checkpoint.glob("images/*.png")]
     for file in [checkpoint / NOVELTY_FILE, checkpoint / FIGURES, checkpoint / RUN, *images]:
         if file.exists():
             shutil.copy(file, folder / file.name)

@@ -194,7 +194,7 @@ def run(args: argparse.Namespace) -> None:
             write_run(args.out, report | {"log": log})
     if main and stages_done:
         copy_model(stages_done[-1], args.out)
-        write_visualizations(args.out / "pictures", start, args.out, shown_sources(args, sources), SHOWN)
+        write_visualizations(args.out / "images", start, args.out, shown_sources(args, sources), SHOWN)
         write_run(args.out, report | {"log": log, "finished": True})
         print(f"Done. Open it: python app.py --model {args.out}")
         print(f"Measure it: python -m train.evaluation {args.out} ...")

@@ -4,18 +4,18 @@ from pathlib import Path
 from typing import Any
 
 ROWS = (
-    ("Captions of COCO's pictures, CIDEr-D", "cider_coco", "n_coco"),
-    ("Captions of Flickr8k's pictures, CIDEr-D", "cider_flickr8k", "n_flickr8k"),
-    ("Captions of Flickr8k's pictures, BLEU-4", "bleu_4_flickr8k", "n_flickr8k"),
-    ("The same on Flickr8k's test pictures, CIDEr-D", "cider_flickr8k_test", "n_flickr8k_test"),
-    ("The same on Flickr8k's test pictures, BLEU-4", "bleu_4_flickr8k_test", "n_flickr8k_test"),
+    ("Captions of COCO's images, CIDEr-D", "cider_coco", "n_coco"),
+    ("Captions of Flickr8k's images, CIDEr-D", "cider_flickr8k", "n_flickr8k"),
+    ("Captions of Flickr8k's images, BLEU-4", "bleu_4_flickr8k", "n_flickr8k"),
+    ("The same on Flickr8k's test images, CIDEr-D", "cider_flickr8k_test", "n_flickr8k_test"),
+    ("The same on Flickr8k's test images, BLEU-4", "bleu_4_flickr8k_test", "n_flickr8k_test"),
     ("Detection, F1 at IoU 0.5, 80 classes", "detection_f1", "n_objects"),
-    ("Detection, objects of at least 2 % of the picture", "detection_f1_large", "n_objects"),
+    ("Detection, objects of at least 2 % of the image", "detection_f1_large", "n_objects"),
     ("Detection, persons", "person_f1", "n_objects"),
     ("Detection, mAP50", "map50", "n_objects"),
-    ("Detection of fruits, pictures that no tower was trained on", "fruits_f1", "n_fruits"),
+    ("Detection of fruits, images that no tower was trained on", "fruits_f1", "n_fruits"),
     ("Detection, valid JSON", "json_valid", "n_detection"),
-    ("Which of three pictures has this caption", "which_image", "n_which_image"),
+    ("Which of three images has this caption", "which_image", "n_which_image"),
     ("None of them, where none has it", "none_of_them", "n_which_image"),
 )
 QUESTIONS = (
@@ -52,25 +52,25 @@ An MLP projects these 69 features into twelve of SmolLM2-135M's thirty layers, w
 
 ## Measured
 
-On validation pictures that training never showed, greedy, through the app's engine:
-`python -m benchmarks.photographs` (Flickr8k's test pictures: `--split test`)
+On validation images that training never showed, greedy, through the app's engine:
+`python -m benchmarks.photographs` (Flickr8k's test images: `--split test`)
 
 | what | figure | of |
 |---|---|---|
 {rows}
 
-| questions | right | with a grey picture | always the commonest answer | of |
+| questions | right | with a grey image | always the commonest answer | of |
 |---|---|---|---|---|
 {questions}
 
-The everyday questions (`train/photographs/everyday.txt`) were written while looking at 32 of these pictures, partly in
+The everyday questions (`train/photographs/everyday.txt`) were written while looking at 32 of these images, partly in
 words that training does not use; an answer is right that holds one of the words listed there. Confidence is calibrated
-on every second validation picture, on the data sets' questions and on made everyday ones, each source counting alike:
+on every second validation image, on the data sets' questions and on made everyday ones, each source counting alike:
 for VQA v2's yes or no the chance that the page tells is too high (0.63 where half are right), for everyday questions
 too low (0.56 where 0.72 are right). Expected calibration error over all of them: answers
 {figures["calibration"]["answers"]:.3f}, boxes {figures["calibration"]["boxes"]:.3f}.
 
-The notice for pictures that are no photographs, on pictures of each kind that
+The notice for images that are no photographs, on images of each kind that
 `train/photographs/out_of_distribution.py` makes; photographs are those of the validation split:
 
 | kind | flagged |
@@ -103,24 +103,24 @@ run was begun with 260 steps and shortened to 170, then 120, the third with 260 
 commands as written take other schedules of learning rates. The curves of the first run are in `losses.png`.
 
 The share of each run, the threshold of boxes, the chance from which an image is picked and the slack of the notice were
-chosen on the validation split, so its figures are a little flattered; Flickr8k's test pictures were used for no choice.
+chosen on the validation split, so its figures are a little flattered; Flickr8k's test images were used for no choice.
 
 ## Data and weights
 
-18,637 pictures: COCO 2014 and 2017 (annotations CC BY 4.0; photographs under their own Creative Commons licences),
-Flickr8k (Hodosh et al. 2013, research), and COCO pictures with questions of VQA v2, COCO-QA, POPE, OK-VQA, A-OKVQA and
+18,637 images: COCO 2014 and 2017 (annotations CC BY 4.0; photographs under their own Creative Commons licences),
+Flickr8k (Hodosh et al. 2013, research), and COCO images with questions of VQA v2, COCO-QA, POPE, OK-VQA, A-OKVQA and
 Visual7W (research). Where nobody has boxed any object, regions of which the detector was sure served as a teacher; they
 were never used to measure. Pretrained weights: SmolLM2-135M-Instruct (Apache-2.0), EfficientNet-Lite0 (ImageNet;
 Apache-2.0 upstream), SSD-MobileNetV2 (COCO 2014; TensorFlow's model zoo, Apache-2.0 upstream). The detector may have
-seen some of the COCO pictures, so figures on them may flatter it; those on fruits cannot.
+seen some of the COCO images, so figures on them may flatter it; those on fruits cannot.
 
 ## Limits
 
-- The pictures show mostly people, animals, vehicles, food, rooms and sport in rich countries. Captions guess sex, age
+- The images show mostly people, animals, vehicles, food, rooms and sport in rich countries. Captions guess sex, age
   and colours, and repeat the habits of those who wrote them. Nobody is recognised, and text is not read.
 - "Is there a dog?" is answered well for COCO's 80 classes, and so is yes or no about people, place and weather where
   they are plain. About details a yes or no is no better than tossing a coin. VQA v2 asks each of its questions of
-  pictures with either answer, so what a model remembers of the wording misleads it: word statistics of the training
+  images with either answer, so what a model remembers of the wording misleads it: word statistics of the training
   questions alone are right on 38 to 48 % of the validation questions.
 - It sees 300 x 300 pixels: what is small is missed, and crowds are counted badly. Only COCO's 80 classes get boxes.
 - Questions are English. What it cannot know it often guesses all the same.

@@ -2,7 +2,7 @@
 
 What people ask first, no data set asks: is it outdoors, what animal is this, how many people are there, what is he
 wearing, what does the sign say. A maker below answers one family of them where captions and boxes tell, and says that
-the picture does not show it where they surely do not.
+the image does not show it where they surely do not.
 """
 
 import random
@@ -18,7 +18,7 @@ from vlm_demo.detection import iou
 
 Pair = tuple[str, str]  # question, answer
 MANY = 8  # from which nobody counts
-LARGE = 0.06  # share of the image from which an object is what the picture is of
+LARGE = 0.06  # share of the image from which an object is what the image is of
 MAKERS_A_ROW = 12
 CLOTHES, ENDS = "|".join(wordings.CLOTHES), "|".join(wordings.ENDS)
 WEARING = re.compile(rf"\bwearing (?:an? |his |her )?((?:[\w-]+ ){{0,2}}(?:{CLOTHES}))\b", re.IGNORECASE)

@@ -137,7 +137,7 @@ several, and none where it asks for nothing. Used by `vlm_demo.router`; trained 
 `python -m train.router`. {size:.1f} MB of float16 weights, {milliseconds:.2f} ms a request in numpy on one CPU core.
 
 Word vectors from hashed words and letter n-grams, two convolutions over the words, maximum over the text, two linear
-layers; the number of pictures (one or several) is an input. Temperature {temperature:.2f} and threshold
+layers; the number of images (one or several) is an input. Temperature {temperature:.2f} and threshold
 {threshold:.2f} were set on the calibration split.
 
 ## How it reads requests
@@ -145,14 +145,14 @@ layers; the number of pictures (one or several) is an input. Temperature {temper
 - "Where is the cat?" asks for boxes (`detect`); "where was this taken?", "where is the man looking?" are questions
   (`vqa`); "how many, and where?" is both.
 - "What is this?", "what do you see?", "what is happening?" ask for a description (`caption`); "what is this animal?" is
-  a question. Reading text in a picture is a question, too.
+  a question. Reading text in an image is a question, too.
 - "List", "label", "identify all objects", "segment", "crop to" ask for boxes; "what animals are there?" is a
   question.
-- "Which image shows ...", "what changed", "odd one out", "box the differences" are `compare`. With one picture the
-  route is unsure and its note says why; things compared within one picture ("which is bigger, the dog or the cat?") are
+- "Which image shows ...", "what changed", "odd one out", "box the differences" are `compare`. With one image the
+  route is unsure and its note says why; things compared within one image ("which is bigger, the dog or the cat?") are
   questions.
-- Greetings, bare nouns ("cats", "a red car"), noise, statements, requests to edit or generate pictures, questions that
-  no picture answers ("the capital of France") and other languages make it unsure: the app then asks.
+- Greetings, bare nouns ("cats", "a red car"), noise, statements, requests to edit or generate images, questions that
+  no image answers ("the capital of France") and other languages make it unsure: the app then asks.
 
 ## Figures
 

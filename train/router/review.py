@@ -54,7 +54,7 @@ def _answer(line: str, ask: Callable[[Phrase], str]) -> str:
 
 def ask_in_terminal(phrase: Phrase) -> str:
     """What the owner says to a correction."""
-    print(f"\n{phrase.text}\n  with {phrase.n_images} pictures, means: {', '.join(sorted(phrase.tasks)) or 'nothing'}")
+    print(f"\n{phrase.text}\n  with {phrase.n_images} images, means: {', '.join(sorted(phrase.tasks)) or 'nothing'}")
     while (answer := input("Accept? [y/n/q] ").strip().lower()) not in KEYS:
         pass
     return answer

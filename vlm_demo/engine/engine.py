@@ -20,20 +20,18 @@ from typing import Any
 
 from vlm_demo import memory
 from vlm_demo.backends.base import Backend, Capabilities, Generation
-from vlm_demo.backends.local import LocalBackend
 from vlm_demo.checkpoints import bundled
 from vlm_demo.description import Description
 from vlm_demo.engine.generation import LocalGeneration
-from vlm_demo.engine.intake import Picture, check, open_picture, opened
+from vlm_demo.engine.intake import ImageSource, check, open_image, opened
+from vlm_demo.engine.models import Models, runner_of
 from vlm_demo.engine.opening import Opening
 from vlm_demo.engine.request import QueuedRequest
 from vlm_demo.engine.scheduler import Scheduler
 from vlm_demo.engine.tasks import Tasks
 from vlm_demo.results import EngineError, Novelty, Request, Result, Status, explain
 from vlm_demo.runners.base import ModelRunner, TokenSequence
-from vlm_demo.runners.choose import open_runner
 from vlm_demo.runners.needs import Needs, look_up
-from vlm_demo.runners.untrained import UNTRAINED
 from vlm_demo.runners.vision import ImageInput
 
 PHOTOGRAPHS, ICONS = bundled("minivlm-photographs"), bundled("minivlm-icons")
@@ -53,8 +51,8 @@ class Engine(Tasks):
     user: sessions take turns, and each runs one request at a time; where they are `Visitor`s, so do addresses. All
     methods raise EngineError with words for people, bad arguments before anything is queued.
 
-    What was computed for a picture is shared by all sessions. No result says so, but time does: an answer about a
-    picture that someone has asked about lately comes sooner. Whoever must hide even that runs an engine of their own.
+    What was computed for an image is shared by all sessions. No result says so, but time does: an answer about a
+    image that someone has asked about lately comes sooner. Whoever must hide even that runs an engine of their own.
     """
 
     def __init__(
@@ -73,30 +71,28 @@ class Engine(Tasks):
             model, models = named[0], [*named[1:], *models]
         if model is None and runner is None and not models:
             models = [ICONS]
-        self._device, self._dtype = device, dtype
         self._scheduler = Scheduler(memory_budget, **limits)
-        self._backends: dict[str, Backend] = {}
-        self._untrained: dict[str, Backend] = {}  # of those that have been asked for
+        self._models = Models(device, dtype, self._submit)
         self.opening: Opening | None = None  # the latest
         self._opening_lock = threading.Lock()
-        self.model = self._add(runner.name if runner else model or PHOTOGRAPHS, runner)
+        self.model = self._models.add(runner.name if runner else model or PHOTOGRAPHS, runner)
         for other in models:
-            self._add(other)
+            self._models.add(other)
 
     @property
     def models(self) -> list[str]:
         """The names of models that a request may carry."""
-        return list(self._backends)
+        return self._models.names
 
     @property
     def runner(self) -> ModelRunner | None:
         """What writes for those who name no model; None where that is a server."""
-        return _runner(self._backends[self.model])
+        return self._runner(None)
 
     @property
     def device(self) -> str:
         """Where models of this process run, as it was asked for."""
-        return self._device
+        return self._models.device
 
     def stream(self, request: Request, session: Hashable | None = None) -> Generation:
         """Begin an answer to a request."""
@@ -105,12 +101,12 @@ class Engine(Tasks):
         self._scheduler.check_room(session)  # refuse before doing any work
         return backend.stream(opened(request), session)
 
-    def novelty(self, image: Picture, model: str | None = None) -> Novelty:
-        """How far a picture lies from the model's training pictures."""
-        runner = _runner(self._backend(model))
+    def novelty(self, image: ImageSource, model: str | None = None) -> Novelty:
+        """How far an image lies from the images that the model was trained on."""
+        runner = self._runner(model)
         if runner is None:
             return Novelty(None, None, False)
-        prompt = runner.prepare([{"role": "user", "task": "caption", "text": "brief"}], [open_picture(image)], 1)
+        prompt = runner.prepare([{"role": "user", "task": "caption", "text": "brief"}], [open_image(image)], 1)
 
         def measure() -> Novelty:
             self._scheduler.load(runner)
@@ -121,16 +117,15 @@ class Engine(Tasks):
     def untrained(self, model: str) -> str | None:
         """The name by which a request reaches a model's architecture with random weights, made on first use; None where
         there is none, as of a server's model."""
-        runner = getattr(_runner(self._backend(model)), "untrained", None)
-        return None if runner is None or model.endswith(UNTRAINED) else f"{model}{UNTRAINED}"
+        return self._models.untrained(model)
 
     def parameters(self, model: str | None = None) -> int | None:
         """How many numbers a model has; None until it has been loaded, and where that is elsewhere."""
-        return getattr(_runner(self._backend(model)), "parameters", None) or None
+        return getattr(self._runner(model), "parameters", None) or None
 
     def image_input(self, model: str | None = None) -> ImageInput | None:
         """How a model takes an image in; None where it does not tell."""
-        tell = getattr(_runner(self._backend(model)), "image_input", None)
+        tell = getattr(self._runner(model), "image_input", None)
         return None if tell is None else _explained(tell, "How images are taken in could not be found out")
 
     def name(self, model: str | None = None) -> str:
@@ -148,7 +143,7 @@ class Engine(Tasks):
     def quick(self, model: str | None = None, seconds: float = 3.0) -> bool:
         """Whether an answer would come at once if it were asked for now: the model is in the memory of this process, is
         small or has lately answered within so many seconds, and nobody waits for it."""
-        runner = _runner(self._backend(model))
+        runner = self._runner(model)
         if runner is None or not runner.loaded or self._scheduler.next_position(runner) is not None:
             return False
         service = self._scheduler.service(runner)
@@ -156,7 +151,7 @@ class Engine(Tasks):
 
     def load(self, model: str | None = None) -> None:
         """Load a model now instead of on first use; waits until it is there."""
-        self._load(self._backend(model), "The model could not be loaded")
+        self._load(model, "The model could not be loaded")
 
     def unload(self) -> None:
         """Free the models' memory once those who are running have finished; the next use loads them again."""
@@ -164,7 +159,7 @@ class Engine(Tasks):
 
     def look_up(self, model: str) -> Needs:
         """What a folder or Hub name would take, before anything of its weights is brought here."""
-        return look_up(model, self._device, self._dtype)
+        return look_up(model, self._models.device, self._models.dtype)
 
     def open(self, needs: Needs) -> Opening:
         """Begin to open another model; those that are there go on answering. One at a time."""
@@ -172,14 +167,14 @@ class Engine(Tasks):
         with self._opening_lock:
             if self.is_opening:
                 raise EngineError(f"{self.opening.needs.source} is being loaded. Please try again when it is here.")
-            if name in self._backends:
+            if name in self._models:
                 raise EngineError(f"{name} is here already. Choose it among the models.")
             self.opening = Opening(
                 needs,
-                self._device,
+                self._models.device,
                 self._scheduler,
-                lambda folder: open_runner(folder, self._device, self._dtype),
-                lambda runner: self._add(name, runner),
+                self._models.new_runner,
+                lambda runner: self._models.add(name, runner),
             )
             return self.opening
 
@@ -194,19 +189,19 @@ class Engine(Tasks):
         Whoever has asked already is answered by the model before; if the new one cannot be loaded, that stays.
         """
         before = self.models
-        name = self._add(model)
+        name = self._models.add(model)
         try:
-            self._load(self._backends[name], f"{name} could not be loaded")
+            self._load(name, f"{name} could not be loaded")
         except EngineError:
             if name not in before:
-                del self._backends[name]
+                self._models.remove(name)
             raise
         self.model = name
 
     def status(self) -> Status:
         """What is loaded, where, and what it takes; the sizes are those of all models together."""
-        backend, runner = self._backends[self.model], self.runner
-        sizes = [backend.memory() for backend in [*self._backends.values(), *self._untrained.values()]]
+        backend, runner = self._backend(None), self.runner
+        sizes = [backend.memory() for backend in self._models]
         allocated = sum(size for size, _ in sizes)
         return Status(
             model=backend.name,
@@ -228,39 +223,17 @@ class Engine(Tasks):
             self.opening.cancel()
         self._scheduler.close(grace)
 
-    def _add(self, model: str | Path, runner: ModelRunner | None = None) -> str:
-        """Add a model unless it is there; returns the name by which requests call it."""
-        name = str(model)
-        if "=http" in name:  # a server, of which nobody but the owner shall see the address
-            from vlm_demo.backends.remote import open_remote
-
-            remote = open_remote(name)
-            self._backends.setdefault(remote.name, remote)
-            return remote.name
-        if name not in self._backends:
-            runner = runner or open_runner(name, self._device, self._dtype)
-            self._backends[name] = LocalBackend(runner, self._submit)
-        return name
-
-    def _load(self, backend: Backend, what: str) -> None:
-        runner = _runner(backend)
-        _explained(lambda: self._scheduler.load(runner) if runner else backend.load(), what)
+    def _load(self, model: str | None, what: str) -> None:
+        runner = self._runner(model)
+        _explained(lambda: self._scheduler.load(runner) if runner else self._backend(model).load(), what)
 
     def _backend(self, model: str | None) -> Backend:
-        """A model by the name that it was added under, or by the one that people see."""
-        name = self.model if model is None else model
-        backend = self._backends.get(name) or self._untrained.get(name)
-        if backend is not None:
-            return backend
-        shown = {short(key): key for key in self._backends}
-        trained = name.removesuffix(UNTRAINED)
-        key = trained if trained in self._backends else shown.get(trained)
-        if key is not None and trained == name:
-            return self._backends[key]
-        if key is not None and self.untrained(key) is not None:
-            twin = LocalBackend(_runner(self._backends[key]).untrained(), self._submit)
-            return self._untrained.setdefault(f"{key}{UNTRAINED}", twin)
-        raise EngineError(f"There is no model {model!r} here; choose one of {', '.join(shown)}.")
+        """A model by its name, the engine's own for None."""
+        return self._models.find(self.model if model is None else model)
+
+    def _runner(self, model: str | None) -> ModelRunner | None:
+        """What writes in this process for a model; None where that is a server."""
+        return runner_of(self._backend(model))
 
     def _submit(
         self, runner: ModelRunner, sequence: TokenSequence, request: Request, draft: Result, session: Hashable | None
@@ -269,16 +242,6 @@ class Engine(Tasks):
         self._scheduler.submit(queued)
         first = next(image for message in request.messages for image in message.images)
         return LocalGeneration(self._scheduler, queued, draft, first.size)
-
-
-def short(model: str) -> str:
-    """A model's name for people: of a folder, the last part of its path, which nobody else need know."""
-    return Path(model).name if os.sep in model and Path(model).is_dir() else model
-
-
-def _runner(backend: Backend) -> ModelRunner | None:
-    """What writes in this process for a backend, if anything does."""
-    return backend.runner if isinstance(backend, LocalBackend) else None
 
 
 def _explained(function: Callable[[], Any], what: str) -> Any:

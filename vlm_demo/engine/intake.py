@@ -12,13 +12,13 @@ from vlm_demo.tasks import TASKS
 
 MAX_QUESTION = 20_000  # characters; what a model can read is less, this bounds the work of finding out
 
-Picture = Any  # whatever vlm_demo.images.load takes
+ImageSource = Any  # whatever vlm_demo.images.load takes
 History = Sequence[tuple[str, str]]
 
 
 def new_request(
     task: str,
-    images: list[Picture],
+    images: list[ImageSource],
     text: str,
     history: History,
     settings: SamplingParameters | None,
@@ -66,14 +66,14 @@ def opened(request: Request) -> Request:
     """The request with all its images loaded."""
     messages = [
         replace(
-            message, content=tuple(part if isinstance(part, str) else open_picture(part) for part in message.content)
+            message, content=tuple(part if isinstance(part, str) else open_image(part) for part in message.content)
         )
         for message in request.messages
     ]
     return replace(request, messages=tuple(messages))
 
 
-def open_picture(image: Picture) -> LoadedImage:
+def open_image(image: ImageSource) -> LoadedImage:
     """An image as everything behind takes it; raises EngineError where it cannot be read."""
     if image is None:
         raise EngineError("Please choose an image first.")

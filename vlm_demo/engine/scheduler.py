@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 # Who joins must not stall those who are writing: the prefill between two decode steps takes about so many seconds,
 PAUSE = 0.2
 PROMPT_TOKENS = 1024  # or, before the model's speed has been measured, so many tokens. One prompt is always read.
-# From a long queue they join in groups, for which a slot may be held free as long: a picture takes half the time among
+# From a long queue they join in groups, for which a slot may be held free as long: an image takes half the time among
 # others. A group is the batch divided by
 GROUPS = 4
 
@@ -207,7 +207,7 @@ class Scheduler:
                 future.set_exception(error)
 
     def _admit(self) -> None:
-        """Let waiting requests join: encode their pictures, read their prompts, write their first tokens."""
+        """Let waiting requests join: encode their images, read their prompts, write their first tokens."""
         joined: list[QueuedRequest] = []
         late: list[QueuedRequest] = []  # those who share a sequence that is being written already
         seconds = PAUSE
@@ -267,7 +267,7 @@ class Scheduler:
         return False
 
     def _read(self, runner: ModelRunner, joined: list[QueuedRequest]) -> None:
-        """Load the model if need be, encode the pictures, read the prompts, write the first tokens."""
+        """Load the model if need be, encode the images, read the prompts, write the first tokens."""
         if not joined:
             return
         try:

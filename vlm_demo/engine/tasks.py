@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 from vlm_demo.backends.base import Generation
 from vlm_demo.backends.selection import choose
-from vlm_demo.engine.intake import History, Picture, checked_box, new_request
+from vlm_demo.engine.intake import History, ImageSource, checked_box, new_request
 from vlm_demo.results import EngineError, Request, Result, SamplingParameters
 from vlm_demo.tasks import TASKS, box_question
 
@@ -20,7 +20,7 @@ class Tasks:
 
     def caption(
         self,
-        image: Picture,
+        image: ImageSource,
         style: str = "brief",
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
@@ -31,7 +31,7 @@ class Tasks:
 
     def detect(
         self,
-        image: Picture,
+        image: ImageSource,
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
         model: str | None = None,
@@ -43,7 +43,7 @@ class Tasks:
 
     def answer(
         self,
-        images: Picture | list[Picture],
+        images: ImageSource | list[ImageSource],
         question: str,
         history: History = (),
         settings: SamplingParameters | None = None,
@@ -55,7 +55,7 @@ class Tasks:
 
     def compare(
         self,
-        images: list[Picture],
+        images: list[ImageSource],
         question: str = "change",
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
@@ -66,7 +66,7 @@ class Tasks:
 
     def caption_stream(
         self,
-        image: Picture,
+        image: ImageSource,
         style: str = "brief",
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
@@ -80,7 +80,7 @@ class Tasks:
 
     def detect_stream(
         self,
-        image: Picture,
+        image: ImageSource,
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
         model: str | None = None,
@@ -91,7 +91,7 @@ class Tasks:
 
     def answer_stream(
         self,
-        images: Picture | list[Picture],
+        images: ImageSource | list[ImageSource],
         question: str,
         history: History = (),
         settings: SamplingParameters | None = None,
@@ -104,7 +104,7 @@ class Tasks:
 
     def compare_stream(
         self,
-        images: list[Picture],
+        images: list[ImageSource],
         question: str = "change",
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
@@ -116,7 +116,7 @@ class Tasks:
 
     def describe_box(
         self,
-        image: Picture,
+        image: ImageSource,
         box: Sequence[float],
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
@@ -127,7 +127,7 @@ class Tasks:
 
     def describe_box_stream(
         self,
-        image: Picture,
+        image: ImageSource,
         box: Sequence[float],
         settings: SamplingParameters | None = None,
         session: Hashable | None = None,
@@ -138,7 +138,7 @@ class Tasks:
 
     def choose(
         self,
-        images: Picture | list[Picture],
+        images: ImageSource | list[ImageSource],
         question: str,
         choices: Sequence[str],
         session: Hashable | None = None,

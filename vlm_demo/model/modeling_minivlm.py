@@ -75,7 +75,7 @@ class MiniVLMModel(MiniVLMPreTrainedModel):
             prefix_limit = 2 + getattr(self.config.vision_config, "num_register_tokens", 0)
         if not 0 <= features.shape[1] - expected <= prefix_limit:
             raise ValueError(
-                f"The vision backbone gives {features.shape[1]} features for a picture of "
+                f"The vision backbone gives {features.shape[1]} features for an image of "
                 f"{pixel_values.shape[-2]}x{pixel_values.shape[-1]} pixels, but vision_seq_length is {expected}: "
                 "let the image processor resize to the size that the model was built for."
             )
@@ -106,9 +106,9 @@ class MiniVLMModel(MiniVLMPreTrainedModel):
         torch_compilable_check(
             at_image.sum() == features,
             lambda: (
-                f"The text holds {int(at_image.sum())} image placeholders ({length} for each picture), "
-                f"but {features} image features were given ({features / length:g} pictures): "
-                "pass as many pictures as the text mentions."
+                f"The text holds {int(at_image.sum())} image placeholders ({length} for each image), "
+                f"but {features} image features were given ({features / length:g} images): "
+                "pass as many images as the text mentions."
             ),
         )
         if projected is None:

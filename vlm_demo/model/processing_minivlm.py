@@ -202,7 +202,7 @@ class MiniVLMProcessor(ProcessorMixin):
         self._check_image_count(n_images)
         ids = [self.tokenizer.bos_token_id]
         labels = [IGNORED]
-        pictures = 0
+        mentioned = 0
         for index, (turn, parts) in enumerate(zip(turns, self._placed_parts(turns, n_images), strict=True)):
             if turn["role"] != ("user", "assistant")[index % 2]:
                 raise ValueError("Turns must alternate between user and assistant, the user first.")
@@ -215,15 +215,15 @@ class MiniVLMProcessor(ProcessorMixin):
             tag = self._tag(turn.get("task"))
             for part in parts:
                 if part["type"] == "image":
-                    pictures += 1
-                    ids += self.encode_image(pictures)
+                    mentioned += 1
+                    ids += self.encode_image(mentioned)
                     continue
                 ids += tag + self._spaced(part["text"])
                 tag = []
             ids += tag + [self._token_id(ASSISTANT_TOKEN)]
             labels += [IGNORED] * (len(ids) - len(labels))
-        if pictures != n_images:
-            raise ValueError(f"The chat mentions {pictures} images, but {n_images} were given.")
+        if mentioned != n_images:
+            raise ValueError(f"The chat mentions {mentioned} images, but {n_images} were given.")
         return ids, labels
 
     def _placed_parts(self, turns: list[dict[str, Any]], n_images: int) -> list[list[dict[str, str]]]:

@@ -63,7 +63,7 @@ class BatchDecoder:
         """Read each sequence's prompt with its `features` (projected, `[N, D]` an image) and write its first token."""
         for sequence in sequences:
             self.release(sequence)  # from a pass that failed
-        known = self._read_pictures(sequences)
+        known = self._read_images(sequences)
         for sequence in sequences:
             if _prefix(sequence) and known[_prefix(sequence)] is None:
                 sequence.error = EngineError("The model gave no valid numbers for this image. Try another one.")
@@ -125,7 +125,7 @@ class BatchDecoder:
         if not self.sequences:
             self.buffer.shrink()
 
-    def _read_pictures(self, sequences: list[TokenSequence]) -> dict[Key, torch.Tensor | None]:
+    def _read_images(self, sequences: list[TokenSequence]) -> dict[Key, torch.Tensor | None]:
         """Keys and values of each sequence's prompt up to its last image, `[layers, length, 2 * heads, head_dim]`.
 
         What nobody has read yet is read now, each once, in free slots; None where the numbers were not finite.

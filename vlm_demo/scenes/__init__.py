@@ -1,6 +1,6 @@
 """Icon scenes: a small world drawn by code, with the exact truth for every task.
 
-`make_scene(seed)` gives one picture, `make_pair(seed)` two that differ in known ways, `make_story(seed)` a short
+`make_scene(seed)` gives one image, `make_pair(seed)` two that differ in known ways, `make_story(seed)` a short
 sequence and `make_selection(seed)` a "which image ...?" question. The same seed always gives the same scene.
 """
 

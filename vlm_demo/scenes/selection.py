@@ -1,4 +1,4 @@
-"""Which of several scenes? Questions in plain words, each with exactly one right picture."""
+"""Which of several scenes? Questions in plain words, each with exactly one right image."""
 
 import random
 from collections.abc import Callable
@@ -18,7 +18,7 @@ class Selection:
 
 
 def selection_questions(scenes: tuple[Scene, ...], rng: random.Random) -> list[QA]:
-    """Questions about which of several scenes, each with exactly one right picture."""
+    """Questions about which of several scenes, each with exactly one right image."""
     qas = []
 
     def ask(holds: Callable[[Scene], bool], kind: str, *wordings: str) -> None:

@@ -49,7 +49,7 @@ ASKED: dict[str, tuple[tuple[str, ...], str]] = {
 
 @dataclass(frozen=True)
 class Change:
-    """One difference: its kind, the words for it, and what it touches in the first and in the second picture."""
+    """One difference: its kind, the words for it, and what it touches in the first and in the second image."""
 
     kind: str
     text: str
@@ -71,7 +71,7 @@ class Pair:
 
     @property
     def boxes_json(self) -> str:
-        """Boxes of the changes on both pictures, in the model's own language."""
+        """Boxes of the changes on both images, in the model's own language."""
         items = [(c.before, 1) for c in self.changes if c.before] + [(c.after, 2) for c in self.changes if c.after]
         return detections_json([item for item, _ in items], [image for _, image in items])
 

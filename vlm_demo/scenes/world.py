@@ -18,17 +18,17 @@ LABELS: tuple[str, ...] = tuple(CODEPOINTS)
 COLORS: tuple[str, ...] = tuple(draw.HSV)
 SETTINGS: tuple[str, ...] = tuple(draw.GROUNDS)
 MAX_OBJECTS = 6
-SIZES = (0.19, 0.40)  # longer side of an object before it is turned, as a share of the picture's side
+SIZES = (0.19, 0.40)  # longer side of an object before it is turned, as a share of the image's side
 GRID = 200  # steps of a coordinate from 0 to 1: one token each in the bundled model
 MAX_OVERLAP = 0.10  # shared area of two boxes, as a share of the smaller one
 
 
 @dataclass(frozen=True)
 class Scene(Layout):
-    """A picture and everything that is true about it."""
+    """An image and everything that is true about it."""
 
     def image(self, size: int = 512) -> Image.Image:
-        """The picture, square, RGB, `size` pixels a side."""
+        """The image, square, RGB, `size` pixels a side."""
         return draw.draw(self.setting, self.items, self.seed, size)
 
     def caption(self, style: str = "brief", variant: int = 0) -> str:
@@ -49,7 +49,7 @@ class Scene(Layout):
 
 
 def detections_json(objects: list[SceneObject], images: list[int] | None = None) -> str:
-    """JSON of the boxes; with `images` each also carries the number of its picture."""
+    """JSON of the boxes; with `images` each also carries the number of its image."""
     entries = []
     for i, item in enumerate(objects):
         number = {} if images is None else {"image": images[i]}
@@ -71,7 +71,7 @@ def _overlap(a: SceneObject, b: SceneObject) -> float:
 
 
 def fits(item: SceneObject, others: list[SceneObject]) -> bool:
-    """Whether the object lies inside the picture and hardly touches the others."""
+    """Whether the object lies inside the image and hardly touches the others."""
     x, y, w, h = item.bbox
     inside = x >= 0.005 and y >= 0.005 and x + w <= 0.995 and y + h <= 0.995
     return inside and all(_overlap(item, other) <= MAX_OVERLAP for other in others)

@@ -25,7 +25,7 @@ from vlm_demo.results import EngineError
 
 from .common import MODEL_CALL, Page
 from .endpoints import JSON, Endpoints
-from .pictures import Picture, PictureFiles
+from .images import UploadedImage, UploadedImages
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +96,8 @@ def build(page: Page) -> None:
     """Hidden inputs, so that the API describes itself, and the six endpoints."""
     endpoints = Endpoints(page)
     with gr.Row(visible=False):
-        image = _described(Picture(type="filepath", label="image"))
-        pictures = _described(PictureFiles(file_count="multiple", label="images"))
+        image = _described(UploadedImage(type="filepath", label="image"))
+        several = _described(UploadedImages(file_count="multiple", label="images"))
         style = _described(gr.Textbox("brief", label="style"))
         question = _described(gr.Textbox(label="question"), "What is there?")
         text = _described(gr.Textbox(label="text"), "Describe it.")
@@ -117,9 +117,9 @@ def build(page: Page) -> None:
     for function, inputs in (
         (endpoints.caption, [image, style, *settings, model]),
         (endpoints.detect, [image, *settings, what, model]),
-        (endpoints.answer, [pictures, question, history, *settings, model]),
-        (endpoints.compare, [pictures, question, *settings, model]),
-        (endpoints.auto, [pictures, text, model]),
+        (endpoints.answer, [several, question, history, *settings, model]),
+        (endpoints.compare, [several, question, *settings, model]),
+        (endpoints.auto, [several, text, model]),
         (endpoints.route, [text, count]),
     ):
         call = _in_words(function)

@@ -17,7 +17,7 @@ from vlm_demo.tasks import TASKS
 
 from . import words
 from .owner import Owner, address
-from .pictures import ImageSet
+from .images import ImageSet
 from .runs import Replaced, Run, Sources, Updates
 from .visits import Sessions, Visit
 
@@ -79,7 +79,7 @@ class Page:
         return self.engine.description(self.model(session)).samples
 
     def outside(self, results: Sequence[Result], model: str | None) -> str:
-        """The notice for pictures outside a model's world, or for a question unlike those it knows; empty where all is
+        """The notice for images outside a model's world, or for a question unlike those it knows; empty where all is
         familiar."""
         about = self.engine.description(model)
         if any(result.outside for result in results):
@@ -125,26 +125,27 @@ class RunRow:
         return updates | ({self.notice: words.notice(notice, bad=True)} if notice else {})
 
 
+def missing_ability(page: Page, tab: str, model: str) -> str:
+    """What is said where a model cannot do what a tab is for; empty where it can."""
+    task = TASK_OF.get(tab)
+    if task is None or task in page.engine.capabilities(model).tasks:
+        return ""
+    return f"This model cannot {TASKS[task].ability}. Choose another one for that."
+
+
 def run_row(page: Page, tab: str, label: str, single: bool = False) -> RunRow:
     """The two buttons, side by side. The tab renders the notice where it pushes nothing away: below its answer.
 
     Where the visitor's model cannot do what the tab is for, Run is off, and a line says so.
     """
-
-    def cannot(model: str) -> str:
-        task = TASK_OF.get(tab)
-        if task is None or task in page.engine.capabilities(model).tasks:
-            return ""
-        return f"This model cannot {TASKS[task].ability}. Choose another one for that."
-
-    lack = cannot(page.engine.model)
+    lack = missing_ability(page, tab, page.engine.model)
     with gr.Row(elem_classes="row-of-buttons"):
         run = gr.Button(label, variant="primary", interactive=not lack, elem_classes="run-button", elem_id=f"{tab}-run")
         stop = gr.Button("Stop", variant="stop", visible=HIDDEN, elem_classes="stop-button", elem_id=f"{tab}-stop")
         gr.HTML('<span class="hint"><kbd>Ctrl</kbd> <kbd>Enter</kbd></span>')
     line = gr.HTML(words.notice(lack), elem_classes="optional", elem_id=f"{tab}-cannot")
-    page.follow(run, lambda model: gr.update(interactive=not cannot(model)))
-    page.follow(line, lambda model: words.notice(cannot(model)))
+    page.follow(run, lambda model: gr.update(interactive=not missing_ability(page, tab, model)))
+    page.follow(line, lambda model: words.notice(missing_ability(page, tab, model)))
     notice = gr.HTML(elem_id=f"{tab}-notice", elem_classes="optional", render=False)
 
     async def press(request: gr.Request) -> None:  # async: needs no thread, so it works however busy the rest is
@@ -216,21 +217,26 @@ def clear_when_new(page: Page, row: RunRow, blank: Callable[[], Updates], adding
     page.blanks.append((row, blank, adding))
 
 
+async def blank_stale(page: Page, session: str, held: Updates) -> Updates:
+    """The updates that empty the tabs whose results are about other images than the page shows now; `held` are the
+    values of the image panel's components."""
+    visit, values = page.sessions.visit(session), [held[part] for part in page.images.inputs]
+    if page.images.as_opened(values) and time.monotonic() < visit.back.get(session, 0.0) + SETTLING:
+        return {}
+    visit.images = held
+    updates: Updates = {}
+    for row, blank, adding in page.blanks:
+        if page.sessions.is_stale(session, row.tab, page.images.sources(values, row.single), adding):
+            updates |= blank() | await end_run(page, row, session)
+    return updates
+
+
 def watch_images(page: Page) -> None:
     """Let every tab that asked for it hear of new images; call it when all tabs are built."""
 
     async def look(request: gr.Request, *values: Any) -> Updates:
-        session = request.session_hash or ""
-        updates: Updates = {}
-        visit, held = page.sessions.visit(session), dict(zip(watched, values, strict=True))
-        values = values[: len(page.images.inputs)]
-        if page.images.as_opened(values) and time.monotonic() < visit.back.get(session, 0.0) + SETTLING:
-            return {page.images.truth: gr.skip()}
-        visit.images = held
-        for row, blank, adding in page.blanks:
-            if page.sessions.is_stale(session, row.tab, page.images.sources(values, row.single), adding):
-                updates |= blank() | await end_run(page, row, session)
-        return updates or {page.images.truth: gr.skip()}
+        held = dict(zip(watched, values, strict=True))
+        return await blank_stale(page, request.session_hash or "", held) or {page.images.truth: gr.skip()}
 
     watched = [*page.images.inputs, page.images.truth, page.images.questions]
     outputs = {component for row, blank, _ in page.blanks for component in [*row.outputs, *blank()]}
@@ -238,23 +244,18 @@ def watch_images(page: Page) -> None:
     gr.on(triggers, look, watched, [page.images.truth, *outputs], queue=False, **QUICK)
 
 
-@dataclass
-class SettingsPanel:
-    """The settings that are folded away; `inputs` go to a listener, `read` makes SamplingParameters of their values."""
-
-    inputs: list[gr.components.Component]
-
-    @staticmethod
-    def read(greedy: bool, temperature: float, top_p: float, length: float) -> SamplingParameters:
-        return SamplingParameters(
-            temperature=0.0 if greedy else float(temperature),
-            top_p=1.0 if greedy else float(top_p),
-            max_new_tokens=int(length),
-        )
+def read_settings(greedy: bool, temperature: float, top_p: float, length: float) -> SamplingParameters:
+    """What the values of a `settings_panel` say."""
+    return SamplingParameters(
+        temperature=0.0 if greedy else float(temperature),
+        top_p=1.0 if greedy else float(top_p),
+        max_new_tokens=int(length),
+    )
 
 
-def settings_panel(tab: str, length: int) -> SettingsPanel:
-    """Greedy or sampled, temperature, top-p and the longest answer (in tokens); call it inside an Accordion."""
+def settings_panel(tab: str, length: int) -> list[gr.components.Component]:
+    """Greedy or sampled, temperature, top-p and the longest answer (in tokens), for `read_settings` to take; call
+    it inside an Accordion."""
     greedy = gr.Checkbox(value=True, label="Greedy", info="Always take the likeliest word.", elem_id=f"{tab}-greedy")
     temperature = gr.Slider(0.1, 2.0, 0.8, step=0.1, label="Temperature", info="Higher is bolder.", interactive=False)
     top_p = gr.Slider(
@@ -263,7 +264,7 @@ def settings_panel(tab: str, length: int) -> SettingsPanel:
     limit = gr.Slider(1, 256, length, step=1, label="Length", info="Tokens at most.", elem_id=f"{tab}-length")
     sampled = [temperature, top_p]
     greedy.input(lambda on: [gr.update(interactive=not on)] * 2, greedy, sampled, queue=False, **QUICK)
-    return SettingsPanel([greedy, *sampled, limit])
+    return [greedy, *sampled, limit]
 
 
 def retry_settings(settings: SamplingParameters) -> SamplingParameters:
@@ -274,7 +275,7 @@ def retry_settings(settings: SamplingParameters) -> SamplingParameters:
 
 
 def boxes_gallery(label: str, elem_id: str) -> gr.Gallery:
-    """Pictures with boxes drawn on them, hidden until there are any."""
+    """Images with boxes drawn on them, hidden until there are any."""
     return gr.Gallery(
         label=label,
         columns=2,

@@ -29,7 +29,7 @@ boxes.png                     the boxes drawn
 
 
 @dataclass(frozen=True)
-class Found:
+class Detected:
     """The last answer of one person: enough to draw, filter and export it again without the model.
 
     `parsed` has the size of the image as it was uploaded, `labels` are all that the model's world has.
@@ -43,7 +43,7 @@ class Found:
     labels: Sequence[str]
 
     @classmethod
-    def of(cls, source: str, size: tuple[int, int], result: Result, labels: Sequence[str] | None = None) -> Found:
+    def of(cls, source: str, size: tuple[int, int], result: Result, labels: Sequence[str] | None = None) -> Detected:
         """`size` is that of the image as it was uploaded; `labels` are all that the model may write, None where that is
         the world of icon scenes, or not known."""
         parsed = result.parsed.of_size(size)
@@ -60,13 +60,13 @@ class Found:
         return "image.png" if self.source.startswith("data:") else Path(self.source).name
 
 
-def files(answer: Found, parsed: Parsed, picture: LoadedImage, folder: str) -> list[str]:
+def files(answer: Detected, parsed: Parsed, image: LoadedImage, folder: str) -> list[str]:
     """Write the downloads of some of the boxes that were found, and return their paths, in the order of NAMES.
 
-    `parsed` are these boxes, `picture` is what they are drawn on, `folder` is where the files go.
+    `parsed` are these boxes, `image` is what they are drawn on, `folder` is where the files go.
     """
     drawn = io.BytesIO()
-    annotate(picture.rgb, parsed).save(drawn, "PNG", compress_level=1)
+    annotate(image.rgb, parsed).save(drawn, "PNG", compress_level=1)
     names = answer.classes
     about = {"file_name": answer.name, "model": answer.model, "prompt": answer.prompt, "seed": answer.seed}
     written = {

@@ -16,7 +16,7 @@ from vlm_demo.samples import Sample, samples
 
 from . import words
 
-SIZE = 512  # pixels a side of a drawn picture
+SIZE = 512  # pixels a side of a drawn image
 EXAMPLES = (12, 7, 4, 19, 23, 31)  # seeds
 SCENES, PHOTOGRAPHS = "scenes", "photographs"  # worlds, as a model's description names them
 LABELS = {  # what the buttons of scenes are called where they bring photographs
@@ -30,7 +30,7 @@ QUESTIONS = ["What do you see?", "Is there a person in the picture?", "List ever
 
 @dataclass(frozen=True)
 class Drawn:
-    """Pictures, the truth about them as HTML, and questions that can be asked about them."""
+    """Images, the truth about them as HTML, and questions that can be asked about them."""
 
     images: list[Image.Image]
     truth: str

@@ -84,11 +84,11 @@ def marks(matches: Sequence[Place], number: int) -> list[Mark]:
     return drawn
 
 
-def drawing(picture: Image.Image, parsed: Parsed, drawn: Sequence[Mark]) -> str:
+def drawing(image: Image.Image, parsed: Parsed, drawn: Sequence[Mark]) -> str:
     """The boxes of one side over the image; a text that holds no boxes is shown as it is."""
     if parsed.failed:
         return words.notice(f"{parsed.report}.", bad=True)
-    return figure(picture, drawn, str(parsed.report), "The image with the boxes of this model")
+    return figure(image, drawn, str(parsed.report), "The image with the boxes of this model")
 
 
 def agreement(matches: Sequence[Place]) -> str:

@@ -15,7 +15,7 @@ from vlm_demo.router import Route
 from . import jobs
 from .common import Page
 from .owner import address
-from .pictures import load_pictures
+from .images import load_images
 from .runs import in_thread
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Endpoints:
         stop: list[str] | None,
         model: str,
     ) -> AsyncIterator[JSON]:
-        """Describe a picture."""
-        [opened] = await in_thread(load_pictures, [image])
+        """Describe an image."""
+        [opened] = await in_thread(load_images, [image])
         settings = sampling(temperature, top_p, max_new_tokens, seed, stop)
         start = partial(self.page.engine.caption_stream, opened, style, settings, model=model or None)
         async for _, result in self._stream(request, start):
@@ -61,12 +61,12 @@ class Endpoints:
         what: str,
         model: str,
     ) -> AsyncIterator[JSON]:
-        """Find the objects in a picture: `objects` holds label, bbox [x, y, w, h] from 0 to 1, and confidence.
+        """Find the objects in an image: `objects` holds label, bbox [x, y, w, h] from 0 to 1, and confidence.
 
-        When it is whole, `size` is [width, height] of the picture as it was sent, and each object has `pixels`, the box
+        When it is whole, `size` is [width, height] of the image as it was sent, and each object has `pixels`, the box
         in them.
         """
-        [opened] = await in_thread(load_pictures, [image])
+        [opened] = await in_thread(load_images, [image])
         size = opened.original_size
         settings = sampling(temperature, top_p, max_new_tokens, seed, stop)
         start = partial(self.page.engine.detect_stream, opened, settings, model=model or None, what=what)
@@ -90,8 +90,8 @@ class Endpoints:
         stop: list[str] | None,
         model: str,
     ) -> AsyncIterator[JSON]:
-        """Answer a question about one or several pictures."""
-        opened = await in_thread(load_pictures, images or [])
+        """Answer a question about one or several images."""
+        opened = await in_thread(load_images, images or [])
         turns = turns_of(history)
         settings = sampling(temperature, top_p, max_new_tokens, seed, stop)
         start = partial(self.page.engine.answer_stream, opened, question, turns, settings, model=model or None)
@@ -110,8 +110,8 @@ class Endpoints:
         stop: list[str] | None,
         model: str,
     ) -> AsyncIterator[JSON]:
-        """Compare two to four pictures."""
-        opened = await in_thread(load_pictures, images or [])
+        """Compare two to four images."""
+        opened = await in_thread(load_images, images or [])
         settings = sampling(temperature, top_p, max_new_tokens, seed, stop)
         start = partial(self.page.engine.compare_stream, opened, question, settings, model=model or None)
         async for _, result in self._stream(request, start):
@@ -122,14 +122,14 @@ class Endpoints:
 
         Returns `route` (see /route) and `results`, one for each call of the model; empty when the router is unsure.
         """
-        opened = await in_thread(load_pictures, images or [])
+        opened = await in_thread(load_images, images or [])
         route = await in_thread(self.page.router.route, text, len(opened))
         planned = [] if route.unsure else jobs.plan(self.page.engine, route.parts, opened, model or None)
         starts = [partial(job.start, SamplingParameters(), model=model or None) for job in planned]
         results: list[JSON] = []
         yield {"route": route_json(route), "results": results}
         async for number, result in self._stream(request, *starts):
-            results = [*results[:number], {"picture": planned[number].picture} | result_json(result)]
+            results = [*results[:number], {"image": planned[number].image} | result_json(result)]
             yield {"route": route_json(route), "results": results}
 
     async def route(self, text: str, n_images: float) -> AsyncIterator[JSON]:

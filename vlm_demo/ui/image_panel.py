@@ -18,7 +18,7 @@ from vlm_demo.tasks import TASKS
 
 from . import draws, sight, words
 from .common import QUICK, Page
-from .pictures import ImageSet, Picture
+from .images import ImageSet, UploadedImage
 from .runs import Updates
 from .visits import Visit
 
@@ -48,7 +48,7 @@ def build(page: Page) -> None:
     world = page.world(None)
     with gr.Row(elem_classes="slots"):
         slots = [
-            Picture(
+            UploadedImage(
                 label="Image" if number == 1 else f"Image {number}",
                 type="filepath",
                 format="png",

@@ -1,14 +1,15 @@
-"""From a routed request to calls of the model: which task on which picture, with which words."""
+"""From a routed request to calls of the model: which task on which image, with which words."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vlm_demo.images import LoadedImage
-from vlm_demo.results import EngineError, SamplingParameters
+from vlm_demo.results import EngineError
 from vlm_demo.tasks import TASKS
 
 from .draws import SCENES
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
 
 CHANGE = TASKS["compare"].prompts["change"]
 BOXES = "Boxes of the change"
-Start = Callable[[SamplingParameters, Hashable | None, str | None], "Generation"]
+Start = Callable[..., "Generation"]  # of the sampling parameters, the session and the model
 
 
 @dataclass
 class Job:
-    """One call of the model that has not begun; `picture` is the number of the picture that it is about, 0 for all."""
+    """One call of the model that has not begun; `image` is the number of the image that it is about, 0 for all."""
 
     title: str
-    picture: int
+    image: int
     start: Start
 
 
@@ -92,38 +93,47 @@ def comparisons(engine: Engine, question: str, count: int, model: str | None = N
 
 
 def plan(
-    engine: Engine, parts: Mapping[str, str], pictures: Sequence[LoadedImage], model: str | None = None
+    engine: Engine, parts: Mapping[str, str], images: Sequence[LoadedImage], model: str | None = None
 ) -> list[Job]:
     """The calls for a request, one task after the other; `parts` holds each task's words, as `Route.parts` does.
 
-    Captions and boxes come once for each picture.
+    Captions and boxes come once for each image.
     """
     jobs: list[Job] = []
     spoken = parts.get("vqa", "")  # "how many cats, and where?": what is to be found stands in the question
     for task, words in parts.items():
         if task == "vqa":
-            jobs.append(Job("Answer", 0, _start(engine.answer_stream, list(pictures), words, ())))
+            jobs.append(Job("Answer", 0, partial(engine.answer_stream, list(images), words, ())))
         elif task == "compare":
-            for question in comparisons(engine, words or CHANGE, len(pictures), model):
+            for question in comparisons(engine, words or CHANGE, len(images), model):
                 title = BOXES if question == "boxes" else "Comparison"
-                jobs.append(Job(title, 0, _start(engine.compare_stream, list(pictures), question)))
+                jobs.append(Job(title, 0, partial(engine.compare_stream, list(images), question)))
         else:
-            for number, picture in enumerate(pictures, 1):
-                title = TASKS[task].title + (f", image {number}" if len(pictures) > 1 else "")
+            for number, image in enumerate(images, 1):
+                title = TASKS[task].title + (f", image {number}" if len(images) > 1 else "")
                 if task == "caption":
-                    start = _start(engine.caption_stream, picture, style_of(words))
+                    start = partial(engine.caption_stream, image, style_of(words))
                 else:
-                    start = _detection(engine, picture, named_in(words) or named_in(spoken))
+                    start = partial(engine.detect_stream, image, what=named_in(words) or named_in(spoken))
                 jobs.append(Job(title, number, start))
     return jobs
 
 
+def about_one(engine: Engine, task: str, image: LoadedImage, text: str) -> Start:
+    """A task on one image, by its name: a brief caption, boxes (of what is named in `text`) or an answer."""
+    if task == "caption":
+        return partial(engine.caption_stream, image, "brief")
+    if task == "detect":
+        return partial(engine.detect_stream, image, what=text)
+    return partial(engine.answer_stream, image, text, ())
+
+
 def in_chat(
-    engine: Engine, router: Router, text: str, pictures: Sequence[LoadedImage], turns: Sequence[tuple[str, str]]
+    engine: Engine, router: Router, text: str, images: Sequence[LoadedImage], turns: Sequence[tuple[str, str]]
 ) -> Start:
     """How a question typed in Chat is asked: a tag does what it says or is refused in words (EngineError), and what
     compares images goes where comparing was learned; all else is a question."""
-    route = router.route(text, len(pictures))
+    route = router.route(text, len(images))
     if route.tagged:
         if "detect" in route.tasks:
             raise EngineError(
@@ -132,17 +142,9 @@ def in_chat(
         if route.unsure:
             raise EngineError(route.note or "That could mean several things.")
         if route.tasks == ["caption"]:
-            if len(pictures) > 1:
+            if len(images) > 1:
                 raise EngineError(f"{TASKS['caption'].tag} takes one image. Ask, for example: describe image 2.")
-            return _start(engine.caption_stream, pictures[0], style_of(route.text))
+            return partial(engine.caption_stream, images[0], style_of(route.text))
     if route.tasks == ["compare"] and not route.unsure:
-        return _start(engine.compare_stream, list(pictures), route.text or "change")
-    return _start(engine.answer_stream, list(pictures), route.text, list(turns))
-
-
-def _detection(engine: Engine, picture: LoadedImage, what: str) -> Start:
-    return lambda settings, session, model=None: engine.detect_stream(picture, settings, session, model, what)
-
-
-def _start(stream: Callable[..., Generation], *arguments: object) -> Start:
-    return lambda settings, session, model=None: stream(*arguments, settings, session, model)
+        return partial(engine.compare_stream, list(images), route.text or "change")
+    return partial(engine.answer_stream, list(images), route.text, list(turns))

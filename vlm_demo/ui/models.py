@@ -42,8 +42,9 @@ STAGES = {
 
 @dataclass
 class Chooser:
-    """The components of the panel."""
+    """The components of the panel, and what its buttons do."""
 
+    page: Page
     panel: gr.Accordion
     name: gr.Dropdown
     look: gr.Button
@@ -51,6 +52,62 @@ class Chooser:
     cancel: gr.Button
     card: gr.HTML
     needs: gr.State
+
+    def look_up(self, name: str | None, request: gr.Request) -> Updates:
+        """Tell what a model takes, and offer to load it."""
+        try:
+            needs = self.page.engine.look_up(meant(self.page, name, request))
+            needs.check(self.page.engine.device)
+        except EngineError as error:
+            return {self.card: words.notice(str(error), bad=True), self.load: gr.update(visible=HIDDEN)}
+        return {self.card: card(needs), self.load: gr.update(visible=True), self.needs: needs}
+
+    async def bring(self, needs: Needs | None, request: gr.Request, show: ShowModel) -> AsyncIterator[Updates]:
+        """Open a model whose needs have been looked up; `show` gives the updates of a page that changes to it."""
+        page, session = self.page, request.session_hash or ""
+        try:
+            if needs is None:
+                raise EngineError("Look at what the model takes first.")
+            opening = page.engine.open(replace(needs, source=meant(page, needs.source, request)))
+        except EngineError as error:
+            yield {self.card: words.notice(str(error), bad=True)}
+            if page.owner.is_owner(request):  # who may cancel what somebody else has asked for
+                yield {self.cancel: gr.update(visible=page.engine.is_opening or HIDDEN)}
+            return
+        run = page.sessions.start(session, RUN, address=address(request))
+        run.go(self.follow(run, opening, page.sessions.visit(session), show))
+        async for updates in run.watch():
+            yield updates
+
+    async def follow(self, run: Run, opening: Opening, visit: Visit, show: ShowModel) -> None:
+        """Show how far a model is until the end, and give it up when the visitor has pressed Cancel or left."""
+        try:
+            run.show({self.load: gr.update(visible=HIDDEN), self.cancel: gr.update(visible=True)})
+            run.show({self.panel: gr.update(open=True)})  # for a page that loads again
+            while not opening.done.is_set():
+                run.show({self.card: progress(opening)})
+                await asyncio.sleep(LOOK)
+                if run.stopped:
+                    opening.cancel()
+            run.show({self.cancel: gr.update(visible=HIDDEN), self.card: words.notice(*end(opening))})
+            if opening.error is None:
+                run.show(show(opening.needs.source, visit))
+        finally:
+            if visit.runs.get(RUN) is run:  # a page that loads again is not to undo what is chosen from now on
+                del visit.runs[RUN]
+            self.page.sessions.finish(run)
+
+    async def give_up(self, request: gr.Request) -> Updates:
+        """Cancel what the visitor is bringing in, or for the owner, what somebody else is; gr.Error for others."""
+        page, session = self.page, request.session_hash or ""
+        if page.sessions.running(session, RUN) is None and page.engine.is_opening:
+            try:
+                page.owner.check(request)
+            except EngineError as error:
+                raise gr.Error(str(error), print_exception=False) from error
+            page.engine.opening.cancel()
+        page.sessions.stop(session, RUN)
+        return {self.cancel: gr.update(visible=HIDDEN)}
 
 
 def build(page: Page) -> Chooser | None:
@@ -71,7 +128,7 @@ def build(page: Page) -> Chooser | None:
             cancel = gr.Button("Cancel", size="sm", variant="stop", visible=HIDDEN, elem_id="other-cancel")
         card = gr.HTML(elem_id="other-card")
         needs = gr.State(None)
-    return Chooser(panel, name, look, load, cancel, card, needs)
+    return Chooser(page, panel, name, look, load, cancel, card, needs)
 
 
 def wire(page: Page, chooser: Chooser | None, chosen: gr.Radio, demo: gr.Blocks, show: ShowModel) -> None:
@@ -82,67 +139,18 @@ def wire(page: Page, chooser: Chooser | None, chosen: gr.Radio, demo: gr.Blocks,
     def offer(request: gr.Request) -> Updates:
         return {chooser.panel: gr.update(visible=page.adding == EVERYONE or page.owner.is_owner(request))}
 
-    def look_up(name: str | None, request: gr.Request) -> Updates:
-        try:
-            needs = page.engine.look_up(meant(page, name, request))
-            needs.check(page.engine.device)
-        except EngineError as error:
-            return {chooser.card: words.notice(str(error), bad=True), chooser.load: gr.update(visible=HIDDEN)}
-        return {chooser.card: card(needs), chooser.load: gr.update(visible=True), chooser.needs: needs}
-
-    async def follow(run: Run, opening: Opening, visit: Visit) -> None:
-        """Show how far a model is until the end, and give it up when the visitor has pressed Cancel or left."""
-        try:
-            run.show({chooser.load: gr.update(visible=HIDDEN), chooser.cancel: gr.update(visible=True)})
-            run.show({chooser.panel: gr.update(open=True)})  # for a page that loads again
-            while not opening.done.is_set():
-                run.show({chooser.card: progress(opening)})
-                await asyncio.sleep(LOOK)
-                if run.stopped:
-                    opening.cancel()
-            run.show({chooser.cancel: gr.update(visible=HIDDEN), chooser.card: words.notice(*end(opening))})
-            if opening.error is None:
-                run.show(show(opening.needs.source, visit))
-        finally:
-            if visit.runs.get(RUN) is run:  # a page that loads again is not to undo what is chosen from now on
-                del visit.runs[RUN]
-            page.sessions.finish(run)
-
-    async def load(needs: Needs | None, request: gr.Request) -> AsyncIterator[Updates]:
-        session = request.session_hash or ""
-        try:
-            if needs is None:
-                raise EngineError("Look at what the model takes first.")
-            opening = page.engine.open(replace(needs, source=meant(page, needs.source, request)))
-        except EngineError as error:
-            yield {chooser.card: words.notice(str(error), bad=True)}
-            if page.owner.is_owner(request):  # who may cancel what somebody else has asked for
-                yield {chooser.cancel: gr.update(visible=page.engine.is_opening or HIDDEN)}
-            return
-        run = page.sessions.start(session, RUN, address=address(request))
-        run.go(follow(run, opening, page.sessions.visit(session)))
-        async for updates in run.watch():
+    async def bring(needs: Needs | None, request: gr.Request) -> AsyncIterator[Updates]:
+        async for updates in chooser.bring(needs, request, show):
             yield updates
-
-    async def give_up(request: gr.Request) -> Updates:
-        session = request.session_hash or ""
-        if page.sessions.running(session, RUN) is None and page.engine.is_opening:
-            try:
-                page.owner.check(request)
-            except EngineError as error:
-                raise gr.Error(str(error), print_exception=False) from error
-            page.engine.opening.cancel()
-        page.sessions.stop(session, RUN)
-        return {chooser.cancel: gr.update(visible=HIDDEN)}
 
     demo.load(offer, None, [chooser.panel], queue=False, **QUICK)
     shown = [chooser.card, chooser.load, chooser.needs]
-    gr.on([chooser.look.click, chooser.name.select], look_up, chooser.name, shown, **QUICK)
+    gr.on([chooser.look.click, chooser.name.select], chooser.look_up, chooser.name, shown, **QUICK)
     followers = [component for component, _ in page.followers]
     outputs = [chooser.panel, chooser.card, chooser.load, chooser.cancel, chosen, *followers]
     page.parts.update(outputs)  # a page that loads again goes on watching
-    chooser.load.click(load, chooser.needs, outputs, **QUICK)
-    chooser.cancel.click(give_up, None, [chooser.cancel], queue=False, **QUICK)
+    chooser.load.click(bring, chooser.needs, outputs, **QUICK)
+    chooser.cancel.click(chooser.give_up, None, [chooser.cancel], queue=False, **QUICK)
 
 
 def check_allowed(page: Page, request: gr.Request) -> None:

@@ -15,7 +15,7 @@ from vlm_demo.results import EngineError
 
 from . import words
 from .common import QUICK, Page, RunRow, Updates, handler
-from .pictures import load_pictures
+from .images import load_images
 from .runs import Run, Sources, in_thread
 
 Shown = Callable[..., Parsed | None]  # from the values of a tab's filters to the boxes that are shown
@@ -30,6 +30,24 @@ def read_box(text: str, size: tuple[int, int]) -> list[float]:
             "Click a name below the image, or give a box as four numbers in pixels: left, top, width, height."
         )
     return [number / size[axis % 2] for axis, number in enumerate(numbers)]
+
+
+def numbers(parsed: Parsed, index: int) -> str:
+    """The box of an object in pixels, as `read_box` takes it."""
+    return ", ".join(f"{value:.0f}" for value in pixels(parsed.objects[index], parsed.size))
+
+
+async def describe(
+    page: Page, row: RunRow, reply: gr.components.Component, run: Run, sources: Sources, text: str
+) -> AsyncIterator[Updates]:
+    """Words for what is in the box that `text` gives in pixels."""
+    [image] = await in_thread(load_images, sources)
+    place = read_box(text, image.original_size)
+    yield {reply: ""}
+    stream = partial(page.engine.describe_box_stream, image, place, None, run.session, run.model)
+    async for _, result in run.follow(stream):
+        yield {reply: f'<p class="answer">{escape(result.text)}</p>' + words.quiet(result)}
+    yield {row.notice: page.outside([result], run.model)}
 
 
 def box_row(page: Page, row: RunRow, drawn: gr.components.Component, filters: list[Any], shown: Shown) -> Any:
@@ -47,24 +65,12 @@ def box_row(page: Page, row: RunRow, drawn: gr.components.Component, filters: li
     page.follow(field, lambda model: gr.update(visible=page.engine.capabilities(model).described_boxes))
     reply = gr.HTML(elem_classes="optional", elem_id=f"{row.tab}-box-said")
 
-    async def describe(run: Run, sources: Sources, text: str) -> AsyncIterator[Updates]:
-        [image] = await in_thread(load_pictures, sources)
-        place = read_box(text, image.original_size)
-        yield {reply: ""}
-        stream = partial(page.engine.describe_box_stream, image, place, None, run.session, run.model)
-        async for _, result in run.follow(stream):
-            yield {reply: f'<p class="answer">{escape(result.text)}</p>' + words.quiet(result)}
-        yield {row.notice: page.outside([result], run.model)}
-
-    page.on(
-        [ask.click, box.submit], handler(page, row, describe, [box]), [*page.images.inputs, box], [*row.outputs, reply]
-    )
+    work = partial(describe, page, row, reply)
+    page.on([ask.click, box.submit], handler(page, row, work, [box]), [*page.images.inputs, box], [*row.outputs, reply])
 
     def pick(event: gr.SelectData, *values: Any) -> Any:
         parsed = shown(*values)
-        if parsed is None:
-            return gr.skip()
-        return ", ".join(f"{value:.0f}" for value in pixels(parsed.objects[event.index], parsed.size))
+        return gr.skip() if parsed is None else numbers(parsed, event.index)
 
     drawn.select(pick, filters, box, **QUICK)
     return reply

@@ -1,4 +1,4 @@
-"""What is kept of a visitor's images: nothing but the picture, and nothing for long after they have left."""
+"""What is kept of a visitor's images: nothing but the image itself, and nothing for long after they have left."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CleanUploads(Rewriting):
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app)
-        self._turn = asyncio.Semaphore(2)  # a large picture takes 200 MB while it is cleaned
+        self._turn = asyncio.Semaphore(2)  # a large image takes 200 MB while it is cleaned
 
     async def rewrite(self, scope: Scope, answer: bytes) -> bytes:
         async with self._turn:

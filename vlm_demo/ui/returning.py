@@ -14,6 +14,7 @@ import gradio as gr
 
 from .common import MODEL_CALL, Page
 from .runs import Run, Updates
+from .visits import Visit
 
 # Not crypto.randomUUID, which browsers have for secure addresses only.
 KEPT = """() => {
@@ -30,20 +31,25 @@ def build(page: Page, demo: gr.Blocks, tabs: gr.Tabs, names: Sequence[str]) -> g
     loading, after which its visit is known."""
     token, tab = gr.Textbox(visible=False), gr.Textbox(visible=False)
 
-    async def come_back(request: gr.Request, token: str, tab: str) -> AsyncIterator[Updates]:
+    async def load(request: gr.Request, token: str, tab: str) -> AsyncIterator[Updates]:
         visit = page.sessions.attach(request.session_hash or "", str(token))
-        updates: Updates = {tabs: gr.update(selected=tab)} if tab in names else {tabs: gr.skip()}
-        for show in page.returns:
-            updates |= show(visit)
-        runs = list(visit.runs.values())
-        for run in runs:
-            updates |= run.again()
-        going = [(run, run.count) for run in runs if not run.ended]
-        yield updates
-        async for more in _together(going):
-            yield more
+        async for updates in come_back(page, visit, {tabs: gr.update(selected=tab) if tab in names else gr.skip()}):
+            yield updates
 
-    return demo.load(come_back, [token, tab], [tabs, *page.parts], js=KEPT, **MODEL_CALL)
+    return demo.load(load, [token, tab], [tabs, *page.parts], js=KEPT, **MODEL_CALL)
+
+
+async def come_back(page: Page, visit: Visit, updates: Updates) -> AsyncIterator[Updates]:
+    """What a page gets back of its visit, with `updates` in the first of them, and then what goes on."""
+    for show in page.returns:
+        updates |= show(visit)
+    runs = list(visit.runs.values())
+    for run in runs:
+        updates |= run.again()
+    going = [(run, run.count) for run in runs if not run.ended]
+    yield updates
+    async for more in _together(going):
+        yield more
 
 
 async def _together(going: Sequence[tuple[Run, int]]) -> AsyncIterator[Updates]:

@@ -21,16 +21,11 @@ def build(page: Page, demo: gr.Blocks) -> None:
     timer = gr.Timer(REFRESH_SECONDS)
 
     def show() -> str:
-        return f"<p>{escape(str(page.engine.status()))}</p>"
+        return line_of(page)
 
     def unload(request: gr.Request) -> str:
-        try:
-            page.owner.check(request)
-        except EngineError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-        page.engine.unload()
-        gr.Info("The model's memory is free. The next question loads it again.")
-        return show()
+        free_memory(page, request)
+        return line_of(page)
 
     def offer(request: gr.Request) -> dict:
         return gr.update(visible=page.owner.is_owner(request))
@@ -41,3 +36,18 @@ def build(page: Page, demo: gr.Blocks) -> None:
         run.then(show, None, line, queue=False, **QUICK)
     timer.tick(show, None, line, queue=False, **QUICK)
     free.click(unload, None, line, **QUICK)
+
+
+def line_of(page: Page) -> str:
+    """The line as it is now."""
+    return f"<p>{escape(str(page.engine.status()))}</p>"
+
+
+def free_memory(page: Page, request: gr.Request) -> None:
+    """Unload all models for an owner; raises gr.Error for others."""
+    try:
+        page.owner.check(request)
+    except EngineError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    page.engine.unload()
+    gr.Info("The model's memory is free. The next question loads it again.")

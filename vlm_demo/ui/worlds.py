@@ -54,21 +54,15 @@ def wire(page: Page, choice: Choice, demo: gr.Blocks) -> None:
 
     def choose(model: str, request: gr.Request) -> Updates:
         page.sessions.choose(request.session_hash or "", model)
-        return {component: show(model) for component, show in page.followers}
+        return followers(page, model)
 
     def change(model: str, visit: Visit) -> Updates:
         visit.model = model
-        return again(visit)
+        return again(page, radio, visit)
 
     def look(request: gr.Request, *values: Any) -> str:
         model = page.model(request.session_hash)
         return knows(page, model, is_foreign(page, model, values))
-
-    def again(visit: Visit) -> Updates:
-        if visit.model is None:
-            return {}
-        shown = {component: show(visit.model) for component, show in page.followers}
-        return {radio: _offered(page, visit.model)} | shown
 
     def opened() -> Updates:
         """More models may have come in since the page was made."""
@@ -76,12 +70,26 @@ def wire(page: Page, choice: Choice, demo: gr.Blocks) -> None:
         return {radio: gr.update(choices=choices, visible=len(choices) > 1)}
 
     components = [component for component, _ in page.followers]
-    page.give_back([radio, *components], again)
+    page.give_back([radio, *components], lambda visit: again(page, radio, visit))
     chosen = radio.input(choose, radio, components, queue=False, **QUICK)
     chosen.then(look, page.images.inputs, choice.world, queue=False, **QUICK)
     gr.on([slot.change for slot in page.images.slots], look, page.images.inputs, choice.world, queue=False, **QUICK)
     demo.load(opened, None, [radio], queue=False, **QUICK)
     models.wire(page, choice.others, radio, demo, change)
+
+
+def followers(page: Page, model: str) -> Updates:
+    """What everything that follows the choice shows for a model."""
+    return {component: show(model) for component, show in page.followers}
+
+
+def again(page: Page, radio: gr.Radio, visit: Visit) -> Updates:
+    """What a page that loads again shows of the choice of its visit; nothing where it has made none."""
+    if visit.model is None:
+        return {}
+    choices = _choices(page)
+    offered = gr.update(choices=choices, value=visit.model, visible=len(choices) > 1)
+    return {radio: offered} | followers(page, visit.model)
 
 
 def knows(page: Page, model: str, foreign: bool = False) -> str:
@@ -111,8 +119,3 @@ def is_foreign(page: Page, model: str, values: Sequence[Any]) -> bool:
 
 def _choices(page: Page) -> list[tuple[str, str]]:
     return [(title(page, model), model) for model in page.engine.models]
-
-
-def _offered(page: Page, model: str) -> Any:
-    choices = _choices(page)
-    return gr.update(choices=choices, value=model, visible=len(choices) > 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -16,9 +16,20 @@ from vlm_demo.router import CorrectionsFull, Route, record_correction
 from vlm_demo.tasks import TASKS
 
 from .. import jobs, words
-from ..common import QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
+from ..common import (
+    QUICK,
+    Page,
+    RunRow,
+    Updates,
+    boxes_gallery,
+    clear_when_new,
+    handler,
+    read_settings,
+    run_row,
+    settings_panel,
+)
 from ..owner import address
-from ..pictures import boxes_files, load_pictures
+from ..images import boxes_files, load_images
 from ..runs import Run, Sources, in_thread
 
 REQUEST = "Describe it."  # what stands in the box when the page opens
@@ -76,6 +87,86 @@ def _names(tasks: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+@dataclass
+class AutoTab:
+    """The components that the listeners write to; `asked` holds text and number of images of the last request."""
+
+    page: Page
+    row: RunRow
+    shown: gr.HTML
+    correction: gr.Group
+    right: gr.CheckboxGroup
+    asked: gr.State
+    answers: gr.HTML
+    drawn: gr.Gallery
+
+    @property
+    def outputs(self) -> list[gr.components.Component]:
+        return [*self.row.outputs, self.shown, self.correction, self.right, self.asked, self.answers, self.drawn]
+
+    def blank(self) -> Updates:
+        """An empty tab."""
+        return {
+            self.shown: INVITATION,
+            self.correction: gr.update(visible=False),
+            self.asked: None,
+            self.answers: "",
+            self.drawn: gr.update(visible=False, value=None),
+        }
+
+    async def work(
+        self, run: Run, sources: Sources, text: str, *values: Any, forced: str | None = None
+    ) -> AsyncIterator[Updates]:
+        """Do what a text asks for, one task after the other; `forced` is the task that a person has chosen instead."""
+        page = self.page
+        yield self.blank()
+        if not text.strip():
+            raise EngineError("Type what you want first, for example: describe it, or: how many cats?")
+        opened = await in_thread(load_images, sources)
+        settings = read_settings(*values)
+        route = await in_thread(page.router.route, text, len(opened))
+        parts, understood = understand(route, forced)
+        yield {
+            self.shown: understood,
+            self.right: [forced] if forced else [],
+            self.asked: (text, len(opened)),
+        }
+        if not parts:
+            return
+        done: list[str] = []
+        results: list[Result] = []
+        boxes: list[tuple[str, str]] = []
+        threshold = page.engine.description(run.model).threshold
+        for job in jobs.plan(page.engine, parts, opened, run.model):
+            async for _, result in run.follow(partial(job.start, settings, run.session, run.model)):
+                if result.parsed is not None:  # the boxes that Detect shows
+                    result = replace(result, parsed=result.parsed.above(threshold))
+                latest = section(job.title, result)
+                yield {self.answers: "".join([*done, latest])}
+            done.append(latest)
+            results.append(result)
+            if result.parsed is not None and result.parsed.objects:
+                boxes += await in_thread(boxes_files, self.drawn, opened, result.parsed, job.image)
+                yield {self.drawn: gr.update(value=boxes, visible=True)}
+            if result.finish_reason == "cancelled":
+                break
+        yield {self.row.notice: page.outside(results, run.model)}
+
+
+def remember(request: gr.Request, asked: tuple[str, int] | None, tasks: list[str]) -> Any:
+    """Keep a correction for the owner to accept; the update hides the form once it is kept or there is no room."""
+    if asked is None or not tasks:
+        gr.Warning("Choose what it should have been.")
+        return gr.skip()
+    try:
+        record_correction(CORRECTIONS, *asked, tasks, request.session_hash, address(request))
+    except CorrectionsFull as why:
+        gr.Warning(str(why))
+    else:
+        gr.Info("Remembered on this machine. The router learns from it once the owner has accepted it.")
+    return gr.update(visible=False)
+
+
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
     box = gr.Textbox(
@@ -99,77 +190,20 @@ def build(page: Page) -> None:
     drawn = boxes_gallery("Boxes", "auto-boxes")
     with gr.Accordion("Settings", open=False):
         panel = settings_panel("auto", LENGTH)
-    asked = gr.State(None)  # (text, number of pictures) of the last request
+    asked = gr.State(None)  # (text, number of images) of the last request
 
-    def blank() -> Updates:
-        return {
-            shown: INVITATION,
-            correction: gr.update(visible=False),
-            asked: None,
-            answers: "",
-            drawn: gr.update(visible=False, value=None),
-        }
-
-    async def work(
-        run: Run, sources: Sources, text: str, *values: Any, forced: str | None = None
-    ) -> AsyncIterator[Updates]:
-        yield blank()
-        if not text.strip():
-            raise EngineError("Type what you want first, for example: describe it, or: how many cats?")
-        opened = await in_thread(load_pictures, sources)
-        settings = panel.read(*values)
-        route = await in_thread(page.router.route, text, len(opened))
-        parts, understood = understand(route, forced)
-        yield {
-            shown: understood,
-            right: [forced] if forced else [],
-            asked: (text, len(opened)),
-        }
-        if not parts:
-            return
-        done: list[str] = []
-        results: list[Result] = []
-        boxes: list[tuple[str, str]] = []
-        threshold = page.engine.description(run.model).threshold
-        for job in jobs.plan(page.engine, parts, opened, run.model):
-            async for _, result in run.follow(partial(job.start, settings, run.session, run.model)):
-                if result.parsed is not None:  # the boxes that Detect shows
-                    result = replace(result, parsed=result.parsed.above(threshold))
-                latest = section(job.title, result)
-                yield {answers: "".join([*done, latest])}
-            done.append(latest)
-            results.append(result)
-            if result.parsed is not None and result.parsed.objects:
-                boxes += await in_thread(boxes_files, drawn, opened, result.parsed, job.picture)
-                yield {drawn: gr.update(value=boxes, visible=True)}
-            if result.finish_reason == "cancelled":
-                break
-        yield {row.notice: page.outside(results, run.model)}
-
-    inputs = [box, *panel.inputs]
-    outputs = [*row.outputs, shown, correction, right, asked, answers, drawn]
-    running = handler(page, row, work, inputs)
-    page.on([row.run.click, box.submit], running, [*page.images.inputs, *inputs], outputs)
-    page.unasked[row.tab] = (running, [*page.images.inputs, *inputs], outputs)
+    tab = AutoTab(page, row, shown, correction, right, asked, answers, drawn)
+    inputs = [box, *panel]
+    needed = [*page.images.inputs, *inputs]
+    running = handler(page, row, tab.work, inputs)
+    page.on([row.run.click, box.submit], running, needed, tab.outputs)
+    page.unasked[row.tab] = (running, needed, tab.outputs)
 
     async def overrule(event: gr.EventData, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         async for updates in running(request, *values, forced=str(event.task)):
             yield updates
 
-    page.on([shown.click], overrule, [*page.images.inputs, *inputs], outputs)
-    clear_when_new(page, row, blank)
-
-    def remember(request: gr.Request, asked: tuple[str, int] | None, tasks: list[str]) -> Any:
-        if asked is None or not tasks:
-            gr.Warning("Choose what it should have been.")
-            return gr.skip()
-        try:
-            record_correction(CORRECTIONS, *asked, tasks, request.session_hash, address(request))
-        except CorrectionsFull as why:
-            gr.Warning(str(why))
-        else:
-            gr.Info("Remembered on this machine. The router learns from it once the owner has accepted it.")
-        return gr.update(visible=False)
-
+    page.on([shown.click], overrule, needed, tab.outputs)
+    clear_when_new(page, row, tab.blank)
     wrong.click(lambda: gr.update(visible=True), None, correction, queue=False, **QUICK)
     save.click(remember, [asked, right], correction, **QUICK)

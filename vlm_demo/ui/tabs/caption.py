@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 
 import gradio as gr
@@ -11,8 +12,19 @@ from vlm_demo.results import SamplingParameters
 from vlm_demo.tasks import TASKS
 
 from .. import words
-from ..common import HIDDEN, Page, Updates, clear_when_new, handler, retry_settings, run_row, settings_panel
-from ..pictures import load_pictures
+from ..common import (
+    HIDDEN,
+    Page,
+    RunRow,
+    Updates,
+    clear_when_new,
+    handler,
+    read_settings,
+    retry_settings,
+    run_row,
+    settings_panel,
+)
+from ..images import load_images
 from ..runs import Run, Sources, in_thread
 
 STYLES = [("Brief", "brief"), ("Detailed", "detailed"), ("Alt text", "alt")]
@@ -23,6 +35,39 @@ def styles(page: Page, model: str) -> list[tuple[str, str]]:
     """The styles of captions that a model writes."""
     able = page.engine.capabilities(model).caption_styles
     return [(title, style) for title, style in STYLES if style in able]
+
+
+@dataclass
+class CaptionTab:
+    """The components that a run writes to: a text and the line below it for each candidate."""
+
+    page: Page
+    row: RunRow
+    texts: list[gr.Textbox]
+    lines: list[gr.HTML]
+
+    def blank(self, count: int = 1) -> Updates:
+        """An empty tab with room for `count` candidates."""
+        return {
+            box: gr.update(value="", visible=number < count or HIDDEN)
+            for boxes in (self.texts, self.lines)
+            for number, box in enumerate(boxes)
+        }
+
+    async def work(self, run: Run, sources: Sources, style: str, count: int, *values: float) -> AsyncIterator[Updates]:
+        """Write `count` captions of the image at once; all but the first are sampled."""
+        count = int(count)
+        yield self.blank(count)
+        [image] = await in_thread(load_images, sources)
+        settings = read_settings(*values)
+        wanted: list[SamplingParameters] = [settings] + [retry_settings(settings)] * (count - 1)
+        stream = self.page.engine.caption_stream
+        starts = [partial(stream, image, style, one, run.session, run.model) for one in wanted]
+        async for number, result in run.follow(*starts):
+            updates = {self.texts[number]: result.text, self.lines[number]: words.quiet(result)}
+            if result.finish_reason != "running":
+                updates[self.row.notice] = self.page.outside([result], run.model)
+            yield updates
 
 
 def build(page: Page) -> None:
@@ -58,30 +103,10 @@ def build(page: Page) -> None:
         )
         panel = settings_panel("caption", TASKS["caption"].max_new_tokens)
 
-    def blank(count: int = 1) -> Updates:
-        return {
-            box: gr.update(value="", visible=number < count or HIDDEN)
-            for boxes in (texts, lines)
-            for number, box in enumerate(boxes)
-        }
-
-    async def work(run: Run, sources: Sources, style: str, count: int, *values: float) -> AsyncIterator[Updates]:
-        count = int(count)
-        yield blank(count)
-        [picture] = await in_thread(load_pictures, sources)
-        settings = panel.read(*values)
-        wanted: list[SamplingParameters] = [settings] + [retry_settings(settings)] * (count - 1)
-        stream = page.engine.caption_stream
-        starts = [partial(stream, picture, style, one, run.session, run.model) for one in wanted]
-        async for number, result in run.follow(*starts):
-            updates = {texts[number]: result.text, lines[number]: words.quiet(result)}
-            if result.finish_reason != "running":
-                updates[row.notice] = page.outside([result], run.model)
-            yield updates
-
-    inputs = [style, count, *panel.inputs]
-    running, needed = handler(page, row, work, inputs), [*page.images.inputs, *inputs]
+    tab = CaptionTab(page, row, texts, lines)
+    inputs = [style, count, *panel]
+    running, needed = handler(page, row, tab.work, inputs), [*page.images.inputs, *inputs]
     outputs = [*row.outputs, *texts, *lines]
     page.on([row.run.click], running, needed, outputs)
     page.unasked[row.tab] = (running, needed, outputs)
-    clear_when_new(page, row, blank)
+    clear_when_new(page, row, tab.blank)

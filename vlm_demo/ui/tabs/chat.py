@@ -1,9 +1,10 @@
-"""The Chat tab: a conversation about one to four pictures, with stop, retry, edit and clear."""
+"""The Chat tab: a conversation about one to four images, with stop, retry, edit and clear."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,8 +13,20 @@ import gradio as gr
 from vlm_demo.tasks import TASKS
 
 from .. import draws, jobs, words
-from ..common import QUICK, Page, Updates, clear_when_new, end_run, handler, retry_settings, run_row, settings_panel
-from ..pictures import load_pictures
+from ..common import (
+    QUICK,
+    Page,
+    RunRow,
+    Updates,
+    clear_when_new,
+    end_run,
+    handler,
+    read_settings,
+    retry_settings,
+    run_row,
+    settings_panel,
+)
+from ..images import load_images
 from ..runs import Run, Sources, in_thread
 
 SUGGESTIONS = 3
@@ -35,6 +48,103 @@ def messages(turns: list[Turn]) -> list[dict[str, str]]:
         for turn in turns
         for role, text in zip(("user", "assistant"), turn, strict=True)
     ]
+
+
+@dataclass
+class ChatTab:
+    """The components that the listeners write to; `turns` holds the conversation, one per browser tab."""
+
+    page: Page
+    row: RunRow
+    turns: gr.State
+    chatbot: gr.Chatbot
+    box: gr.Textbox
+    line: gr.HTML
+    alternatives: gr.HTML
+
+    @property
+    def outputs(self) -> list[gr.components.Component]:
+        return [*self.row.outputs, self.turns, self.chatbot, self.box, self.line, self.alternatives]
+
+    def blank(self) -> Updates:
+        """An empty conversation; what stands in the box is kept."""
+        return {self.turns: [], self.chatbot: [], self.line: "", self.alternatives: ""}
+
+    async def ask(
+        self,
+        run: Run,
+        sources: Sources,
+        turns: list[Turn],
+        question: str,
+        values: Sequence[float],
+        again: bool = False,
+    ) -> AsyncIterator[Updates]:
+        """Ask one more question after `turns`; `again` samples another wording."""
+        page = self.page
+        opened = await in_thread(load_images, sources)
+        settings = read_settings(*values)
+        settings = retry_settings(settings) if again else settings
+        job = await in_thread(jobs.in_chat, page.engine, page.router, question, opened, turns)
+        first = True
+        async for _, result in run.follow(partial(job, settings, run.session, run.model)):
+            if first:  # the question has been accepted
+                asked = messages([*turns, (question, "")])
+                yield {self.box: "", self.chatbot: asked, self.line: "", self.alternatives: ""}
+                first = False
+            now = [*turns, (question, result.text)]
+            updates = {self.chatbot: messages(now), self.line: words.quiet(result, spoken=False)}
+            if result.finish_reason != "running":
+                updates |= {
+                    self.turns: now,
+                    self.alternatives: words.alternatives(result),
+                    self.row.notice: page.outside([result], run.model),
+                }
+            yield updates
+
+    def send(
+        self, run: Run, sources: Sources, turns: list[Turn], question: str, *values: float
+    ) -> AsyncIterator[Updates]:
+        """Ask what stands in the box."""
+        return self.ask(run, sources, turns, question, values)
+
+    async def begin(self, run: Run, sources: Sources, turns: list[Turn], *values: float) -> AsyncIterator[Updates]:
+        """An example, which makes way for the first question of the visitor's own."""
+        async for updates in self.ask(run, sources, turns, draws.QUESTIONS[0], values):
+            yield {part: update for part, update in updates.items() if part not in (self.turns, self.box)}
+
+    def retry(
+        self, run: Run, sources: Sources, turns: list[Turn], *values: float, index: int
+    ) -> AsyncIterator[Updates]:
+        """Ask the question of message `index` again."""
+        earlier = turns[: index // 2]
+        question = turns[len(earlier)][0] if turns else draws.QUESTIONS[0]
+        return self.ask(run, sources, earlier, question, values, again=True)
+
+    def edit(
+        self, run: Run, sources: Sources, turns: list[Turn], *values: float, index: int, question: str
+    ) -> AsyncIterator[Updates]:
+        """Ask another question in place of message `index`, which ends the conversation there."""
+        return self.ask(run, sources, turns[: index // 2], question, values)
+
+    def undo(self, session: str, turns: list[Turn]) -> Updates:
+        """Take the last turn back, its question into the box."""
+        earlier, last = turns[:-1], turns[-1:]
+        updates = {
+            self.turns: earlier,
+            self.chatbot: messages(earlier),
+            self.box: last[0][0] if last else "",
+            self.line: "",
+            self.alternatives: "",
+        }
+        self.page.sessions.show(session, self.row.tab, updates)
+        return updates
+
+
+def suggestions(questions: list[str]) -> list[Any]:
+    """The updates of the row of suggested questions and of its buttons."""
+    shown = [gr.update(value=question, visible=True) for question in questions[:SUGGESTIONS]]
+    hidden = [gr.update(visible=False)] * (SUGGESTIONS - len(shown))
+    return [gr.update(visible=bool(shown)), *shown, *hidden]
 
 
 def build(page: Page) -> None:
@@ -65,63 +175,18 @@ def build(page: Page) -> None:
     row = run_row(page, "chat", "Ask")
     line = gr.HTML(elem_classes="line", elem_id="chat-line")
     row.notice.render()
-    likely = gr.HTML(elem_classes="optional", elem_id="chat-alternatives")
+    alternatives = gr.HTML(elem_classes="optional", elem_id="chat-alternatives")
     with gr.Row(elem_classes="row-of-buttons"):
         clear = gr.Button("New conversation", size="sm", elem_id="chat-clear")
     with gr.Accordion("Settings", open=False):
         panel = settings_panel("chat", TASKS["vqa"].max_new_tokens)
 
-    async def ask(
-        run: Run, sources: Sources, turns: list[Turn], question: str, values: Sequence[float], again: bool = False
-    ) -> AsyncIterator[Updates]:
-        """Ask one more question after `turns`; `again` samples another wording."""
-        opened = await in_thread(load_pictures, sources)
-        settings = panel.read(*values)
-        settings = retry_settings(settings) if again else settings
-        job = await in_thread(jobs.in_chat, page.engine, page.router, question, opened, turns)
-        first = True
-        async for _, result in run.follow(partial(job, settings, run.session, run.model)):
-            if first:  # the question has been accepted
-                yield {box: "", chatbot: messages([*turns, (question, "")]), line: "", likely: ""}
-                first = False
-            now = [*turns, (question, result.text)]
-            updates = {chatbot: messages(now), line: words.quiet(result, spoken=False)}
-            if result.finish_reason != "running":
-                updates |= {
-                    outputs_turns: now,
-                    likely: words.alternatives(result),
-                    row.notice: page.outside([result], run.model),
-                }
-            yield updates
-
-    outputs_turns = turns
-    asked, inputs = [turns, box, *panel.inputs], [turns, *panel.inputs]
-    outputs = [*row.outputs, turns, chatbot, box, line, likely]
-
-    def send(run: Run, sources: Sources, turns: list[Turn], question: str, *values: float) -> AsyncIterator[Updates]:
-        return ask(run, sources, turns, question, values)
-
-    sending = handler(page, row, send, asked)
-    page.on([row.run.click, box.submit], sending, [*page.images.inputs, *asked], outputs)
-
-    async def begin(run: Run, sources: Sources, turns: list[Turn], *values: float) -> AsyncIterator[Updates]:
-        """An example, which makes way for the first question of the visitor's own."""
-        async for updates in ask(run, sources, turns, draws.QUESTIONS[0], values):
-            yield {part: update for part, update in updates.items() if part not in (outputs_turns, box)}
-
-    page.unasked[row.tab] = (handler(page, row, begin, inputs), [*page.images.inputs, *inputs], outputs)
-
-    def retry(run: Run, sources: Sources, turns: list[Turn], *values: float, index: int) -> AsyncIterator[Updates]:
-        earlier = turns[: index // 2]
-        question = turns[len(earlier)][0] if turns else draws.QUESTIONS[0]
-        return ask(run, sources, earlier, question, values, again=True)
-
-    def edit(
-        run: Run, sources: Sources, turns: list[Turn], *values: float, index: int, question: str
-    ) -> AsyncIterator[Updates]:
-        return ask(run, sources, turns[: index // 2], question, values)
-
-    retrying, editing = handler(page, row, retry, inputs), handler(page, row, edit, inputs)
+    tab = ChatTab(page, row, turns, chatbot, box, line, alternatives)
+    images, asked, inputs = page.images.inputs, [turns, box, *panel], [turns, *panel]
+    sending = handler(page, row, tab.send, asked)
+    page.on([row.run.click, box.submit], sending, [*images, *asked], tab.outputs)
+    page.unasked[row.tab] = (handler(page, row, tab.begin, inputs), [*images, *inputs], tab.outputs)
+    retrying, editing = handler(page, row, tab.retry, inputs), handler(page, row, tab.edit, inputs)
 
     async def on_retry(event: gr.RetryData, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         async for updates in retrying(request, *values, index=_first(event.index)):
@@ -132,34 +197,20 @@ def build(page: Page) -> None:
         async for updates in editing(request, *values, index=_first(event.index), question=question):
             yield updates
 
-    page.on([chatbot.retry], on_retry, [*page.images.inputs, *inputs], outputs)
-    page.on([chatbot.edit], on_edit, [*page.images.inputs, *inputs], outputs)
-
-    async def undo(request: gr.Request, before: list[Turn]) -> Updates:
-        earlier, last = before[:-1], before[-1:]
-        updates = {turns: earlier, chatbot: messages(earlier), box: last[0][0] if last else "", line: "", likely: ""}
-        page.sessions.show(request.session_hash or "", row.tab, updates)
-        return updates
-
-    chatbot.undo(undo, turns, [turns, chatbot, box, line, likely], **QUICK)
-
-    def blank() -> Updates:
-        return {turns: [], chatbot: [], line: "", likely: ""}
+    async def undo(request: gr.Request, turns: list[Turn]) -> Updates:
+        return tab.undo(request.session_hash or "", turns)
 
     async def forget(request: gr.Request) -> Updates:
-        return blank() | await end_run(page, row, request.session_hash or "")
+        return tab.blank() | await end_run(page, row, request.session_hash or "")
 
-    clear.click(forget, None, [*row.outputs, *blank()], queue=False, **QUICK)
-    clear_when_new(page, row, blank, adding=True)  # a conversation goes on when images are added to it
-
-    def suggest(questions: list[str]) -> list[Any]:
-        shown = [gr.update(value=question, visible=True) for question in questions[:SUGGESTIONS]]
-        hidden = [gr.update(visible=False)] * (SUGGESTIONS - len(shown))
-        return [gr.update(visible=bool(shown)), *shown, *hidden]
-
-    page.images.questions.change(suggest, page.images.questions, [chips, *suggested], **QUICK)
+    page.on([chatbot.retry], on_retry, [*images, *inputs], tab.outputs)
+    page.on([chatbot.edit], on_edit, [*images, *inputs], tab.outputs)
+    chatbot.undo(undo, turns, [turns, chatbot, box, line, alternatives], **QUICK)
+    clear.click(forget, None, [*row.outputs, *tab.blank()], queue=False, **QUICK)
+    clear_when_new(page, row, tab.blank, adding=True)  # a conversation goes on when images are added to it
+    page.images.questions.change(suggestions, page.images.questions, [chips, *suggested], **QUICK)
     for button in suggested:
-        page.on([button.click], sending, [*page.images.inputs, turns, button, *panel.inputs], outputs)
+        page.on([button.click], sending, [*images, turns, button, *panel], tab.outputs)
 
 
 def _first(index: int | tuple[int, int] | list[int]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,9 +16,20 @@ from vlm_demo.results import EngineError
 from vlm_demo.tasks import TASKS
 
 from .. import draws, image_panel, jobs, words
-from ..common import QUICK, Page, Updates, boxes_gallery, clear_when_new, handler, run_row, settings_panel
+from ..common import (
+    QUICK,
+    Page,
+    RunRow,
+    Updates,
+    boxes_gallery,
+    clear_when_new,
+    handler,
+    read_settings,
+    run_row,
+    settings_panel,
+)
 from ..jobs import BOXES, CHANGE
-from ..pictures import boxes_files, for_display, load_pictures
+from ..images import boxes_files, for_display, load_images
 from ..runs import Run, Sources, in_thread
 
 KINDS = [
@@ -42,16 +54,16 @@ element.addEventListener("input", (event) => {
 
 
 def wipe(first: LoadedImage, second: LoadedImage) -> str:
-    """The second picture over the first, and a slider that says how much of it is seen."""
+    """The second image over the first, and a slider that says how much of it is seen."""
     size = for_display(first).size
-    pictures = ""
-    for number, picture in enumerate((first, second), 1):
+    layers = ""
+    for number, image in enumerate((first, second), 1):
         file = io.BytesIO()
-        picture.rgb.resize(size).save(file, "JPEG", quality=90)
+        image.rgb.resize(size).save(file, "JPEG", quality=90)
         source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-        pictures += f'<img src="{source}" alt="Image {number}, to be compared">'
+        layers += f'<img src="{source}" alt="Image {number}, to be compared">'
     return (
-        f'<div class="wipe"><div>{pictures}</div>'
+        f'<div class="wipe"><div>{layers}</div>'
         '<label>Slide from one to the other <input type="range" min="0" max="100" value="50"></label></div>'
     )
 
@@ -61,6 +73,57 @@ def fitting(drawn: draws.Drawn) -> list[str]:
     question = drawn.questions[0]
     usual = (name for name, words in QUESTIONS.items() if words == question)
     return [next(usual, "which"), question]
+
+
+@dataclass
+class CompareTab:
+    """The components that a run writes to."""
+
+    page: Page
+    row: RunRow
+    answer: gr.Textbox
+    line: gr.HTML
+    drawn: gr.Gallery
+    table: gr.HTML
+    slider: gr.HTML
+
+    def blank(self) -> Updates:
+        """An empty tab."""
+        return {
+            self.answer: "",
+            self.line: "",
+            self.table: "",
+            self.drawn: gr.update(visible=False, value=None),
+            self.slider: "",
+        }
+
+    async def work(self, run: Run, sources: Sources, question: str, _: str, *values: Any) -> AsyncIterator[Updates]:
+        """Answer a question about two or more images; where it is what changed, box that, too."""
+        yield self.blank()
+        opened = await in_thread(load_images, sources)
+        settings = read_settings(*values)
+        if len(opened) < 2:
+            raise EngineError("Comparing takes two images or more. Add one beside the first, or press a button above.")
+        engine = self.page.engine
+        questions = jobs.comparisons(engine, question, len(opened), run.model)
+        starts = [partial(engine.compare_stream, opened, one, settings, run.session, run.model) for one in questions]
+        finished = []
+        async for index, result in run.follow(*starts):
+            updates: Updates = {self.line: words.quiet(result), self.answer: result.text} if index == 0 else {}
+            if result.finish_reason != "running":
+                finished.append(result)
+                updates[self.row.notice] = self.page.outside(finished, run.model)
+            yield updates
+        boxes = next((result.parsed for result in finished if result.parsed is not None), None)
+        shown: Updates = {}
+        if boxes is not None and not boxes.objects:
+            shown[self.table] = words.report(boxes, BOXES)
+        elif boxes is not None:
+            several = await in_thread(boxes_files, self.drawn, opened, boxes)
+            shown |= {self.drawn: gr.update(value=several, visible=True), self.table: words.boxes(boxes.objects, BOXES)}
+        if len(opened) == 2:
+            shown[self.slider] = await in_thread(wipe, *opened)
+        yield shown
 
 
 def build(page: Page) -> None:
@@ -97,52 +160,15 @@ def build(page: Page) -> None:
     with gr.Accordion("Settings", open=False):
         panel = settings_panel("compare", TASKS["compare"].max_new_tokens)
 
-    def blank() -> Updates:
-        return {
-            answer: "",
-            line: "",
-            table: "",
-            drawn: gr.update(visible=False, value=None),
-            slider: "",
-        }
-
-    async def work(run: Run, sources: Sources, question: str, _: str, *values: Any) -> AsyncIterator[Updates]:
-        yield blank()
-        opened = await in_thread(load_pictures, sources)
-        settings = panel.read(*values)
-        if len(opened) < 2:
-            raise EngineError("Comparing takes two images or more. Add one beside the first, or press a button above.")
-        questions = jobs.comparisons(page.engine, question, len(opened), run.model)
-        stream = page.engine.compare_stream
-        starts = [partial(stream, opened, one, settings, run.session, run.model) for one in questions]
-        finished = []
-        async for index, result in run.follow(*starts):
-            updates: Updates = {line: words.quiet(result)} if index == 0 else {}
-            if index == 0:
-                updates[answer] = result.text
-            if result.finish_reason != "running":
-                finished.append(result)
-                updates[row.notice] = page.outside(finished, run.model)
-            yield updates
-        boxes = next((result.parsed for result in finished if result.parsed is not None), None)
-        shown: Updates = {}
-        if boxes is not None and not boxes.objects:
-            shown[table] = words.report(boxes, BOXES)
-        elif boxes is not None:
-            several = await in_thread(boxes_files, drawn, opened, boxes)
-            shown |= {drawn: gr.update(value=several, visible=True), table: words.boxes(boxes.objects, BOXES)}
-        if len(opened) == 2:
-            shown[slider] = await in_thread(wipe, *opened)
-        yield shown
-
-    inputs = [box, kind, *panel.inputs]  # the kind is asked for so that a page that loads again shows it
+    tab = CompareTab(page, row, answer, line, drawn, table, slider)
+    inputs = [box, kind, *panel]  # the kind is asked for so that a page that loads again shows it
     page.on(
         [row.run.click, box.submit],
-        handler(page, row, work, inputs),
+        handler(page, row, tab.work, inputs),
         [*page.images.inputs, *inputs],
         [*row.outputs, answer, line, drawn, table, slider],
     )
-    clear_when_new(page, row, blank)
+    clear_when_new(page, row, tab.blank)
 
     kind.input(lambda kind: QUESTIONS[kind], kind, box, queue=False, **QUICK)
     for name, button in buttons.items():

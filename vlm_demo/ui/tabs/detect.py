@@ -1,8 +1,9 @@
-"""The Detect tab: boxes on the picture, the raw text beside what was read from it, a filter, and downloads."""
+"""The Detect tab: boxes on the image, the raw text beside what was read from it, a filter, and downloads."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 from html import escape
 from typing import Any
@@ -15,10 +16,10 @@ from vlm_demo.images import LoadedImage
 from vlm_demo.tasks import TASKS
 
 from .. import downloads, words
-from ..common import QUICK, Page, Updates, clear_when_new, handler, run_row, settings_panel
+from ..common import QUICK, Page, RunRow, Updates, clear_when_new, handler, read_settings, run_row, settings_panel
 from ..hover import HoverImage, overlay
 from ..jobs import named_in
-from ..pictures import for_display, load_pictures
+from ..images import for_display, load_images
 from ..pointing import box_row
 from ..runs import Run, Sources, in_thread
 
@@ -34,7 +35,7 @@ def report(parsed: Parsed) -> str:
     return words.boxes(parsed.objects, size=parsed.size) + words.report(parsed)
 
 
-def filtered(answered: downloads.Found | None, names: list[str], threshold: float) -> Parsed | None:
+def filtered(answered: downloads.Detected | None, names: list[str], threshold: float) -> Parsed | None:
     """The boxes that the filters let through."""
     return answered and answered.parsed.only(names).above(threshold)
 
@@ -43,6 +44,90 @@ def named(page: Page, model: str) -> Any:
     """The field for what is looked for, off where a model finds everything or nothing."""
     able = page.engine.capabilities(model).named_objects
     return gr.update(interactive=True) if able else gr.update(interactive=False, value="")
+
+
+@dataclass
+class DetectTab:
+    """The components that the listeners write to; `answered` holds the last answer, `buttons` are the downloads."""
+
+    page: Page
+    row: RunRow
+    drawn: HoverImage
+    line: gr.HTML
+    raw: gr.Textbox
+    table: gr.HTML
+    reply: gr.HTML
+    answered: gr.State
+    labels: gr.CheckboxGroup
+    sure: gr.Slider
+    offers: gr.Row
+    buttons: list[gr.DownloadButton]
+
+    @property
+    def drawing(self) -> list[gr.components.Component]:
+        """What changes with the filters."""
+        return [self.drawn, self.table, *self.buttons]
+
+    def draw(self, answered: downloads.Detected, parsed: Parsed, image: LoadedImage) -> Updates:
+        """Some of the boxes of an answer, drawn, as a table and as files."""
+        files = downloads.files(answered, parsed, image, self.drawn.GRADIO_CACHE)
+        return {
+            self.drawn: overlay(image, parsed),
+            self.table: report(parsed),
+            **dict(zip(self.buttons, files, strict=True)),
+        }
+
+    def only(self, answered: downloads.Detected | None, names: list[str], threshold: float) -> Updates:
+        """The boxes that the filters let through."""
+        if answered is None:
+            return {self.table: gr.skip()}
+        return self.draw(answered, filtered(answered, names, threshold), images.load(answered.source))
+
+    def blank(self) -> Updates:
+        """An empty tab."""
+        return {
+            self.raw: "",
+            self.line: "",
+            self.reply: "",
+            self.table: WAITING,
+            self.drawn: None,
+            self.answered: None,
+            self.labels: gr.update(visible=False),
+            self.sure: gr.update(visible=False),
+            self.offers: gr.update(visible=False),
+        }
+
+    async def work(self, run: Run, sources: Sources, what: str, *values: Any) -> AsyncIterator[Updates]:
+        """Find objects; each box is drawn as soon as it is complete."""
+        yield self.blank()
+        [image] = await in_thread(load_images, sources)
+        size = image.original_size
+        yield {self.drawn: (for_display(image), [])}
+        whole = 0  # objects that were complete when the boxes were drawn last
+        settings, stream = read_settings(*values), self.page.engine.detect_stream
+        async for _, result in run.follow(partial(stream, image, settings, run.session, run.model, named_in(what))):
+            updates = {self.raw: result.text, self.line: words.quiet(result)}
+            written = parse_written(result.text, image.size)
+            if result.finish_reason == "running" and len(written.objects) > whole:
+                whole = len(written.objects)
+                updates |= {
+                    self.drawn: await in_thread(overlay, image, written),
+                    self.table: words.boxes(written.objects, size=size),
+                }
+            yield updates
+        about = self.page.engine.description(run.model)
+        answer = downloads.Detected.of(sources[0], size, result, about.labels)
+        names = answer.parsed.labels
+        rated = any(item["confidence"] is not None for item in answer.parsed.objects)
+        yield {
+            self.answered: answer,
+            self.reply: "",  # words for a box that a run in between may have left
+            self.sure: gr.update(value=about.threshold, visible=rated),
+            self.labels: gr.update(choices=names, value=names, visible=len(names) > 1),
+            self.offers: gr.update(visible=not answer.parsed.failed),
+            self.row.notice: self.page.outside([result], run.model),
+            **await in_thread(self.draw, answer, answer.parsed.above(about.threshold), image),
+        }
 
 
 def build(page: Page) -> None:
@@ -92,70 +177,12 @@ def build(page: Page) -> None:
         ]
     with gr.Accordion("Settings", open=False):
         panel = settings_panel("detect", TASKS["detect"].max_new_tokens)
-    drawing = [drawn, table, *buttons]
-
-    def draw(answered: downloads.Found, parsed: Parsed, picture: LoadedImage) -> Updates:
-        return {
-            drawn: overlay(picture, parsed),
-            table: report(parsed),
-            **dict(zip(buttons, downloads.files(answered, parsed, picture, drawn.GRADIO_CACHE), strict=True)),
-        }
-
-    def blank() -> Updates:
-        return {
-            raw: "",
-            line: "",
-            reply: "",
-            table: WAITING,
-            drawn: None,
-            answered: None,
-            labels: gr.update(visible=False),
-            sure: gr.update(visible=False),
-            offers: gr.update(visible=False),
-        }
-
-    async def work(run: Run, sources: Sources, what: str, *values: Any) -> AsyncIterator[Updates]:
-        yield blank()
-        [picture] = await in_thread(load_pictures, sources)
-        size = picture.original_size
-        yield {drawn: (for_display(picture), [])}
-        whole = 0  # objects that were complete when the boxes were drawn last
-        settings, stream = panel.read(*values), page.engine.detect_stream
-        async for _, result in run.follow(partial(stream, picture, settings, run.session, run.model, named_in(what))):
-            updates = {raw: result.text, line: words.quiet(result)}
-            written = parse_written(result.text, picture.size)
-            if result.finish_reason == "running" and len(written.objects) > whole:
-                whole = len(written.objects)
-                updates |= {
-                    drawn: await in_thread(overlay, picture, written),
-                    table: words.boxes(written.objects, size=size),
-                }
-            yield updates
-        answer = downloads.Found.of(sources[0], size, result, page.engine.description(run.model).labels)
-        names = answer.parsed.labels
-        threshold = page.engine.description(run.model).threshold
-        rated = any(item["confidence"] is not None for item in answer.parsed.objects)
-        yield {
-            answered: answer,
-            reply: "",  # words for a box that a run in between may have left
-            sure: gr.update(value=threshold, visible=rated),
-            labels: gr.update(choices=names, value=names, visible=len(names) > 1),
-            offers: gr.update(visible=not answer.parsed.failed),
-            row.notice: page.outside([result], run.model),
-            **await in_thread(draw, answer, answer.parsed.above(threshold), picture),
-        }
-
-    inputs = [what, *panel.inputs]
-    running, needed = handler(page, row, work, inputs), [*page.images.inputs, *inputs]
-    outputs = [*row.outputs, raw, line, reply, labels, sure, offers, answered, *drawing]
+    tab = DetectTab(page, row, drawn, line, raw, table, reply, answered, labels, sure, offers, buttons)
+    inputs = [what, *panel]
+    running, needed = handler(page, row, tab.work, inputs), [*page.images.inputs, *inputs]
+    outputs = [*row.outputs, raw, line, reply, labels, sure, offers, answered, *tab.drawing]
     page.on([row.run.click, what.submit], running, needed, outputs)
     page.unasked[row.tab] = (running, needed, outputs)
-    clear_when_new(page, row, blank)
-
-    def only(answered: downloads.Found | None, names: list[str], threshold: float) -> Updates:
-        if answered is None:
-            return {table: gr.skip()}
-        return draw(answered, filtered(answered, names, threshold), images.load(answered.source))
-
+    clear_when_new(page, row, tab.blank)
     for filters in (labels.input, sure.release):
-        filters(only, [answered, labels, sure], drawing, **QUICK)
+        filters(tab.only, [answered, labels, sure], tab.drawing, **QUICK)

@@ -16,7 +16,7 @@ from vlm_demo.detection import Parsed, match, parse_written
 from vlm_demo.results import SamplingParameters
 
 from .. import draws, words
-from ..common import Page, Updates, handler, run_row
+from ..common import Page, RunRow, Updates, handler, run_row
 from ..marks import Mark, figure
 from ..runs import Run, Sources
 
@@ -97,6 +97,55 @@ def board(image: Image.Image, marks: Sequence[Mark], truth: Sequence[Mark] | Non
     return f'<div class="board">{shown}</div>'
 
 
+@dataclass
+class GameTab:
+    """The components that a round writes to; `kept` holds the visitor's score."""
+
+    page: Page
+    row: RunRow
+    kept: gr.State
+    shown: gr.HTML
+    line: gr.HTML
+    easier: gr.Button
+    harder: gr.Button
+
+    async def work(self, run: Run, sources: Sources, score: Score, by: int = 0) -> AsyncIterator[Updates]:
+        """One scene, `by` levels harder than the last: the model's boxes as it writes them, then the truth."""
+        level = min(max(score.level + by, 0), len(LEVELS) - 1)
+        now = replace(score, level=level)
+        objects, looks, name = LEVELS[level]
+        scene = scenes.make_scene(draws.fresh_seed(), looks, objects)
+        image = scene.image(draws.SIZE)
+        level_line = f'<p class="quiet">Level {level + 1} of {len(LEVELS)}: {escape(name)}</p>'
+        ends = {
+            self.easier: gr.update(interactive=level > 0),
+            self.harder: gr.update(interactive=level < len(LEVELS) - 1),
+        }
+        yield {self.kept: now, self.shown: board(image, []), self.line: level_line, **ends}
+        model = player(self.page, run.model)
+        whole = 0
+        start = partial(self.page.engine.detect_stream, image, SamplingParameters(), run.session, model)
+        async for _, result in run.follow(start):
+            written = parse_written(result.text, image.size).objects
+            if len(written) > whole:
+                whole = len(written)
+                yield {self.shown: board(image, [Mark(item["label"], item["bbox"]) for item in written])}
+        if result.finish_reason == "cancelled":
+            return
+        truth, predicted = judge(result.parsed, scene)
+        right, wrong = (sum(mark.kind == kind for mark in predicted) for kind in ("right", "wrong"))
+        now = now.after(right, len(truth) - right, wrong)
+        verdict = f"{right} of {len(truth)} found" + (f", {wrong} wrong" if wrong else "") + "."
+        yield {
+            self.kept: now,
+            self.shown: board(image, predicted, truth),
+            self.line: f'<p role="status"><b>{verdict}</b> {escape(str(now))}</p>{level_line}',
+            **ends,  # again: the last word of a run that this one has replaced may have come in between
+        }
+        if result.parsed.failed:
+            yield {self.row.notice: words.notice(f"{result.parsed.report}.", bad=True)}
+
+
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
     kept = gr.State(Score())
@@ -108,44 +157,8 @@ def build(page: Page) -> None:
     shown = gr.HTML(INVITATION, elem_classes="answer-place", elem_id="game-board")
     row.notice.render()
 
-    async def work(run: Run, sources: Sources, score: Score, by: int = 0) -> AsyncIterator[Updates]:
-        level = min(max(score.level + by, 0), len(LEVELS) - 1)
-        now = replace(score, level=level)
-        objects, looks, name = LEVELS[level]
-        scene = scenes.make_scene(draws.fresh_seed(), looks, objects)
-        image = scene.image(draws.SIZE)
-        level_line = f'<p class="quiet">Level {level + 1} of {len(LEVELS)}: {escape(name)}</p>'
-        ends = {
-            easier: gr.update(interactive=level > 0),
-            harder: gr.update(interactive=level < len(LEVELS) - 1),
-        }
-        yield {kept: now, shown: board(image, []), line: level_line, **ends}
-        model = player(page, run.model)
-        whole = 0
-        start = partial(page.engine.detect_stream, image, SamplingParameters(), run.session, model)
-        async for _, result in run.follow(start):
-            written = parse_written(result.text, image.size).objects
-            if len(written) > whole:
-                whole = len(written)
-                yield {shown: board(image, [Mark(item["label"], item["bbox"]) for item in written])}
-        if result.finish_reason == "cancelled":
-            return
-        truth, predicted = judge(result.parsed, scene)
-        right, wrong = (sum(mark.kind == kind for mark in predicted) for kind in ("right", "wrong"))
-        missed = len(truth) - right
-        now = now.after(right, missed, wrong)
-        verdict = f"{right} of {len(truth)} found" + (f", {wrong} wrong" if wrong else "") + "."
-        yield {
-            kept: now,
-            shown: board(image, predicted, truth),
-            line: f'<p role="status"><b>{verdict}</b> {escape(str(now))}</p>{level_line}',
-            **ends,  # again: the last word of a run that this one has replaced may have come in between
-        }
-        if result.parsed.failed:
-            yield {row.notice: words.notice(f"{result.parsed.report}.", bad=True)}
-
     outputs = [*row.outputs, kept, shown, line, easier, harder]
-    running = handler(page, row, work, [kept])
+    running = handler(page, row, GameTab(page, row, kept, shown, line, easier, harder).work, [kept])
     page.on([row.run.click], running, [*page.images.inputs, kept], outputs)
     for button, by in ((easier, -1), (harder, 1)):
 

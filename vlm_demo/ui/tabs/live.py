@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -17,18 +18,18 @@ from vlm_demo.results import EngineError, Result, SamplingParameters
 
 from .. import words
 from ..common import MODEL_CALL, QUICK, Page, Updates
+from ..jobs import about_one
 from ..marks import Mark, svg
 from ..owner import address
-from ..runs import Replaced, Run, in_thread
+from ..runs import Replaced, in_thread
 
 if TYPE_CHECKING:
-    from vlm_demo.engine import Generation
     from vlm_demo.images import LoadedImage
 
 log = logging.getLogger(__name__)
 
 CAMERA = (Path(__file__).parents[1] / "camera.js").read_text(encoding="utf-8")
-KINDS = [("Caption", "caption"), ("Boxes", "boxes"), ("A question", "question")]
+KINDS = [("Caption", "caption"), ("Boxes", "detect"), ("A question", "vqa")]
 FACING = [("Rear", "environment"), ("Front", "user")]  # as browsers call them
 TEMPLATE = (
     '<div class="marked"><video autoplay muted playsinline aria-label="What the camera sees"></video>${value}</div>'
@@ -61,6 +62,41 @@ def answer(result: Result, size: tuple[int, int], threshold: float) -> str:
     return f'{marks}<p class="answer" role="status">{escape(names)}</p>'
 
 
+@dataclass
+class LiveTab:
+    """The components that an answer is written to."""
+
+    page: Page
+    camera: gr.HTML
+    line: gr.HTML
+
+    async def look(self, event: gr.EventData, request: gr.Request, kind: str, question: str) -> AsyncIterator[Updates]:
+        """Answer about one frame. A newer frame of the same visitor would take this one's place in the queue."""
+        page, camera, line = self.page, self.camera, self.line
+        session, number = request.session_hash or "", int(event.number)
+        run = page.sessions.start(session, "live", address=address(request))
+        try:
+            image = await in_thread(read_frame, event.frame)
+            start = about_one(page.engine, kind, image, question if kind == "vqa" else "")
+            async for _, result in run.follow(partial(start, SamplingParameters(), run.session, run.model)):
+                if result.position is not None:  # a text in the making would flicker
+                    yield {line: words.quiet(result)}
+            over = result.finish_reason == "cancelled"
+            notice = page.outside([result], run.model)
+            inside = answer(result, image.size, page.engine.description(run.model).threshold)
+            yield {line: ""} if over else {line: notice, camera: shown(number, inside)}
+        except Replaced:
+            return
+        except (ImageError, EngineError) as error:
+            yield {line: "", camera: shown(number, words.notice(str(error), bad=True), refused=True)}
+        except Exception:
+            log.exception("the live tab failed")
+            failure = words.notice("Something went wrong here; the log of the server says what.", bad=True)
+            yield {line: "", camera: shown(number, failure, refused=True)}
+        finally:
+            page.sessions.finish(run)
+
+
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
     with gr.Row(elem_classes="sides"):
@@ -83,41 +119,9 @@ def build(page: Page) -> None:
             with gr.Row(elem_classes="row-of-buttons"):
                 gr.Button("Start the camera", variant="primary", elem_classes="run-button", elem_id="live-run")
                 gr.Button("Stop", variant="stop", elem_classes="stop-button", elem_id="live-stop")
-    kind.input(lambda kind: gr.update(visible=kind == "question"), kind, question, queue=False, **QUICK)
-
-    def begin(run: Run, kind: str, question: str, image: LoadedImage) -> Generation:
-        settings = SamplingParameters()
-        if kind == "caption":
-            return page.engine.caption_stream(image, "brief", settings, run.session, run.model)
-        if kind == "boxes":
-            return page.engine.detect_stream(image, settings, run.session, run.model)
-        return page.engine.answer_stream(image, question, (), settings, run.session, run.model)
-
-    async def look(event: gr.EventData, request: gr.Request, kind: str, question: str) -> AsyncIterator[Updates]:
-        """Answer about one frame. A newer frame of the same visitor would take this one's place in the queue."""
-        session, number = request.session_hash or "", int(event.number)
-        run = page.sessions.start(session, "live", address=address(request))
-        try:
-            image = await in_thread(read_frame, event.frame)
-            async for _, result in run.follow(partial(begin, run, kind, question, image)):
-                if result.position is not None:  # a text in the making would flicker
-                    yield {line: words.quiet(result)}
-            over = result.finish_reason == "cancelled"
-            notice = page.outside([result], run.model)
-            inside = answer(result, image.size, page.engine.description(run.model).threshold)
-            yield {line: ""} if over else {line: notice, camera: shown(number, inside)}
-        except Replaced:
-            return
-        except (ImageError, EngineError) as error:
-            yield {line: "", camera: shown(number, words.notice(str(error), bad=True), refused=True)}
-        except Exception:
-            log.exception("the live tab failed")
-            failure = words.notice("Something went wrong here; the log of the server says what.", bad=True)
-            yield {line: "", camera: shown(number, failure, refused=True)}
-        finally:
-            page.sessions.finish(run)
-
+    kind.input(lambda kind: gr.update(visible=kind == "vqa"), kind, question, queue=False, **QUICK)
     # Not `page.on`: the status line need not look again after every frame.
+    look = LiveTab(page, camera, line).look
     camera.input(look, [kind, question], [line, camera], trigger_mode="multiple", **MODEL_CALL)
 
     async def stop(request: gr.Request) -> None:

@@ -41,7 +41,7 @@ def _only_uploads(base: type) -> Callable:
 
 
 class OneFile(ImageData):
-    """What a client sends for a picture; a list of one is understood."""
+    """What a client sends for an image; a list of one is understood."""
 
     @classmethod
     def model_validate(cls, sent: Any, **options: Any) -> OneFile:
@@ -50,7 +50,7 @@ class OneFile(ImageData):
 
 
 class SeveralFiles(ListFiles):
-    """What a client sends for several pictures; a single one is understood."""
+    """What a client sends for several images; a single one is understood."""
 
     @classmethod
     def model_validate(cls, sent: Any, **options: Any) -> SeveralFiles:
@@ -70,7 +70,7 @@ def _file(sent: Any, expected: str) -> Any:
     raise gr.Error(f"{expected}, uploaded and sent with handle_file.", print_exception=False)
 
 
-class Picture(gr.Image):
+class UploadedImage(gr.Image):
     """A gr.Image that decodes nothing itself: a listener gets the path or data URL, for `vlm_demo.images` to open.
 
     Web addresses are refused, so that the server fetches nothing from anywhere on a visitor's word.
@@ -91,8 +91,8 @@ class Picture(gr.Image):
         return payload.path
 
 
-class PictureFiles(gr.File):
-    """Several pictures at once, for the API: paths in, nothing decoded, no web addresses."""
+class UploadedImages(gr.File):
+    """Several images at once, for the API: paths in, nothing decoded, no web addresses."""
 
     is_template = True
     async_move_resource_to_block_cache = _only_uploads(gr.File)
@@ -116,7 +116,7 @@ class ImageSet:
     what can be asked about them, `count` how many slots are shown.
     """
 
-    slots: list[Picture]
+    slots: list[UploadedImage]
     chosen: gr.Radio
     truth: gr.HTML
     questions: gr.State
@@ -147,7 +147,7 @@ class ImageSet:
         return (sources[int(chosen or 1) - 1],) if single else tuple(sources)
 
 
-def load_pictures(sources: Sequence[str | None]) -> list[LoadedImage]:
+def load_images(sources: Sequence[str | None]) -> list[LoadedImage]:
     """Open what the slots hold, in order; ImageError when there is none, or a gap that would shift the numbers."""
     filled = [source is not None for source in sources]
     if not any(filled):
@@ -158,25 +158,25 @@ def load_pictures(sources: Sequence[str | None]) -> list[LoadedImage]:
     return [images.load(source) for source in sources if source is not None]
 
 
-def draw_boxes(picture: LoadedImage, parsed: Parsed, number: int = 1) -> Image.Image:
-    """Picture `number` of those that an answer was about, at display size, with its boxes."""
-    shown = for_display(picture)
+def draw_boxes(image: LoadedImage, parsed: Parsed, number: int = 1) -> Image.Image:
+    """Image `number` of those that an answer was about, at display size, with its boxes."""
+    shown = for_display(image)
     return annotate(shown, parsed.of_image(number, shown.size))
 
 
 def boxes_files(
-    gallery: gr.Gallery, pictures: Sequence[LoadedImage], parsed: Parsed, number: int = 0
+    gallery: gr.Gallery, several: Sequence[LoadedImage], parsed: Parsed, number: int = 0
 ) -> list[tuple[str, str]]:
     """Draw boxes on image `number`, or on each; returns files for a gallery, with their names."""
-    numbers = [number] if number else range(1, len(pictures) + 1)
-    drawn = [(draw_boxes(pictures[one - 1], parsed, one), f"Image {one}") for one in numbers]
+    numbers = [number] if number else range(1, len(several) + 1)
+    drawn = [(draw_boxes(several[one - 1], parsed, one), f"Image {one}") for one in numbers]
     return [(save_pil_to_cache(image, gallery.GRADIO_CACHE, format=gallery.format), name) for image, name in drawn]
 
 
-def for_display(picture: LoadedImage) -> Image.Image:
-    """The picture, made smaller when it is very large."""
-    if max(picture.size) <= DISPLAY_SIDE:
-        return picture.rgb
-    small = picture.rgb.copy()
+def for_display(image: LoadedImage) -> Image.Image:
+    """The image, made smaller when it is very large."""
+    if max(image.size) <= DISPLAY_SIDE:
+        return image.rgb
+    small = image.rgb.copy()
     small.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE))
     return small
