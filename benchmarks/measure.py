@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from train.evaluation.report import machine, table
+from train.report import machine, table
 
 Contender = Callable[[], float]  # runs once, gives seconds
 

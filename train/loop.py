@@ -1,7 +1,6 @@
 """The training loop that the from-scratch stages share: resumable to the step, with a progress bar and curves."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from train.files import write_whole
 from train.plots import write_losses
 
 Losses = dict[str, torch.Tensor]  # "loss" is what is minimised; the others are only reported
@@ -69,9 +69,7 @@ def run(
             "step": step,
             "history": history,
         }
-        partial = last.with_suffix(".partial")
-        torch.save(state, partial)
-        os.replace(partial, last)
+        write_whole(last, lambda file: torch.save(state, file))
 
     sums: dict[str, float] = {}
     done = start

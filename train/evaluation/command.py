@@ -22,7 +22,7 @@ from train.data import Source, SourceError, open_source
 from train.evaluation import metrics
 from train.evaluation.page import cards, write_page
 from train.evaluation.predictions import Prediction, answer_source
-from train.evaluation.report import machine, table
+from train.report import machine, table
 from train.router import report as router_report
 from train.router.phrases import read_phrases
 from train.router.training import TEST

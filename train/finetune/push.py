@@ -15,12 +15,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, HfApi, ModelCardData
+from huggingface_hub import EvalResult, HfApi
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from train.card import VLM, write_card
 from train.evaluation.command import FIGURES, side_by_side
-from train.evaluation.report import table
+from train.report import table
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 from vlm_demo.runners.vision import NOVELTY_FILE
 from vlm_demo.tasks import TASKS
@@ -50,8 +51,9 @@ def prepare(checkpoint: Path, folder: Path, repo: str, licence: str = "other") -
         shutil.copy(checkpoint / "README.md", folder / "README.md")  # a card with figures of its own
         return
     names = [file.name for file in sorted(images)]
-    text = card(model, repo, figures.get("evaluation", {}), run, names, licence)
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    evaluation = figures.get("evaluation", {})
+    text = card(model, repo, evaluation, run, names)
+    write_card(folder, text, **VLM | metadata(repo, evaluation, licence))
 
 
 def card(
@@ -60,32 +62,13 @@ def card(
     evaluation: dict[str, dict[str, dict[str, float]]],
     run: dict[str, Any],
     images: list[str],
-    licence: str,
 ) -> str:
     """The model card: what it is, the measured figures, how it was made, what it cannot do."""
-    name = repo.rpartition("/")[2]
-    results = [
-        # The Hub refuses a dataset type with spaces or several slashes.
-        EvalResult(TASK_TYPES.get(task, "image-text-to-text"), re.sub(r"[^\w.-]+", "-", source), source, figure, value)
-        for source, tasks in evaluation.items()
-        for task, values in tasks.items()
-        for figure, value in values.items()
-        if figure != "n"
-    ]
-    head = ModelCardData(
-        model_name=name,
-        license=licence,
-        library_name="transformers",
-        pipeline_tag="image-text-to-text",
-        tags=["minivlm"],
-        eval_results=results or None,
-    )
     measured = side_by_side({"value": evaluation}) if evaluation else "Nothing was measured on this checkpoint yet."
     recipe = table(_recipe(run))
     config = model.config
     return CARD.format(
-        head=head.to_yaml(),
-        name=name,
+        name=_name(repo),
         repo=repo,
         millions=model.num_parameters() / 1e6,
         vision=config.vision_config.model_type,
@@ -99,12 +82,29 @@ def card(
     )
 
 
+def metadata(repo: str, evaluation: dict[str, dict[str, dict[str, float]]], licence: str) -> dict[str, Any]:
+    """What the Hub reads of the card: its name, licence and figures."""
+    results = [
+        # The Hub refuses a dataset type with spaces or several slashes.
+        EvalResult(TASK_TYPES.get(task, "image-text-to-text"), re.sub(r"[^\w.-]+", "-", source), source, figure, value)
+        for source, tasks in evaluation.items()
+        for task, values in tasks.items()
+        for figure, value in values.items()
+        if figure != "n"
+    ]
+    return {"model_name": _name(repo), "license": licence, "tags": ["minivlm"], "eval_results": results or None}
+
+
 def push(folder: Path, repo: str, private: bool) -> str:
     """Upload; returns the address. Raises what huggingface_hub raises without network, token or permission."""
     api = HfApi()
     address = api.create_repo(repo, private=private, exist_ok=True)
     api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Push model, processor and card")
     return str(address)
+
+
+def _name(repo: str) -> str:
+    return repo.rpartition("/")[2]
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -130,9 +130,6 @@ def _cell(value: Any) -> str:
 
 
 CARD = """\
----
-{head}
----
 # {name}
 
 A MiniVLM of {millions:.1f} million parameters: a vision backbone ({vision}), a projector ({projector}, {tokens} image

@@ -12,6 +12,7 @@ import torch
 from transformers.trainer import TRAINER_STATE_NAME
 
 from train.data import Source, SourceError, open_source
+from train.files import write_whole
 from train.finetune import checkpoints
 from train.finetune.backbones import (
     PRETRAINED,
@@ -201,6 +202,5 @@ def run(args: argparse.Namespace) -> None:
 
 
 def write_run(folder: Path, report: dict[str, Any]) -> None:
-    partial = folder / "run.json.partial"
-    partial.write_text(json.dumps(report, indent=1, default=str))
-    os.replace(partial, folder / "run.json")
+    text = json.dumps(report, indent=1, default=str)
+    write_whole(folder / "run.json", lambda file: file.write(text.encode()))

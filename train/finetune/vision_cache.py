@@ -8,11 +8,9 @@ damaged is computed again.
 
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +18,9 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from train import features
 from train.data import LazyImage
+from train.files import write_whole
 from vlm_demo.images import ImageError
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 
@@ -31,12 +31,9 @@ AGREE = 0.05  # relative difference between kept and fresh features that roundin
 
 def fingerprint(model: MiniVLMForConditionalGeneration, processor: MiniVLMProcessor) -> str:
     """What the features depend on: the backbone's weights and config, and how images are prepared."""
-    digest = hashlib.sha256(processor.image_processor.to_json_string().encode())
     config = {key: value for key, value in model.config.vision_config.to_dict().items() if key[0] != "_"}
-    digest.update(json.dumps(config, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(model.model.vision_tower.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+    preparation = processor.image_processor.to_json_string() + json.dumps(config, sort_keys=True, default=str)
+    return features.fingerprint(model.model.vision_tower, preparation.encode())
 
 
 class VisionCache:
@@ -68,7 +65,7 @@ class VisionCache:
         rows = [self.locations[key] for key in keys]
         if not rows:
             return torch.empty(0)
-        return torch.from_numpy(np.stack([array[row] for array, row in rows])).view(torch.bfloat16)
+        return features.from_array(np.stack([array[row] for array, row in rows]))
 
     def ensure(self, images: dict[str, LazyImage]) -> dict[str, str]:
         """Compute what is missing; gives back the images that cannot be read, key to reason."""
@@ -119,20 +116,19 @@ class VisionCache:
         for at in range(0, len(images), ENCODED_AT_ONCE):
             pixels = self.processor.image_processor(images[at : at + ENCODED_AT_ONCE], return_tensors="pt")
             with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-                features = self.model.get_vision_features(pixels["pixel_values"].to(device))  # [B, N, C]
-            parts.append(features.to(torch.bfloat16).cpu())
+                encoded = self.model.get_vision_features(pixels["pixel_values"].to(device))  # [B, N, C]
+            parts.append(encoded.to(torch.bfloat16).cpu())
         tower.train(was_training)
         broken = {key: why for key, why in opened.items() if isinstance(why, str)}
         return torch.cat(parts) if parts else torch.empty(0), broken
 
     def _compute(self, keys: list[str], images: dict[str, LazyImage]) -> None:
-        features, broken = self._features([images[key] for key in keys])
+        encoded, broken = self._features([images[key] for key in keys])
         valid = [key for key in keys if key not in broken]
-        array = features.contiguous().view(torch.int16).numpy() if valid else np.empty((0,), np.int16)
         name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:16]
-        _write(self.folder / f"{name}.npy", partial(np.save, arr=array))
+        array = features.save(self.folder / f"{name}.npy", encoded)
         metadata = json.dumps({"keys": valid, "broken": broken, "crc32": zlib.crc32(array)})
-        _write(self.folder / f"{name}.json", lambda file: file.write(metadata.encode()))
+        write_whole(self.folder / f"{name}.json", lambda file: file.write(metadata.encode()))
 
     def _verify(self, key: str, image: LazyImage) -> None:
         """Compute one image anew: what is kept must be what the backbone gives."""
@@ -151,17 +147,6 @@ def _open_or_why(image: LazyImage) -> Image.Image | str:
         return image.open()
     except ImageError as error:
         return str(error)
-
-
-def _write(path: Path, write: Callable) -> None:
-    """Write beside, then move in place: a file is whole or not there."""
-    partial_path = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial_path, "wb") as file:
-            write(file)
-        os.replace(partial_path, path)
-    finally:
-        partial_path.unlink(missing_ok=True)
 
 
 def check_only(images: dict[str, LazyImage]) -> dict[str, str]:

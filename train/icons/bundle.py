@@ -13,13 +13,16 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from train.card import VLM, write_card
 from train.evaluation import unfamiliar
 from train.evaluation.everyday import answers, everyday_questions, measure_everyday
 from train.evaluation.pointing import measure_pointing
 from train.evaluation.scenes import measure
+from train.features import from_array
 from train.finetune import checkpoints
 from train.icons import features, rendering
 from train.icons.vocabulary import asked
+from train.report import table
 from vlm_demo.engine import Engine
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
 from vlm_demo.runners.vision import NOVELTY_FILE, novelty_score, pool_features
@@ -30,7 +33,7 @@ OUTSIDE_QUANTILE = 0.995  # share of new scenes that must count as in distributi
 
 def fit_novelty(maps: list[np.ndarray]) -> dict[str, torch.Tensor]:
     """Mean, whitening and threshold of the pooled features of the rendered scenes; see `novelty_score`."""
-    images = torch.cat([torch.from_numpy(part).view(torch.bfloat16).flatten(0, 1) for part in maps])
+    images = torch.cat([from_array(part).flatten(0, 1) for part in maps])
     pooled = pool_features(images)  # [P, 2C]
     fit, held = pooled[:-2000], images[-2000:]
     mean = fit.mean(0)
@@ -52,7 +55,7 @@ def fit_unfamiliar(target: Path, each: int) -> None:
 
 
 def card(figures: dict, step: int, note: str, parameters: int, size: int) -> str:
-    """The model card, with the measured figures."""
+    """The text of the model card, with the measured figures."""
     n = figures["n"]
     rows = [
         ("Detection, F1 at IoU 0.5", "detection_f1", n),
@@ -70,21 +73,10 @@ def card(figures: dict, step: int, note: str, parameters: int, size: int) -> str
         ("Words for what is in a box drawn by hand", "words_for_box", figures["n_words_for_box"]),
         ('"None of them.", where no image shows it', "none_of_them", figures["n_none_of_them"]),
     ]
-    table = "\n".join(f"| {name} | {figures[key]:.1%} | {count} |" for name, key, count in rows)
-    kinds = "\n".join(
-        f"| {kind} | {entry['accuracy']:.1%} | {entry['n']} |" for kind, entry in figures["vqa_by_kind"].items()
-    )
-    everyday = "\n".join(
-        f"| {kind} | {entry['accuracy']:.1%} | {entry['n']} |" for kind, entry in figures["everyday_by_kind"].items()
-    )
+    shares = table([{"what": name, "right": f"{figures[key]:.1%}", "of": count} for name, key, count in rows])
+    kinds, everyday = by_kind("kind", figures["vqa_by_kind"]), by_kind("everyday kind", figures["everyday_by_kind"])
     held, vision, notice = figures["heldout"], figures["vision"], figures["unfamiliar"]
-    return f"""---
-license: apache-2.0
-library_name: transformers
-pipeline_tag: image-text-to-text
-tags: [icon-scenes, teaching]
----
-# MiniVLM, icon scenes
+    return f"""# MiniVLM, icon scenes
 
 A vision-language model of {parameters / 1e6:.1f} million parameters ({size / 1e6:.1f} MB), trained from scratch on two
 CPU cores: a ResNet, an MLP projector with learned image positions, and a six-layer Llama-shaped language model. It
@@ -96,14 +88,10 @@ colours in six settings, drawn by `vlm_demo.scenes`.
 On unseen scenes (seeds from {figures["seed"]}), greedy, through the app's engine:
 `python -m benchmarks.quality --scenes {n} --seed {figures["seed"]} --dtype float32`
 
-| what | right | of |
-|---|---|---|
-{table}
+{shares}
 
 Questions by kind:
 
-| kind | right | of |
-|---|---|---|
 {kinds}
 
 Everyday wordings: {figures["n_wordings"]} questions written by hand, in words that no training template makes, asked
@@ -112,8 +100,6 @@ right**. The notice for unfamiliar questions, fitted on every other wording and 
 {notice["wrong_flagged"]:.0%} of {notice["n_wrong"]} wrong answers and {notice["right_flagged"]:.0%} of
 {notice["n_right"]} right ones.
 
-| everyday kind | right | of |
-|---|---|---|
 {everyday}
 
 Combinations of colour and label that training never showed ({held["n"]} scenes made only of them, beside as many made
@@ -135,6 +121,12 @@ less surely than large ones.
 
 The icons are Font Awesome Free (icons CC BY 4.0, font SIL OFL 1.1).
 """
+
+
+def by_kind(head: str, figures: dict[str, dict[str, float]]) -> str:
+    """Shares of right answers by kind of question, as a table."""
+    rows = [{head: kind, "right": f"{one['accuracy']:.1%}", "of": one["n"]} for kind, one in figures.items()]
+    return table(rows)
 
 
 def main() -> None:
@@ -173,7 +165,8 @@ def main() -> None:
     }
     engine.close()
     figures_file.write_text(json.dumps(figures, indent=2))
-    (args.target / "README.md").write_text(card(figures, step, args.note, model.num_parameters(), size))
+    text = card(figures, step, args.note, model.num_parameters(), size)
+    write_card(args.target, text, **VLM, tags=["icon-scenes", "teaching"])
 
 
 if __name__ == "__main__":

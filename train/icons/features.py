@@ -1,10 +1,5 @@
-"""Vision features of the rendered scenes, computed once by the frozen encoder and kept on disk.
+"""Vision features of the rendered scenes, computed once by the frozen encoder and kept in runs/features."""
 
-The folder is named after the encoder's weights, so that features of another encoder can never be taken by mistake.
-"""
-
-import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +7,9 @@ import torch
 from tqdm import tqdm
 from transformers import ResNetModel
 
+from train.features import fingerprint, save
 from train.icons import rendering
 from train.icons.vision import to_pixels
-
-
-def folder_of(encoder: ResNetModel) -> Path:
-    """Where the features of this encoder are kept."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
-    return Path("runs/features") / digest.hexdigest()[:16]
 
 
 @torch.inference_mode()
@@ -30,7 +18,7 @@ def compute(encoder: ResNetModel, kind: str, count: int) -> list[np.ndarray]:
 
     `encoder` must be in evaluation mode.
     """
-    folder = folder_of(encoder)
+    folder = Path("runs/features") / fingerprint(encoder)
     folder.mkdir(parents=True, exist_ok=True)
     encoder = encoder.to(memory_format=torch.channels_last)
     paths = []
@@ -45,9 +33,5 @@ def compute(encoder: ResNetModel, kind: str, count: int) -> list[np.ndarray]:
             with torch.autocast("cpu", torch.bfloat16):
                 grid = encoder(to_pixels(flat[at : at + 250])).last_hidden_state  # [B, C, H, W]
             parts.append(grid.flatten(2).transpose(1, 2).to(torch.bfloat16))  # [B, N, C]
-        features = torch.cat(parts).unflatten(0, images.shape[:2]).contiguous()
-        partial = path.with_suffix(".partial")
-        with open(partial, "wb") as file:
-            np.save(file, features.view(torch.int16).numpy())
-        os.replace(partial, path)
+        save(path, torch.cat(parts).unflatten(0, images.shape[:2]))
     return [np.load(path, mmap_mode="r") for path in paths]

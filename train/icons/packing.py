@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from train.blocks import block_mask
+from train.features import from_array
 from train.icons import rendering
 from train.icons.asking import Conversation, pair_conversations, scene_conversations, several_conversations
 from vlm_demo.model import MiniVLMProcessor
@@ -165,7 +166,7 @@ class Steps(Dataset):
             n = len(columns[0])
             for target, column in zip((ids, labels, positions, block, weights, kinds), columns, strict=True):
                 target[i, :n] = torch.tensor(column, dtype=target.dtype)
-        images = torch.from_numpy(np.stack([p for row in rows for p in row.images])).view(torch.bfloat16)
+        images = from_array(np.stack([p for row in rows for p in row.images]))
         return {
             "input_ids": ids,
             "labels": labels,

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from train.files import write_whole
 from vlm_demo import scenes
 
 FOLDER = Path("runs/drawings")
@@ -47,10 +48,8 @@ def _render_chunk(job: tuple[str, int, str]) -> None:
         rng = random.Random(index)
         side = rng.getrandbits(32)
         images += [render(scene, random.Random(side)) for scene in members]  # one size for all images of a group
-    partial = f"{path}.partial"
-    with open(partial, "wb") as file:
-        np.save(file, np.stack(images).reshape(CHUNK, GROUPS[kind], SIZE, SIZE, 3))
-    os.replace(partial, path)
+    drawn = np.stack(images).reshape(CHUNK, GROUPS[kind], SIZE, SIZE, 3)
+    write_whole(Path(path), lambda file: np.save(file, drawn))
 
 
 def open_rendered(kind: str, count: int) -> list[np.ndarray]:

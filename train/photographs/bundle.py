@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression
 
 from train.finetune import checkpoints
+from train.photographs import card
 from train.photographs import evaluation as figures_of
-from train.photographs.card import card
 from train.photographs.conversations import Seen
 from train.photographs.data import Photo, Question, Variant, read
 from train.photographs.everyday import everyday
@@ -212,7 +212,7 @@ def main() -> None:
     figures["flagged"] = flagged(engine, args.data, 50)
     engine.close()
     (args.target / "figures.json").write_text(json.dumps(figures, indent=2))
-    (args.target / "README.md").write_text(card(figures, args.target))
+    card.write(figures, args.target)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from train.card import VLM, write_card
+from train.report import table
+
 ROWS = (
     ("Captions of COCO's images, CIDEr-D", "cider_coco", "n_coco"),
     ("Captions of Flickr8k's images, CIDEr-D", "cider_flickr8k", "n_flickr8k"),
@@ -27,23 +30,25 @@ QUESTIONS = (
 )
 
 
-def card(figures: dict[str, Any], folder: Path) -> str:
-    """The card as Markdown."""
+def write(figures: dict[str, Any], folder: Path) -> None:
+    """Write the card of the checkpoint in a folder."""
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e6
     blind, commonest = figures["blind"], figures["commonest"]
-    rows = "\n".join(f"| {name} | {figures[key]:.3f} | {figures[count]} |" for name, key, count in ROWS)
-    questions = "\n".join(
-        f"| {name} | {figures[key]:.3f} | {blind[key]:.3f} | {commonest[key]:.3f} | {figures[count]} |"
-        for name, key, count in QUESTIONS
+    rows = table([{"what": name, "figure": _share(figures[key]), "of": figures[count]} for name, key, count in ROWS])
+    questions = table(
+        [
+            {
+                "questions": name,
+                "right": _share(figures[key]),
+                "with a grey image": _share(blind[key]),
+                "always the commonest answer": _share(commonest[key]),
+                "of": figures[count],
+            }
+            for name, key, count in QUESTIONS
+        ]
     )
-    kinds = "\n".join(f"| {kind} | {share:.0%} |" for kind, share in figures["flagged"].items())
-    return f"""---
-license: apache-2.0
-library_name: transformers
-pipeline_tag: image-text-to-text
-tags: [photographs, teaching]
----
-# MiniVLM, photographs
+    kinds = table([{"kind": kind, "flagged": f"{share:.0%}"} for kind, share in figures["flagged"].items()])
+    text = f"""# MiniVLM, photographs
 
 A vision-language model of 71.5 million parameters ({size:.0f} MB, bfloat16) that captions, detects (as JSON), answers
 questions about and compares everyday photographs. Two vision towers look at 300 x 300 pixels: EfficientNet-Lite0 and
@@ -55,12 +60,8 @@ An MLP projects these 69 features into twelve of SmolLM2-135M's thirty layers, w
 On validation images that training never showed, greedy, through the app's engine:
 `python -m benchmarks.photographs` (Flickr8k's test images: `--split test`)
 
-| what | figure | of |
-|---|---|---|
 {rows}
 
-| questions | right | with a grey image | always the commonest answer | of |
-|---|---|---|---|---|
 {questions}
 
 The everyday questions (`train/photographs/everyday.txt`) were written while looking at 32 of these images, partly in
@@ -73,8 +74,6 @@ too low (0.56 where 0.72 are right). Expected calibration error over all of them
 The notice for images that are no photographs, on images of each kind that
 `train/photographs/out_of_distribution.py` makes; photographs are those of the validation split:
 
-| kind | flagged |
-|---|---|
 {kinds}
 
 ## How it answers
@@ -125,3 +124,8 @@ seen some of the COCO images, so figures on them may flatter it; those on fruits
 - It sees 300 x 300 pixels: what is small is missed, and crowds are counted badly. Only COCO's 80 classes get boxes.
 - Questions are English. What it cannot know it often guesses all the same.
 """
+    write_card(folder, text, **VLM, tags=["photographs", "teaching"])
+
+
+def _share(value: float) -> str:
+    return f"{value:.3f}"

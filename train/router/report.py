@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from train import report as markdown
+from train.card import write_card
 from train.router.phrases import Phrase
 from vlm_demo.router import Router
 from vlm_demo.tasks import TASKS
@@ -79,8 +81,8 @@ def write(folder: Path, router: Router, splits: dict[str, list[Phrase]], figures
     (folder / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
     _plot(folder / "reliability.png", router, splits)
     size = (folder / "model.safetensors").stat().st_size / 1e6
-    card = CARD.format(table=table(figures), size=size, test=figures["test"], **_settings(router, figures))
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    text = CARD.format(table=table(figures), size=size, test=figures["test"], **_settings(router, figures))
+    write_card(folder, text, license="apache-2.0", language="en", pipeline_tag="text-classification")
 
 
 def _settings(router: Router, figures: dict) -> dict[str, float]:
@@ -94,11 +96,11 @@ def _settings(router: Router, figures: dict) -> dict[str, float]:
 def table(figures: dict) -> str:
     """The figures as a Markdown table, one column a split."""
     splits = {name: value for name, value in figures.items() if isinstance(value, dict)}
-    lines = [f"| | {' | '.join(splits)} |", "|---" * (len(splits) + 1) + "|"]
+    rows = []
     for key in next(iter(splits.values())):
-        show = (lambda x: f"{x}") if key.startswith("n") else (lambda x: f"{x:.3f}")
-        lines.append(f"| {key} | {' | '.join(show(split[key]) for split in splits.values())} |")
-    return "\n".join(lines)
+        shown = str if key.startswith("n") else "{:.3f}".format
+        rows.append({"": key} | {name: shown(split[key]) for name, split in splits.items()})
+    return markdown.table(rows)
 
 
 def _plot(path: Path, router: Router, splits: dict[str, list[Phrase]]) -> None:
@@ -124,12 +126,6 @@ def _plot(path: Path, router: Router, splits: dict[str, list[Phrase]]) -> None:
 
 
 CARD = """\
----
-license: apache-2.0
-language: en
-pipeline_tag: text-classification
----
-
 # The router: free text to tasks
 
 Tells which of `caption`, `detect`, `vqa` and `compare` a request in English asks for, several at once where it asks for
