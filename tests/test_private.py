@@ -18,7 +18,7 @@ from transformers.utils import cached_file
 
 from tests.fake_engine import fake_engine
 from vlm_demo.runners import torch_private, transformers_private
-from vlm_demo.ui import build_app, gradio_private, hover, launch_options
+from vlm_demo.ui import build_app, gradio_private, hover, images, launch_options
 
 
 @pytest.mark.parametrize("way", [gradio_private, torch_private, transformers_private], ids=lambda way: way.__name__)

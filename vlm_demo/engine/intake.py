@@ -65,9 +65,7 @@ def checked_box(box: Sequence[float]) -> tuple[float, float, float, float]:
 def opened(request: Request) -> Request:
     """The request with all its images loaded."""
     messages = [
-        replace(
-            message, content=tuple(part if isinstance(part, str) else open_image(part) for part in message.content)
-        )
+        replace(message, content=tuple(part if isinstance(part, str) else open_image(part) for part in message.content))
         for message in request.messages
     ]
     return replace(request, messages=tuple(messages))

@@ -14,8 +14,8 @@ from vlm_demo.router import Route
 
 from . import jobs
 from .common import Page
-from .owner import address
 from .images import load_images
+from .owner import address
 from .runs import in_thread
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from ..common import (
     run_row,
     settings_panel,
 )
-from ..owner import address
 from ..images import boxes_files, load_images
+from ..owner import address
 from ..runs import Run, Sources, in_thread
 
 REQUEST = "Describe it."  # what stands in the box when the page opens

@@ -28,8 +28,8 @@ from ..common import (
     run_row,
     settings_panel,
 )
-from ..jobs import BOXES, CHANGE
 from ..images import boxes_files, for_display, load_images
+from ..jobs import BOXES, CHANGE
 from ..runs import Run, Sources, in_thread
 
 KINDS = [
