@@ -14,8 +14,8 @@ from tests.browser.steps import SCENE, TABS, draw_images, finished, go, run_with
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 FOUND = """async () => {
-  const found = await axe.run(document, { resultTypes: ["violations"] });
-  return found.violations.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
+  const run = await axe.run(document, { resultTypes: ["violations"] });
+  return run.violations.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
 }"""
 
 

@@ -54,9 +54,9 @@ def test_the_queue_is_named_only_when_there_is_one(one_at_a_time: str, visit: Ca
         upload_scene(page)
         page.evaluate(
             """() => {
-                window.told = "";
+                window.heard = "";
                 const line = document.querySelector("#caption-line");
-                const watch = new MutationObserver(() => (window.told += line.querySelector("p")?.innerText));
+                const watch = new MutationObserver(() => (window.heard += line.querySelector("p")?.innerText));
                 watch.observe(line, { childList: true, subtree: true });
             }"""
         )

@@ -51,12 +51,12 @@ def test_what_is_named_is_found(address: str, visit: Callable) -> None:
     page.locator("#detect-drawn .legend-item").first.click()
     expect(page.locator("#detect-box").locator("textarea, input")).to_have_value(re.compile(r"\d+, \d+, \d+, \d+"))
     page.locator("#detect-box-ask").click()
-    expect(page.locator("#detect-box-said .answer")).to_contain_text("dog")
+    expect(page.locator("#detect-box-reply .answer")).to_contain_text("dog")
     finished(page, "detect")
     starting(page, "detect")
     page.locator("#detect-run").click()  # a new run takes the words away
     finished(page, "detect")
-    expect(page.locator("#detect-box-said .answer")).to_have_count(0)
+    expect(page.locator("#detect-box-reply .answer")).to_have_count(0)
 
 
 def test_a_visitor_changes_the_world_for_themself_alone(address: str, visit: Callable) -> None:

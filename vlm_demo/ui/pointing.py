@@ -63,7 +63,7 @@ def box_row(page: Page, row: RunRow, drawn: gr.components.Component, filters: li
         )
         ask = gr.Button("Say what is in it", size="sm", elem_id=f"{row.tab}-box-ask")
     page.follow(field, lambda model: gr.update(visible=page.engine.capabilities(model).described_boxes))
-    reply = gr.HTML(elem_classes="optional", elem_id=f"{row.tab}-box-said")
+    reply = gr.HTML(elem_classes="optional", elem_id=f"{row.tab}-box-reply")
 
     work = partial(describe, page, row, reply)
     page.on([ask.click, box.submit], handler(page, row, work, [box]), [*page.images.inputs, box], [*row.outputs, reply])

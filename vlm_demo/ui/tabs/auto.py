@@ -42,7 +42,7 @@ element.addEventListener("click", (event) => {
 });
 """
 OVERRULE = "Not what you meant? Press the right one."
-CORRECTIONS = Path(__file__).parents[3] / "runs" / "corrections.jsonl"
+CORRECTIONS = Path("runs/corrections.jsonl")  # where `train.router.review` looks
 INVITATION = '<p class="empty">Ask, command, or just name what you want. The chosen task is shown here.</p>'
 
 

@@ -202,7 +202,7 @@ def build(page: Page) -> None:
         verdicts = {
             verdict: gr.Button(text, size="sm", elem_id=f"versus-vote-{verdict}") for verdict, text in VERDICTS.items()
         }
-    news = gr.HTML(elem_classes="optional", elem_id="versus-told")
+    news = gr.HTML(elem_classes="optional", elem_id="versus-news")
     agreed = gr.HTML(elem_classes="optional", elem_id="versus-agreement")
     sizes = gr.HTML(elem_classes="optional", elem_id="versus-figures")
     with gr.Row(elem_classes="row-of-buttons", visible=False) as offers:
