@@ -56,7 +56,7 @@ def test_questions_are_answered_as_the_photograph_is():
     assert asked(everyday.side, seen())["is the horse on the left or on the right"] == {"right"}
     assert asked(everyday.doing, seen())["what is the man doing"] == {"riding a brown horse"}
     assert asked(everyday.wearing, seen())["what is he wearing"] == {"red shirt"}
-    assert asked(everyday.coloured, seen(("A red bus.",), ()))["what color is the bus"] == {"red"}
+    assert asked(everyday.colored, seen(("A red bus.",), ()))["what color is the bus"] == {"red"}
     assert asked(everyday.in_or_out, seen())["is it outdoors"] == {"yes"}
     assert asked(everyday.main_thing, seen())["what is this"] == {"a horse"}
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from train.photographs import wordings, words
 from train.photographs.conversations import Conversation, Seen, known_labels, wording
-from train.photographs.grounded import COLORED, DOING, STOP
+from train.photographs.grounded import DOING, STOP, colors_of
 from train.photographs.settings import OUTDOORS, PLACES, SPORTS, WEATHER, setting
 from vlm_demo.detection import iou
 
@@ -184,12 +184,9 @@ def wearing(seen: Seen, rng: random.Random) -> Iterable[Pair]:
             yield wording(rng, questions, who=rng.choice(wordings.SOMEBODY)), words.UNKNOWN
 
 
-def coloured(seen: Seen, rng: random.Random) -> Iterable[Pair]:
+def colored(seen: Seen, rng: random.Random) -> Iterable[Pair]:
     """What colour is the bus? What colour is it?"""
-    matched: dict[str, set[str]] = {}
-    for text in seen.photo.captions:
-        for color, thing in COLORED.findall(text):
-            matched.setdefault(thing.lower(), set()).add(color.lower())
+    matched = colors_of(seen.photo.captions)
     boxes = seen.boxes()
     largest = max(boxes, key=lambda item: item[1][2] * item[1][3])[0] if boxes else None
     for thing, colors in matched.items():
@@ -254,6 +251,6 @@ def _within(box: tuple, table: tuple) -> bool:
 
 
 MAKERS: tuple[Callable[[Seen, random.Random], Iterable[Pair]], ...] = (
-    counted, of_a_kind, anyone, in_or_out, where, room, day_or_night, weather, sport, doing, wearing, coloured, side,
+    counted, of_a_kind, anyone, in_or_out, where, room, day_or_night, weather, sport, doing, wearing, colored, side,
     main_thing, on_the_table, described, unknowable,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Questions made from captions: is somebody doing something, which colour has a thing, each with its opposite.
+"""Questions made from captions: is somebody doing something, has a thing this colour, each with its opposite.
 
 A caption is true of its own image; taken from another image about the same somebody it is false of this one, unless a
 caption here says the same.
@@ -55,26 +55,22 @@ def doing_questions(own: Iterable[str], foreign: Iterable[str], rng: random.Rand
     return [(question, "yes"), (rng.choice(alike or [text for _, text in false]), "no")]
 
 
-def color_questions(captions: Iterable[str], rng: random.Random) -> list[Pair]:
-    """What colour is the bus? Is it red? Is it blue?"""
-    matched = {}
+def colors_of(captions: Iterable[str]) -> dict[str, set[str]]:
+    """The colours in which captions speak of each thing."""
+    matched: dict[str, set[str]] = {}
     for text in captions:
         for color, thing in COLORED.findall(text):
             matched.setdefault(thing.lower(), set()).add(color.lower())
-    single = [(thing, next(iter(colors))) for thing, colors in matched.items() if len(colors) == 1]
+    return matched
+
+
+def color_questions(captions: Iterable[str], rng: random.Random) -> list[Pair]:
+    """Is the bus red? Is it blue? Which colour it has is asked in `everyday`."""
+    single = [(thing, next(iter(colors))) for thing, colors in colors_of(captions).items() if len(colors) == 1]
     single = [(thing, color) for thing, color in single if thing not in NO_THING and thing not in COLORS]
     if not single:
         return []
     thing, color = rng.choice(single)
     verb = "Are" if thing.endswith("s") and not thing.endswith("ss") else "Is"
     other = rng.choice([name for name in COLORS if name not in (color, "gray", "grey")])
-    word = rng.choice(("color", "colour"))
-    return [
-        rng.choice(
-            (
-                (f"What {word} {verb.lower()} the {thing}?", color),
-                (f"{verb} the {thing} {color}?", "yes"),
-                (f"{verb} the {thing} {other}?", "no"),
-            )
-        )
-    ]
+    return [rng.choice(((f"{verb} the {thing} {color}?", "yes"), (f"{verb} the {thing} {other}?", "no")))]

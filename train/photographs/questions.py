@@ -56,9 +56,7 @@ def questions(seen: Seen, others: list[Photo], rng: random.Random) -> list[Conve
     if len(asked) > 1 and rng.random() < 0.5:
         turns = tuple(("vqa", qa.question, qa.answer) for qa in rng.sample(asked, 2))
         conversations.append(Conversation("vqa", turns))
-    makers = [
-        maker for maker in (present, counted, located, listed, named_box, verified, grounded) if rng.random() < 0.6
-    ]
+    makers = [maker for maker in (present, located, listed, named_box, verified, grounded) if rng.random() < 0.6]
     for maker in makers:
         conversations += maker(seen, others, rng)
     if rng.random() < 0.35:
@@ -88,19 +86,6 @@ def present(seen: Seen, others: list[Photo], rng: random.Random) -> list[Convers
             turns += (("vqa", rng.choice(("How many are there?", "How many?")), words.NUMBERS[len(boxes)]),)
         conversations.append(Conversation("present", turns))
     return conversations
-
-
-def counted(seen: Seen, others: list[Photo], rng: random.Random) -> list[Conversation]:
-    """How many ...?"""
-    if seen.photo.boxed != "all":
-        return []
-    counts = Counter(label for label, _ in seen.photo.objects)
-    usual = [label for label, n in counts.items() if n < 8]
-    if not usual:
-        return []
-    label = max(rng.sample(usual, min(2, len(usual))), key=counts.__getitem__)
-    question = wording(rng, words.COUNT, many=words.plural(label))
-    return [Conversation("vqa", (("vqa", question, words.NUMBERS[counts[label]]),))]
 
 
 def located(seen: Seen, others: list[Photo], rng: random.Random) -> list[Conversation]:
@@ -145,7 +130,7 @@ def verified(seen: Seen, others: list[Photo], rng: random.Random) -> list[Conver
 
 
 def grounded(seen: Seen, others: list[Photo], rng: random.Random) -> list[Conversation]:
-    """Is somebody doing something? Which colour has a thing?"""
+    """Is somebody doing something? Has a thing this colour?"""
     foreign = [text for other in others for text in other.captions]
     pairs = doing_questions(seen.photo.captions, foreign, rng) + color_questions(seen.photo.captions, rng)
     return [Conversation("grounded", (("vqa", _typed(question, rng), answer),)) for question, answer in pairs]
