@@ -31,7 +31,7 @@ from benchmarks.page import SIDE, App, Call, Job, Refused, make_jobs, over_http,
 from vlm_demo import images
 from vlm_demo.engine import ICONS, PHOTOGRAPHS, Engine
 from vlm_demo.model import MiniVLMForConditionalGeneration, MiniVLMProcessor
-from vlm_demo.results import QueueFull
+from vlm_demo.results import Message, QueueFull, Request
 from vlm_demo.runners.grammar import Constraint
 from vlm_demo.runners.minivlm import MiniVLMRunner
 from vlm_demo.scenes import make_scene
@@ -72,15 +72,10 @@ def straight(engine: Engine, session: object) -> Call:
     """Jobs on the engine, without a page."""
 
     def call(job: Job) -> int:
+        words = TASKS[job.task].prompts.get(job.text, job.text)
+        request = Request(job.task, (Message("user", (*job.files, words)),))
         try:
-            if job.task == "caption":
-                result = engine.caption(job.files[0], job.text, session=session)
-            elif job.task == "detect":
-                result = engine.detect(job.files[0], session=session)
-            elif job.task == "vqa":
-                result = engine.answer(list(job.files), job.text, session=session)
-            else:
-                result = engine.compare(list(job.files), job.text, session=session)
+            result = engine.stream(request, session).result()
         except QueueFull as error:
             raise Refused from error
         return result.new_tokens

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vlm_demo.images import LoadedImage
-from vlm_demo.results import EngineError
+from vlm_demo.results import EngineError, Message, Request
 from vlm_demo.tasks import TASKS
 
 from .draws import SCENES
@@ -121,11 +121,8 @@ def plan(
 
 def about_one(engine: Engine, task: str, image: LoadedImage, text: str) -> Start:
     """A task on one image, by its name: a brief caption, boxes (of what is named in `text`) or an answer."""
-    if task == "caption":
-        return partial(engine.caption_stream, image, "brief")
-    if task == "detect":
-        return partial(engine.detect_stream, image, what=text)
-    return partial(engine.answer_stream, image, text, ())
+    message = Message("user", (image, TASKS[task].prompts.get("brief", text.strip())))
+    return lambda settings, session, model: engine.stream(Request(task, (message,), settings, model), session)
 
 
 def in_chat(
