@@ -108,3 +108,9 @@ def heavy_after(statement: str) -> set[str]:
 def test_the_leaves_and_the_engine_are_light():
     light = sorted({part(here) for here in MODULES if here.startswith("vlm_demo.") and room(here) not in ROOMS})
     assert heavy_after(f"import {', '.join(light)}, vlm_demo.engine") == set()
+
+
+def test_tests_share_by_helpers_and_not_by_each_other():
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        shared = {part for item in imports(path) for part in item.split(".") if part.startswith("test_")}
+        assert not {name for name in shared if list((ROOT / "tests").rglob(f"{name}.py"))}, path.name

@@ -105,7 +105,7 @@ class TestPictures:
     def test_a_wrong_number_is_a_clear_error(self, model, processor, given):
         ids = prompt(processor, "which?", n_images=2)
         pixels = pictures(given) if given else None
-        message = rf"8 image placeholders .* {given * 4} image features were given \({given} pictures\)"
+        message = rf"8 image placeholders .* {given * 4} image features were given \({given} images\)"
         with pytest.raises(ValueError, match=message):
             model(ids, pixel_values=pixels)
         with pytest.raises(ValueError, match=message):

@@ -58,7 +58,7 @@ def test_the_answer_depends_on_each_picture(made):
 @pytest.mark.parametrize("given", [1, 3])
 def test_a_wrong_number_of_pictures_is_a_clear_error(made, given):
     model, processor = made
-    with pytest.raises(ValueError, match=rf"{given} pictures\): pass as many pictures as the text mentions"):
+    with pytest.raises(ValueError, match=rf"{given} images\): pass as many images as the text mentions"):
         model(prompt(processor, "which?", n_images=2), pixel_values=pictures(given))
 
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import serve
-from tests.browser.test_tabs import finished
+from tests.browser.steps import finished
 from tests.fake_engine import fake_engine
 
 
