@@ -111,7 +111,7 @@ def test_only_who_asked_for_a_model_or_the_owner_can_cancel_it(monkeypatch: pyte
     page = Page(engine, None, Owner("right"), "everyone")
     with gr.Blocks() as demo:
         models.wire(page, models.build(page), gr.Radio(), demo, lambda model, visit: {})
-    load, give_up = (next(one.fn for one in demo.fns.values() if one.name == name) for name in ("load", "give_up"))
+    load, give_up = (next(one.fn for one in demo.fns.values() if one.name == name) for name in ("bring", "give_up"))
     asker, stranger = (visitor("192.168.1.7", session=session) for session in ("asker", "stranger"))
     needs = Needs(str(ICONS), (), 1, 0, 1, 1)
 

@@ -18,7 +18,7 @@ from transformers.utils import cached_file
 
 from tests.fake_engine import fake_engine
 from vlm_demo.runners import torch_private, transformers_private
-from vlm_demo.ui import build_app, gradio_private, hover, images, launch_options
+from vlm_demo.ui import build_app, gradio_private, hover, image_components, launch_options
 
 
 @pytest.mark.parametrize("way", [gradio_private, torch_private, transformers_private], ids=lambda way: way.__name__)
@@ -40,7 +40,11 @@ def test_what_our_components_override_in_gradio(owner, method, parameters, ours)
 
 
 def test_our_components_are_shown_as_those_that_they_replace():
-    for component, name in ((images.UploadedImage, "image"), (images.UploadedImages, "file"), (hover.HoverImage, None)):
+    for component, name in (
+        (image_components.UploadedImage, "image"),
+        (image_components.UploadedImages, "file"),
+        (hover.HoverImage, None),
+    ):
         shown = component(render=False).get_block_name()
         assert shown == (name or gr.AnnotatedImage(render=False).get_block_name()), "`is_template` has another meaning"
 

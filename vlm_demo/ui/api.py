@@ -25,7 +25,7 @@ from vlm_demo.results import EngineError
 
 from .common import MODEL_CALL, Page
 from .endpoints import JSON, Endpoints
-from .images import UploadedImage, UploadedImages
+from .image_components import UploadedImage, UploadedImages
 
 log = logging.getLogger(__name__)
 

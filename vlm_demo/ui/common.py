@@ -16,7 +16,7 @@ from vlm_demo.results import EngineError, Result, SamplingParameters
 from vlm_demo.tasks import TASKS
 
 from . import words
-from .images import ImageSet
+from .image_components import ImageSet
 from .owner import Owner, address
 from .runs import Replaced, Run, Sources, Updates
 from .visits import Sessions, Visit

@@ -14,7 +14,7 @@ from vlm_demo.router import Route
 
 from . import jobs
 from .common import Page
-from .images import load_images
+from .image_components import load_images
 from .owner import address
 from .runs import in_thread
 

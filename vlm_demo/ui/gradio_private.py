@@ -58,12 +58,12 @@ FILE_TYPE = "gradio.FileData"  # by which clients mark a file that they have upl
 OVERRIDDEN: tuple[tuple[Any, str, tuple[str, ...], str], ...] = (
     (gr.Blocks, "process_api", ("block_fn", "inputs", "session_hash", "iterator"), "privacy.ForgetfulBlocks"),
     (gr.Blocks, "postprocess_data", ("block_fn", "predictions", "state"), "gradio_private.QuickBlocks"),
-    (gr.Image, "async_move_resource_to_block_cache", ("url_or_file_path",), "images.UploadedImage"),
-    (gr.File, "async_move_resource_to_block_cache", ("url_or_file_path",), "images.UploadedImages"),
-    (gr.Image, "preprocess", ("payload",), "images.UploadedImage"),
-    (gr.File, "preprocess", ("payload",), "images.UploadedImages"),
-    (gr.Image, "example_payload", (), "images.UploadedImage"),
-    (gr.File, "example_payload", (), "images.UploadedImages"),
+    (gr.Image, "async_move_resource_to_block_cache", ("url_or_file_path",), "image_components.UploadedImage"),
+    (gr.File, "async_move_resource_to_block_cache", ("url_or_file_path",), "image_components.UploadedImages"),
+    (gr.Image, "preprocess", ("payload",), "image_components.UploadedImage"),
+    (gr.File, "preprocess", ("payload",), "image_components.UploadedImages"),
+    (gr.Image, "example_payload", (), "image_components.UploadedImage"),
+    (gr.File, "example_payload", (), "image_components.UploadedImages"),
     (gr.AnnotatedImage, "postprocess", ("value",), "hover.HoverImage"),
 )
 

@@ -21,7 +21,7 @@ from .gradio_private import (
     save_bytes_to_cache,
     save_pil_to_cache,
 )
-from .images import for_display
+from .image_components import for_display
 
 TINT = 41  # of 255: how strongly a box is filled where the pointer finds it
 MOST_TINTED = 40  # boxes that answer to the pointer; each costs an image of its own

@@ -18,7 +18,7 @@ from vlm_demo.tasks import TASKS
 
 from . import draws, sight, words
 from .common import QUICK, Page
-from .images import ImageSet, UploadedImage
+from .image_components import ImageSet, UploadedImage
 from .runs import Updates
 from .visits import Visit
 

@@ -15,7 +15,7 @@ from vlm_demo.results import EngineError
 
 from . import words
 from .common import QUICK, Page, RunRow, Updates, handler
-from .images import load_images
+from .image_components import load_images
 from .runs import Run, Sources, in_thread
 
 Shown = Callable[..., Parsed | None]  # from the values of a tab's filters to the boxes that are shown

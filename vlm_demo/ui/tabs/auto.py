@@ -28,7 +28,7 @@ from ..common import (
     run_row,
     settings_panel,
 )
-from ..images import boxes_files, load_images
+from ..image_components import boxes_files, load_images
 from ..owner import address
 from ..runs import Run, Sources, in_thread
 

@@ -26,7 +26,7 @@ from ..common import (
     run_row,
     settings_panel,
 )
-from ..images import load_images
+from ..image_components import load_images
 from ..runs import Run, Sources, in_thread
 
 SUGGESTIONS = 3

@@ -28,7 +28,7 @@ from ..common import (
     run_row,
     settings_panel,
 )
-from ..images import boxes_files, for_display, load_images
+from ..image_components import boxes_files, for_display, load_images
 from ..jobs import BOXES, CHANGE
 from ..runs import Run, Sources, in_thread
 

@@ -18,7 +18,7 @@ from vlm_demo.tasks import TASKS
 from .. import downloads, words
 from ..common import QUICK, Page, RunRow, Updates, clear_when_new, handler, read_settings, run_row, settings_panel
 from ..hover import HoverImage, overlay
-from ..images import for_display, load_images
+from ..image_components import for_display, load_images
 from ..jobs import named_in
 from ..pointing import box_row
 from ..runs import Run, Sources, in_thread

@@ -21,7 +21,7 @@ from .. import jobs
 from ..common import QUICK, Page, RunRow, Updates, clear_when_new, handler, read_settings, run_row, settings_panel
 from ..duels import NAMES, Duel, Side, agreement, drawing, figures, heard, marks, tally, view
 from ..gradio_private import save_bytes_to_cache
-from ..images import load_images
+from ..image_components import load_images
 from ..marks import Mark
 from ..runs import Run, Sources, in_thread
 from ..worlds import title
