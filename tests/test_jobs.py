@@ -122,3 +122,14 @@ def test_what_was_understood_can_be_overruled() -> None:
 )
 def test_caption_style_of_words(text: str, style: str) -> None:
     assert jobs.style_of(text) == style
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "words"),
+    [("caption", None, "brief"), ("detect", None, ""), ("detect", " the dogs ", "the dogs"), ("vqa", "Why?", "Why?")],
+)
+def test_one_image_is_asked_about_by_the_name_of_a_task(task: str, text: str | None, words: str) -> None:
+    engine = fake_engine("yes")
+    jobs.about_one(engine, task, SCENE.image(32), text)(SamplingParameters(), None, None).result()
+    turn = engine.runner.asked[-1][-1]
+    assert (turn["task"], turn["text"]) == (task, words)

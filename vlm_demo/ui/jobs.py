@@ -119,9 +119,10 @@ def plan(
     return jobs
 
 
-def about_one(engine: Engine, task: str, image: LoadedImage, text: str) -> Start:
-    """A task on one image, by its name: a brief caption, boxes (of what is named in `text`) or an answer."""
-    message = Message("user", (image, TASKS[task].prompts.get("brief", text.strip())))
+def about_one(engine: Engine, task: str, image: LoadedImage, text: str | None) -> Start:
+    """A task on one image, by its name: a brief caption, boxes (of what is named in `text`) or an answer. A field that
+    was never shown has None for a text."""
+    message = Message("user", (image, TASKS[task].prompts.get("brief", (text or "").strip())))
     return lambda settings, session, model: engine.stream(Request(task, (message,), settings, model), session)
 
 
