@@ -28,6 +28,7 @@ class StandIn:
         self.pause = 0.0  # seconds between two pieces
         self.retry_after: str | None = None
         self.echo = ""  # what an error says beside its number
+        self.chunked = False  # whether errors come in chunks, without their length
         self.running = self.most = 0  # answers begun and not finished; the most at a time
         self.lock = threading.Lock()
         stand_in = self
@@ -141,7 +142,11 @@ class _Handler(BaseHTTPRequestHandler):
         content = json.dumps(payload).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
+        if self.server_state.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+            content = b"%x\r\n%s\r\n0\r\n\r\n" % (len(content), content)
+        else:
+            self.send_header("Content-Length", str(len(content)))
         if self.server_state.retry_after is not None:
             self.send_header("Retry-After", self.server_state.retry_after)
         self.end_headers()

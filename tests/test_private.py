@@ -9,6 +9,7 @@ from collections import Counter
 import gradio as gr
 import gradio.queueing
 import httpx
+import httpx2
 import pytest
 import torch
 from gradio.state_holder import SessionState
@@ -17,11 +18,14 @@ from transformers import GenerationMixin, ProcessorMixin
 from transformers.utils import cached_file
 
 from tests.fake_engine import fake_engine
+from vlm_demo.backends.remote import huggingface_hub_private
 from vlm_demo.runners import torch_private, transformers_private
 from vlm_demo.ui import build_app, gradio_private, hover, image_components, launch_options
 
+WAYS = [gradio_private, huggingface_hub_private, torch_private, transformers_private]
 
-@pytest.mark.parametrize("way", [gradio_private, torch_private, transformers_private], ids=lambda way: way.__name__)
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_the_version_is_the_one_that_was_read(way):
     library = way.__name__.rpartition(".")[2].removesuffix("_private")
     installed = importlib.metadata.version(library)
@@ -126,6 +130,17 @@ def test_gradio_takes_a_component_without_a_file_for_one_that_needs_no_stubs():
     source = inspect.getsource(gradio.component_meta.create_or_modify_pyi)
     _, found, after = source.partition("inspect.getfile(component_class)")
     assert found and "except OSError" in after.partition("source_code")[0], "it parses all components at each start"
+
+
+def test_huggingface_hub_speaks_through_the_client_that_it_is_given_and_leaves_it_open():
+    async def speak():
+        http = httpx2.AsyncClient()
+        async with huggingface_hub_private.inference_client(http, base_url="http://127.0.0.1:9/v1") as client:
+            assert await client._get_async_client() is http, "each answer makes a client of its own"
+        assert not http.is_closed
+        await http.aclose()
+
+    asyncio.run(speak())
 
 
 @pytest.mark.parametrize(

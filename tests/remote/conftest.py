@@ -3,7 +3,7 @@
 import httpx2
 import huggingface_hub
 import pytest
-from huggingface_hub.utils._http import default_client_factory
+from huggingface_hub.utils._http import default_async_client_factory
 from standin_server import StandIn
 
 from vlm_demo.backends.remote import RemoteBackend
@@ -32,6 +32,6 @@ def serve(monkeypatch):
 def two_connections():
     """huggingface_hub holds a hundred connections at most; a test makes do with two."""
     limits = httpx2.Limits(max_connections=2)
-    huggingface_hub.set_client_factory(lambda: httpx2.Client(limits=limits, timeout=None))
+    huggingface_hub.set_async_client_factory(lambda: httpx2.AsyncClient(limits=limits, timeout=None))
     yield
-    huggingface_hub.set_client_factory(default_client_factory)
+    huggingface_hub.set_async_client_factory(default_async_client_factory)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import math
+import threading
 
 import pytest
 from PIL import Image
@@ -31,6 +32,24 @@ def test_an_answer_streams_into_an_event_loop(serve):
         return [partial.text async for partial in ask(backend).updates(interval=0)]
 
     assert asyncio.run(read())[-2:] == [TEXT, TEXT]
+
+
+def test_many_answers_are_read_in_one_thread(serve):
+    backend, server = serve(("stall later",) * 8, model="small-vlm")
+
+    async def read():
+        return [partial async for partial in ask(backend).updates(interval=0)][-1].text
+
+    async def read_all():
+        answers = [asyncio.create_task(read()) for _ in range(8)]
+        while server.running < 8:
+            await asyncio.sleep(0.01)
+        new = [one.name for one in set(threading.enumerate()) - before if "process_request" not in one.name]
+        server.go.set()
+        return new, await asyncio.gather(*answers)
+
+    before = set(threading.enumerate())
+    assert asyncio.run(read_all()) == (["answers of the lab"], [TEXT] * 8)
 
 
 def test_images_travel_as_data_and_settings_as_openai_has_them(serve):

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.remote_requests import TEXT, ask
+from tests.scripted import until
 from vlm_demo.results import EngineError
 
 
@@ -27,9 +28,9 @@ def test_cancelling_closes_the_connection_and_keeps_the_text(serve, behaviour):
 
 
 def test_cancelling_before_the_first_piece(serve):
-    backend, server = serve(("stall",), read_seconds=1)
+    backend, server = serve(("stall",))
     answer = ask(backend)
-    threading.Timer(0.1, answer.cancel).start()
+    threading.Thread(target=lambda: (until(lambda: server.bodies), answer.cancel())).start()
     assert [(partial.text, partial.finish_reason) for partial in answer.partials(interval=0)] == [
         ("", "running"),
         ("", "cancelled"),
@@ -90,7 +91,7 @@ def test_leaving_the_iteration_closes_the_connection(serve):
         if partial.text:
             break
     assert server.left.wait(5)
-    assert [replica.busy for replica in backend.servers.replicas.all] == [0]
+    until(lambda: [replica.busy for replica in backend.servers.replicas.all] == [0])
 
 
 @pytest.mark.parametrize("trouble", [429, 500, "hang up"])
@@ -146,9 +147,29 @@ def test_the_servers_own_error_is_told(serve, status, requests, message):
     assert len(server.bodies) == requests
 
 
+def test_an_error_without_a_length_is_told_too(serve):
+    backend, server = serve((400, 422))
+    server.chunked = True
+    backend.servers.model = "small-vlm"
+    for code in (400, 422):
+        with pytest.raises(EngineError, match=f"the lab refuses this request: code {code}"):
+            ask(backend).result()
+
+
+def test_how_long_a_server_has_not_begun_is_told(serve, monkeypatch):
+    monkeypatch.setattr("vlm_demo.backends.remote.answer.LOOK", 0.05)
+    backend, server = serve(("stall",))
+    waited = []
+    for partial in ask(backend).partials():
+        waited.append(partial.timings.prefill)
+        if len(waited) == 4:
+            break
+    assert 0 == waited[0] < waited[1] < waited[2] < waited[3] and partial.text == ""
+
+
 def test_a_slow_server_is_given_up(serve):
     backend, server = serve(("stall",), read_seconds=0.2)
-    backend.servers._model = "small-vlm"
+    backend.servers.model = "small-vlm"
     began = time.monotonic()
     with pytest.raises(EngineError, match="the lab took too long to answer"):
         ask(backend).result()

@@ -2,47 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import suppress
+from collections.abc import Hashable, Sequence
 
+from vlm_demo.backends.signal import Signal
 from vlm_demo.engine.detokenizer import Detokenizer
 from vlm_demo.results import EngineError, Timings
 from vlm_demo.runners.base import ModelRunner, TokenOutput, TokenSequence
-
-
-class Signal(threading.Event):
-    """An Event for which an event loop can wait, too: one waiter at a time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._wake: Callable[[], None] | None = None
-
-    def set(self) -> None:
-        super().set()
-        wake = self._wake
-        if wake is not None:
-            wake()
-
-    async def wait_async(self, timeout: float) -> bool:
-        """Like `wait`, without a thread."""
-        loop = asyncio.get_running_loop()
-        woken = asyncio.Event()
-
-        def wake() -> None:
-            with suppress(RuntimeError):  # the loop has been closed
-                loop.call_soon_threadsafe(woken.set)
-
-        self._wake = wake
-        try:
-            if not self.is_set():
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), timeout)
-        finally:
-            self._wake = None
-        return self.is_set()
 
 
 class QueuedRequest:

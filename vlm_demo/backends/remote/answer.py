@@ -5,26 +5,25 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import socket
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vlm_demo.backends.remote.trouble import EXPECTED, BrokenOff
-from vlm_demo.results import EngineError, Result, Token, explain
+from vlm_demo.backends.signal import Signal
+from vlm_demo.results import EngineError, Result, Timings, Token, explain
 
 if TYPE_CHECKING:
-    import httpx2
-
     from vlm_demo.backends.remote.replicas import Replica
     from vlm_demo.backends.remote.servers import Servers
     from vlm_demo.detection import Parsed
 
 TRIES = 4  # of one request, as long as nothing has been written
 MAX_TEXT = 100_000  # characters; a server that writes on and on is left there
+LOOK = 3.0  # seconds without a word, after which it is told how long that has been
 BACKOFF = 0.5  # seconds before the second try, doubled each time
 # What some servers do not know; one that refuses a request and names one of these is asked without it.
 OPTIONAL = ("top_logprobs", "logprobs", "stream_options", "seed")
@@ -54,36 +53,33 @@ class RemoteAnswer:
         self._result = draft
         self._tokens: list[Token] = []
         self._chunks = 0  # with text, or with a token that is none
-        self._began = self._first = 0.0
-        self._stopped = threading.Event()
-        self._connection: _Connection | None = None
-        self._leave: Callable[[], None] = lambda: None  # ends `updates`
-        self._ended = False
+        self._first = self._shown = 0.0
+        self._began = time.perf_counter()
+        self._stopped = False
+        self._task: asyncio.Task[None] | None = None  # the reader's
+        self._interval: float | None = None  # None: not asked yet
+        self._news: deque[Result] = deque()
+        self._changed = Signal()
+        self._done = threading.Event()
         self._error: EngineError | None = None
 
     def cancel(self) -> None:
-        """Close the connection, from any thread; the iteration ends with what is written so far.
-
-        A server that has not even begun to respond is let go of when it does, or when the time is out; `updates` end
-        at once all the same.
-        """
-        self._stopped.set()
-        connection = self._connection
-        if connection is None or not connection.cut():
-            self._leave()
+        """Close the connection, from any thread; the iteration ends with what is written so far."""
+        self._stopped = True
+        if self._interval is not None:
+            self._servers.reader.call(self._give_up)
 
     def result(self) -> Result:
         """Wait for the end and return the final Result."""
-        if not self.done:
-            for _ in self._pieces():
-                pass
+        self._begin(math.inf)
+        self._done.wait()
         if self._error is not None:
             raise self._error
         return self._result
 
     @property
     def done(self) -> bool:
-        return self._error is not None or self._ended
+        return self._done.is_set()
 
     @property
     def position(self) -> None:
@@ -94,64 +90,77 @@ class RemoteAnswer:
 
     def partials(self, interval: float = 0.05) -> Iterator[Result]:
         """Yield a Result at once, then as pieces come, at most every `interval` seconds; the last one is final."""
-        yield self._result  # a web server can only end what has begun to yield
-        shown = time.perf_counter()
-        for result in self._pieces():
-            if self._ended or time.perf_counter() - shown >= interval:
-                yield result
-                shown = time.perf_counter()
-
-    async def updates(self, interval: float = 0.05) -> AsyncIterator[Result]:
-        """Like `partials`, for an event loop. A thread reads meanwhile: the client that it reads from blocks."""
-        loop, pieces = asyncio.get_running_loop(), asyncio.Queue()
-
-        def put(piece: Result | EngineError | None) -> None:
-            with suppress(RuntimeError):  # the loop has been closed
-                loop.call_soon_threadsafe(pieces.put_nowait, piece)
-
-        def read() -> None:
-            try:
-                for result in self.partials(interval):
-                    put(result)
-            except Exception as error:
-                put(explain(error, f"{self._servers.name} could not be understood"))
-            finally:
-                put(None)
-
-        def leave() -> None:
-            put(replace(self._result, finish_reason="cancelled"))
-            put(None)
-
-        self._leave = leave
-        threading.Thread(target=read, name=f"answer of {self._servers.name}", daemon=True).start()
         try:
-            while (piece := await pieces.get()) is not None:
-                if isinstance(piece, EngineError):
-                    raise piece
-                yield piece
+            yield self._begin(interval)  # a web server can only end what has begun to yield
+            while not self.done:
+                self._changed.wait(LOOK)
+                yield from self._take_news()
+            yield from self._take_news()  # that came with the end
+            yield self.result()
         finally:
             if not self.done:
                 self.cancel()
 
-    def _pieces(self) -> Iterator[Result]:
+    async def updates(self, interval: float = 0.05) -> AsyncIterator[Result]:
+        """Like `partials`, for an event loop: whoever waits holds no thread."""
         try:
-            yield from self._ask()
-        except EngineError as error:
-            self._error = error
-            raise
+            yield self._begin(interval)
+            while not self.done:
+                await self._changed.wait_async(LOOK)
+                for result in self._take_news():
+                    yield result
+            for result in self._take_news():
+                yield result
+            yield self.result()
+        finally:
+            if not self.done:
+                self.cancel()
 
-    def _ask(self) -> Iterator[Result]:
+    def _take_news(self) -> Iterator[Result]:
+        """What has come; where nothing has come for long, not even the first piece, how long that has been."""
+        if not (self._changed.is_set() or self._chunks or self.done):
+            yield replace(self._result, timings=Timings(prefill=time.perf_counter() - self._began))
+        self._changed.clear()
+        while self._news:
+            yield self._news.popleft()
+
+    def _begin(self, interval: float) -> Result:
+        before = self._result
+        if self._interval is None:
+            self._interval, self._shown = interval, time.perf_counter()
+            self._servers.reader.call(self._start)
+        return before
+
+    # What the reader's thread does.
+
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._ask())
+        self._task.add_done_callback(self._end)
+
+    def _give_up(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        try:
+            if not task.cancelled():
+                task.result()
+            self._result = self._final()
+        except Exception as error:
+            self._error = explain(error, f"{self._servers.name} could not be understood")
+        self._done.set()
+        self._changed.set()
+
+    async def _ask(self) -> None:
         self._began = time.perf_counter()
         before: Replica | None = None
         tried = 0
-        while not self._stopped.is_set():
+        while not self._stopped:
             with self._servers.replicas.borrow(before) as before:
                 try:
-                    yield from self._read(before)
-                    break
+                    await self._read(before)
+                    return
                 except EXPECTED as error:
-                    if self._stopped.is_set():
-                        break
                     trouble = self._servers.understand(error)
                 if trouble.dead:
                     self._servers.replicas.leave_out(before)
@@ -167,28 +176,28 @@ class RemoteAnswer:
             if not trouble.again or tried == TRIES:
                 raise trouble.words
             pause = BACKOFF * 2 ** (tried - 1) * random.uniform(0.8, 1.2)
-            self._stopped.wait(pause if trouble.after is None else trouble.after)
-        yield self._final()
+            await asyncio.sleep(pause if trouble.after is None else trouble.after)
 
-    def _read(self, replica: Replica) -> Iterator[Result]:
-        """Ask one server, and yield what comes."""
+    async def _read(self, replica: Replica) -> None:
+        """Ask one server, and take what comes."""
         body = {name: value for name, value in self._body.items() if name not in self._servers.refused}
-        client = self._servers.client(replica)
-        client.exit_stack = self._connection = _Connection()
-        try:
-            chunks = client.chat_completion(model=self._servers.model_on(replica), stream=True, **body)
-            for chunk in chunks:
-                if self._stopped.is_set():
-                    return
+        model = self._servers.model or await asyncio.to_thread(self._servers.model_on, replica)
+        async with self._servers.client(replica) as client:
+            async for chunk in await client.chat_completion(model=model, stream=True, **body):
                 if self._take(chunk):
-                    yield self._result
+                    self._tell()
                 if len(self._result.text) > MAX_TEXT:
                     self._result = replace(self._result, finish_reason="length")
                     return
-        finally:
-            client.close()
         if self._result.finish_reason == "running":
             raise BrokenOff
+
+    def _tell(self) -> None:
+        now = time.perf_counter()
+        if self._result.finish_reason == "running" and now - self._shown >= self._interval:
+            self._shown = now
+            self._news.append(self._result)
+            self._changed.set()
 
     def _take(self, chunk: Any) -> bool:
         """Add a piece to the result; False when there was nothing in it."""
@@ -221,12 +230,12 @@ class RemoteAnswer:
     def _final(self) -> Result:
         if self._choices and self._result.finish_reason == "stop" and self._result.text.strip() not in self._choices:
             raise self._refuse_choices()  # most servers pass over what they do not know
-        self._ended = True
-        if self._result.finish_reason == "running":
-            self._result = replace(self._result, finish_reason="cancelled")
+        result = self._result
+        if result.finish_reason == "running":
+            result = replace(result, finish_reason="cancelled")
         if self._read_boxes is not None:
-            self._result.parsed = self._read_boxes(self._result.text)
-        return self._result
+            result.parsed = self._read_boxes(result.text)
+        return result
 
     def _refuse_choices(self) -> EngineError:
         """Remember that these servers do not keep to given answers."""
@@ -237,30 +246,6 @@ class RemoteAnswer:
 def no_choices(name: str) -> EngineError:
     """What people are told of a server that does not keep to given answers."""
     return EngineError(f"{name} cannot choose among given answers. Ask it in words.")
-
-
-class _Connection(ExitStack):
-    """Holds the response that InferenceClient reads from, so that another thread can end it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._response: httpx2.Response | None = None
-        self._ended = False
-
-    def enter_context(self, cm: Any) -> Any:
-        self._response = super().enter_context(cm)
-        if self._ended:
-            self.cut()
-        return self._response
-
-    def cut(self) -> bool:
-        """Wake whoever waits for the server, which closing alone would not; False before there is a response."""
-        self._ended = True
-        if self._response is None:
-            return False
-        with suppress(OSError):  # it may have ended by itself
-            self._response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-        return True
 
 
 def _token(one: Any) -> Token:

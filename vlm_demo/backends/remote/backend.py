@@ -130,8 +130,8 @@ class RemoteBackend:
         return RemoteAnswer(self.servers, body, draft, read, sampling.choices)
 
     def close(self) -> None:
-        """Ask no more whether dead servers are back."""
-        self.servers.replicas.close()
+        """Read no more, and ask no more whether dead servers are back."""
+        self.servers.close()
 
 
 def open_remote(address: str) -> RemoteBackend:

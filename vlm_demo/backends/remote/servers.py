@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx2
-from huggingface_hub import InferenceClient
-from huggingface_hub.utils import get_session, hf_raise_for_status
+from huggingface_hub import AsyncInferenceClient
+from huggingface_hub.utils import get_async_session, get_session, hf_raise_for_status
 
+from vlm_demo.backends.remote.huggingface_hub_private import inference_client
+from vlm_demo.backends.remote.reader import Reader
 from vlm_demo.backends.remote.replicas import Replica, Replicas
 from vlm_demo.backends.remote.trouble import EXPECTED, Trouble, understand
 from vlm_demo.results import EngineError
@@ -35,23 +37,29 @@ class Servers:
         self.name = name
         bases = [url.rstrip("/").removesuffix("/v1") + "/v1" for url in urls]
         self.replicas = Replicas(name, bases, self.answers, probe_seconds)
+        self.reader = Reader(f"answers of {name}")
         self.refused: set[str] = set()  # parameters that they do not know
-        self._model, self._key_variable = model, key_variable
+        self._http: httpx2.AsyncClient | None = None  # the reader's
+        self.model = model  # as the servers call it, None until it is known
+        self._key_variable = key_variable
         # huggingface_hub holds at most a hundred connections; more answers wait for one of them, however long it takes.
         self._timeout = httpx2.Timeout(read_seconds, connect=connect_seconds, pool=None)
 
-    def client(self, replica: Replica) -> InferenceClient:
-        """A client for one request."""
-        return InferenceClient(base_url=replica.url, api_key=self._key, timeout=self._timeout)
+    def client(self, replica: Replica) -> AsyncInferenceClient:
+        """A client for one request, which only the reader uses."""
+        if self._http is None:
+            self._http = get_async_session()
+            self._http.event_hooks["response"].append(_read_refusal)
+        return inference_client(self._http, base_url=replica.url, api_key=self._key, timeout=self._timeout)
 
     def model_on(self, replica: Replica) -> str:
-        """What the servers call the model."""
-        if self._model is None:
+        """What the servers call the model; asks a server where that is not known yet."""
+        if self.model is None:
             models = self._list(replica.url)
             if not models:
                 raise EngineError(f"{self.name} has no model.")
-            self._model = models[0]
-        return self._model
+            self.model = models[0]
+        return self.model
 
     def models(self) -> list[str]:
         """The names of the models that the servers have; raises EngineError when none of them tells."""
@@ -87,3 +95,14 @@ class Servers:
 
     def _get_models(self, url: str, timeout: Any) -> httpx2.Response:
         return get_session().get(f"{url}/models", headers={"Authorization": f"Bearer {self._key}"}, timeout=timeout)
+
+    def close(self) -> None:
+        """Read no more, and ask no more whether dead servers are back."""
+        self.reader.close()
+        self.replicas.close()
+
+
+async def _read_refusal(response: httpx2.Response) -> None:
+    """A refusal is read whole, for it says why; huggingface_hub does that only where its length is told."""
+    if response.is_error:
+        await response.aread()
