@@ -50,6 +50,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
         elif name in hub.gated and not path.endswith(name):
             self._send(403, b"{}", {"X-Error-Code": "GatedRepo"})
+        elif "/tree/" in path or ("/resolve/" in path and not (hub.models[name] / Path(path).name).exists()):
+            self._send(404, b"{}", {"X-Error-Code": "EntryNotFound"})  # there are no folders, and not all files
         elif path.startswith("api/"):
             self._send(200, json.dumps(self._info(name)).encode())
         else:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from types import SimpleNamespace
 
 import families
 import httpx2
@@ -12,6 +13,7 @@ from huggingface_hub import constants
 from PIL import Image
 from standin_hub import StandInHub
 
+from app import preload
 from tests.scripted import PICTURE, Bytes, ask, held, until
 from vlm_demo.engine import Engine, EngineError, opening
 from vlm_demo.runners import needs
@@ -135,6 +137,28 @@ def test_without_a_network_only_what_was_brought_before_can_be_opened(engine, hu
         engine.look_up("no/model")
 
 
+def test_a_model_of_our_own_class_is_named_at_start_by_its_name_on_the_hub(hub, checkpoint):
+    hub.models["we/tiny"] = checkpoint
+    (checkpoint / "description.json").write_text(json.dumps({"knows": "It knows nothing."}))
+    engine = Engine("we/tiny", device="cpu")
+    result = engine.caption(PICTURE)
+    assert result.model == "we/tiny" and result.new_tokens and engine.description().knows == "It knows nothing."
+    engine.close()
+
+
+def test_with_the_network_cut_a_hub_name_says_so_at_start_and_to_whoever_asks(hub, caplog):
+    hub.close()  # from now on nothing listens there
+    engine = Engine(NAME, device="cpu")
+    words = f"{NAME} is not on this machine, and the Hub cannot be reached. Connect to the network, or name a folder."
+    preload(engine)
+    assert words in caplog.text and "Traceback" not in caplog.text
+    for trouble in (lambda: engine.caption(PICTURE), lambda: engine.look_up(NAME)):
+        with pytest.raises(EngineError) as caught:
+            trouble()
+        assert str(caught.value) == words
+    engine.close()
+
+
 def test_what_is_short_is_told_before_it_is_loaded(engine, folder, monkeypatch):
     found = engine.look_up(str(folder))
     monkeypatch.setattr(needs.memory, "available", lambda: 1000)
@@ -146,6 +170,14 @@ def test_what_is_short_is_told_before_it_is_loaded(engine, folder, monkeypatch):
     with pytest.raises(EngineError, match="on the disk, where"):
         engine.open(needs.Needs("x/y", (), 10**18, 10**18, 1, 1)).result()
     assert engine.models == ["bytes"]
+
+
+def test_a_download_leaves_some_of_the_disk_free(monkeypatch):
+    disk = SimpleNamespace(free=needs.SPARE + 1_000_000)
+    monkeypatch.setattr(needs.shutil, "disk_usage", lambda folder: disk)
+    needs.Needs("x/y", (), 1, 1_000_000, 1, 1).check("cpu")
+    with pytest.raises(EngineError, match="takes 1 MB on the disk, where 1 MB are to spare"):
+        needs.Needs("x/y", (), 1, 1_000_001, 1, 1).check("cpu")
 
 
 @pytest.mark.parametrize("trouble", ["load", "numbers"])

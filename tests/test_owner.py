@@ -91,6 +91,16 @@ def test_who_may_name_which_models() -> None:
     engine.close()
 
 
+def test_visitors_add_models_up_to_a_number_and_the_owner_beyond_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = fake_engine("hello")
+    page = Page(engine, None, Owner("right"), "everyone")
+    monkeypatch.setattr(models, "MOST", 1)
+    with pytest.raises(EngineError, match="has 1 models, and visitors add no more"):
+        models.meant(page, "user/model", visitor("192.168.1.7"))
+    assert models.meant(page, "user/model", visitor("192.168.1.7", key="right")) == "user/model"
+    engine.close()
+
+
 def test_where_the_list_is_locked_there_is_nothing_to_add_models_with() -> None:
     engine = fake_engine("hello")
     with gr.Blocks():

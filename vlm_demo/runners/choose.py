@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vlm_demo.description import FILE as DESCRIPTION
+from vlm_demo.description import Description, read_description
 from vlm_demo.dialects import dialect_of
+from vlm_demo.familiarity import FILE as FAMILIARITY
 from vlm_demo.runners.base import ModelRunner
+from vlm_demo.runners.needs import check_there
+from vlm_demo.runners.transformers_private import file_of
 from vlm_demo.runners.untrained import UNTRAINED
 
 
@@ -24,6 +30,8 @@ def open_runner(source: str | Path, device: str = "auto", dtype: str = "auto") -
     config = _config(name)
     if config.get("model_type") == "minivlm":
         runner = MiniVLMRunner(name, device, dtype)
+        if not Path(name).is_dir():
+            runner.description = _description(name)
     else:
         architecture = (config.get("architectures") or [""])[0]
         runner = HubRunner(name, device, dtype, dialect=dialect_of(config.get("model_type", ""), architecture))
@@ -37,7 +45,16 @@ def _config(source: str) -> dict[str, Any]:
         else:
             from huggingface_hub import hf_hub_download
 
+            check_there(source)
             file = Path(hf_hub_download(source, "config.json"))
         return dict(json.loads(file.read_text(encoding="utf-8")))
     except Exception:  # whatever it is, opening the model meets it again and explains it
         return {}
+
+
+def _description(source: str) -> Description:
+    """What one of our own models on the Hub says of itself."""
+    with suppress(OSError):  # without a network, what is not here is not told
+        files = [file_of(source, name) for name in (DESCRIPTION, FAMILIARITY)]
+        return read_description(next((Path(file).parent for file in files if file), None))
+    return Description()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vlm_demo.dialects import dialect_of
 from vlm_demo.images import LoadedImage
 from vlm_demo.results import EngineError
+from vlm_demo.runners.needs import check_there
 from vlm_demo.runners.trouble import explain_source, unsupported
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Family:
         from transformers import AutoConfig, AutoProcessor
 
         self.source = source
+        check_there(source)
         try:
             self.config = AutoConfig.from_pretrained(source, trust_remote_code=False)
             self.model_class = _model_class(self.config)

@@ -19,6 +19,7 @@ from vlm_demo.runners.trouble import explain_source, install_command, needs_code
 SUFFIXES = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".safetensors")
 DUPLICATES = "consolidated"  # how some repositories call the same weights for another library
 TIMEOUT = 10.0  # seconds for the Hub to answer
+SPARE = 2_000_000_000  # bytes of the disk that no download takes: uploads, logs and the system need some, too
 HALF = ("bfloat16", "float16")
 
 
@@ -52,9 +53,11 @@ class Needs:
         if self.missing:
             commands = " and ".join(install_command(package) for package in self.missing)
             raise EngineError(f"{self.source} needs what is not installed. Install it and start again: {commands}")
-        free = shutil.disk_usage(_existing(hub_cache())).free
+        free = max(0, shutil.disk_usage(_existing(hub_cache())).free - SPARE)
         if self.download > free:
-            raise EngineError(f"{self.source} takes {size(self.download)} on the disk, where {size(free)} are free.")
+            raise EngineError(
+                f"{self.source} takes {size(self.download)} on the disk, where {size(free)} are to spare."
+            )
         available = _available(device)
         if available is not None and self.memory > available:
             raise EngineError(
@@ -96,6 +99,18 @@ def look_up(source: str, device: str = "auto", dtype: str = "auto") -> Needs:
         dialect=dialect,
         revision=parts.revision,
     )
+
+
+def check_there(source: str) -> None:
+    """Raise EngineError where a Hub name is neither on this machine nor to be had now: opening it would first try again
+    and again to reach the Hub."""
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    try:
+        if not Path(source).is_dir() and not isinstance(try_to_load_from_cache(source, "config.json"), str):
+            HfApi().model_info(source, timeout=TIMEOUT)
+    except Exception as error:  # whatever the Hub or the network raises
+        raise explain_source(error, source) from error
 
 
 def hub_cache() -> Path:

@@ -30,6 +30,7 @@ ShowModel = Callable[[str, Visit], Updates]
 
 BUNDLED = {"Photographs": PHOTOGRAPHS, "Icon scenes": ICONS}
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+MOST = 12  # models of a page to which visitors may add: each takes room on the disk for good
 LOOK = 0.3  # seconds between two looks at how far it is
 RUN = "other-model"  # the name of such a run among those of a visit
 STAGES = {
@@ -114,7 +115,8 @@ def build(page: Page) -> Chooser | None:
     """The panel in which another model is named; None where nobody may add one."""
     if page.adding == NOBODY:
         return None
-    with gr.Accordion("Other models", open=False, visible=page.adding == EVERYONE, elem_id="other-models") as panel:
+    seen = page.adding == EVERYONE or HIDDEN
+    with gr.Accordion("Other models", open=False, visible=seen, elem_id="other-models") as panel:
         name = gr.Dropdown(
             [title for title, folder in BUNDLED.items() if str(folder) not in page.engine.models],
             value=None,
@@ -137,7 +139,7 @@ def wire(page: Page, chooser: Chooser | None, chosen: gr.Radio, demo: gr.Blocks,
         return
 
     def offer(request: gr.Request) -> Updates:
-        return {chooser.panel: gr.update(visible=page.adding == EVERYONE or page.owner.is_owner(request))}
+        return {chooser.panel: gr.update(visible=page.adding == EVERYONE or page.owner.is_owner(request) or HIDDEN)}
 
     async def bring(needs: Needs | None, request: gr.Request) -> AsyncIterator[Updates]:
         async for updates in chooser.bring(needs, request, show):
@@ -159,6 +161,8 @@ def check_allowed(page: Page, request: gr.Request) -> None:
         raise EngineError("The owner has settled that no models are added to this page.")
     if page.adding != EVERYONE:
         page.owner.check(request)
+    if len(page.engine.models) >= MOST and not page.owner.is_owner(request):
+        raise EngineError(f"This page has {MOST} models, and visitors add no more. Choose one of them.")
 
 
 def meant(page: Page, name: str | None, request: gr.Request) -> str:
