@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from train.blocks import block_mask
+from train.blocks import Columns, Row, block_mask, padded
 from train.features import from_array
 from train.icons import rendering
 from train.icons.asking import Conversation, pair_conversations, scene_conversations, several_conversations
@@ -36,6 +36,7 @@ WEIGHTS = {
     "which": 1.0,
 }
 KINDS = tuple(WEIGHTS)
+PAD_TO = 32  # positions
 TRIES = 3  # groups looked at to find a hard one, see `is_hard`
 ROWS = {"scenes": 7, "pairs": 1, "stories": 0.3, "selections": 3}  # rows of each kind in one step, on average
 # What the auxiliary head distinguishes in a second image; a move by its direction.
@@ -119,9 +120,6 @@ class Steps(Dataset):
             for color in COLORS
             for label in LABELS
         }
-        self.user, self.assistant = (
-            processor.tokenizer.convert_tokens_to_ids(t) for t in ("<|user|>", "<|assistant|>")
-        )
 
     def __len__(self) -> int:
         return 1 << 40
@@ -156,25 +154,13 @@ class Steps(Dataset):
         """Rows padded to the longest: ids, positions, block mask, labels, and each label's share of the loss."""
         packed = [self.pack(row.conversations, len(row.images)) for row in rows]
         # Few different lengths: oneDNN prepares a kernel for each new shape, which costs more than it computes.
-        length = -(-max(len(ids) for ids, *_ in packed) // 32) * 32
-        size = len(packed)
-        ids = torch.zeros(size, length, dtype=torch.long)
-        labels = torch.full((size, length), -100)
-        positions, block = torch.zeros_like(ids), torch.full((size, length), -1)
-        weights, kinds = torch.zeros(size, length), torch.zeros(size, length, dtype=torch.long)
-        for i, columns in enumerate(packed):
-            n = len(columns[0])
-            for target, column in zip((ids, labels, positions, block, weights, kinds), columns, strict=True):
-                target[i, :n] = torch.tensor(column, dtype=target.dtype)
+        batch = padded(packed, PAD_TO)
+        mask = block_mask(batch.pop("block"), torch.bfloat16)
         images = from_array(np.stack([p for row in rows for p in row.images]))
         return {
-            "input_ids": ids,
-            "labels": labels,
-            "position_ids": positions,
-            "attention_mask": block_mask(block, torch.bfloat16),  # [B, 1, T, T]
+            **batch,
+            "attention_mask": mask,  # [B, 1, T, T]
             "image_features": images,  # [images of all rows, N, C]
-            "weights": weights,
-            "kinds": kinds,
             **self.objects(rows),
         }
 
@@ -201,27 +187,11 @@ class Steps(Dataset):
             "changes": torch.tensor(changes, dtype=torch.long).reshape(-1, 3),
         }
 
-    def pack(self, conversations: list[Conversation], n_images: int) -> tuple[list, ...]:
-        """Prefix (block 0) and conversations (blocks 1, 2, ...) in one row; positions continue those of the prefix."""
-        processor = self.processor
-        prefix = [processor.tokenizer.bos_token_id, self.user]
-        for number in range(1, n_images + 1):
-            prefix += processor.encode_image(number)
-        start = len(prefix)
-        ids, labels, positions = list(prefix), [-100] * start, list(range(start))
-        block, weights, kinds = [0] * start, [0.0] * start, [0] * start
-        for number, conversation in enumerate(conversations, 1):
-            turns = []
-            for task, qa in conversation.turns:
-                turns += [{"role": "user", "task": task, "text": qa.question}, {"role": "assistant", "text": qa.answer}]
-            # Without images a chat starts with <s><|user|>, which the prefix holds already.
-            own, own_labels = (column[2:] for column in processor.encode_chat_with_labels(turns, 0))
-            answer_tokens = sum(label != -100 for label in own_labels)
-            weight = WEIGHTS[conversation.kind] * len(conversation.turns) / answer_tokens
-            ids += own
-            labels += own_labels
-            positions += range(start, start + len(own))
-            block += [number] * len(own)
-            weights += [weight] * len(own)
-            kinds += [KINDS.index(conversation.kind)] * len(own)
-        return ids, labels, positions, block, weights, kinds
+    def pack(self, conversations: list[Conversation], n_images: int) -> Columns:
+        """The images and the conversations in one row."""
+        row = Row(self.processor, n_images)
+        for conversation in conversations:
+            ids, labels = row.encode((task, qa.question, qa.answer) for task, qa in conversation.turns)
+            weight = WEIGHTS[conversation.kind] * len(conversation.turns)
+            row.add(ids, labels, weight, KINDS.index(conversation.kind))
+        return row.columns

@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 from torch.utils.data import Dataset
 
+from train.blocks import Columns, Row, padded
 from train.photographs import asking, several
 from train.photographs.conversations import Conversation, Seen
 from train.photographs.data import Photo, Variant, variants
@@ -68,7 +69,6 @@ class Steps(Dataset):
         self.variants: dict[int, list[Variant]] = {}
         for number, variant in regions:
             self.variants.setdefault(number, []).append(variant)
-        self.user = processor.tokenizer.convert_tokens_to_ids("<|user|>")
 
     def __len__(self) -> int:
         return 1 << 40
@@ -111,60 +111,29 @@ class Steps(Dataset):
             return Seen(photo, self.regions[shown])
         return Seen(variants(photo.image_id)[shown[1]].photo(photo), self.regions[shown])
 
-    def batch(self, rows: list[tuple[tuple[list, ...], list[Shown]]]) -> dict[str, torch.Tensor | list[Shown]]:
+    def batch(self, rows: list[tuple[Columns, list[Shown]]]) -> dict[str, torch.Tensor | list[Shown]]:
         """Packed rows padded to the longest: `input_ids`, `labels`, `position_ids`, `block`, `weights`, `kinds`
         `[B, T]`, and which images they contain, one after another, as `shown`."""
-        packed = [columns for columns, _ in rows]
-        length = -(-max(len(ids) for ids, *_ in packed) // PAD_TO) * PAD_TO
-        ids = torch.zeros(len(packed), length, dtype=torch.long)
-        labels, block = torch.full_like(ids, -100), torch.full_like(ids, -1)
-        positions, kinds, weights = torch.zeros_like(ids), torch.zeros_like(ids), torch.zeros(ids.shape)
-        for i, columns in enumerate(packed):
-            n = len(columns[0])
-            for target, column in zip((ids, labels, positions, block, weights, kinds), columns, strict=True):
-                target[i, :n] = torch.tensor(column, dtype=target.dtype)
         return {
-            "input_ids": ids,
-            "labels": labels,
-            "position_ids": positions,
-            "block": block,
-            "weights": weights,
-            "kinds": kinds,
+            **padded([columns for columns, _ in rows], PAD_TO),
             "shown": [one for _, shown in rows for one in shown],
         }
 
-    def pack(self, conversations: list[Conversation], n_images: int, rng: random.Random) -> tuple[list, ...]:
-        """The images (block 0) and the conversations (blocks 1, 2, ...) in one row; the positions of each conversation
-        continue those of the images."""
-        processor = self.processor
-        prefix = [processor.tokenizer.bos_token_id, self.user]
-        for number in range(1, n_images + 1):
-            prefix += processor.encode_image(number)
-        start = len(prefix)
-        ids, labels, positions = list(prefix), [-100] * start, list(range(start))
-        block, weights, kinds = [0] * start, [0.0] * start, [0] * start
-        conversations = rng.sample(conversations, len(conversations))
-        for number, conversation in enumerate(conversations, 1):
-            turns = []
-            for task, question, answer in conversation.turns:
-                turns += [{"role": "user", "task": task, "text": question}, {"role": "assistant", "text": answer}]
-            # Without images a chat starts with the first two tokens of the prefix.
-            own, own_labels = (column[2:] for column in processor.encode_chat_with_labels(turns, 0))
-            if len(ids) + len(own) > MAX_LENGTH:
+    def pack(self, conversations: list[Conversation], n_images: int, rng: random.Random) -> Columns:
+        """The images and, in any order, as many of the conversations as fit, in one row."""
+        row = Row(self.processor, n_images)
+        for conversation in rng.sample(conversations, len(conversations)):
+            ids, labels = row.encode(conversation.turns)
+            if len(row) + len(ids) > MAX_LENGTH:
                 continue
-            answers = sum(label != -100 for label in own_labels)
             if conversation.kind in ("caption", "style", "across"):
-                own = [
-                    processor.tokenizer.pad_token_id if label != -100 and rng.random() < WORD_DROPOUT else id
-                    for id, label in zip(own, own_labels, strict=True)
+                ids = [
+                    self.processor.tokenizer.pad_token_id if label != -100 and rng.random() < WORD_DROPOUT else id
+                    for id, label in zip(ids, labels, strict=True)
                 ]
-            ids += own
-            labels += own_labels
-            positions += range(start, start + len(own))
-            block += [number] * len(own)
-            weights += [WEIGHTS[conversation.kind] * len(conversation.turns) / answers] * len(own)
-            kinds += [KINDS.index(conversation.kind)] * len(own)
-        return ids, labels, positions, block, weights, kinds
+            weight = WEIGHTS[conversation.kind] * len(conversation.turns)
+            row.add(ids, labels, weight, KINDS.index(conversation.kind))
+        return row.columns
 
 
 @lru_cache(maxsize=2)  # a batch may reach into the next round
