@@ -42,13 +42,13 @@ def saved(tmp_path_factory):
     """Folder and processor of each family, made on first use."""
     import families
 
-    made = {}
+    folders = {}
 
     def get(family):
-        if family not in made:
+        if family not in folders:
             folder = tmp_path_factory.mktemp("families") / family
-            made[family] = folder, families.save(family, folder)
-        return made[family]
+            folders[family] = folder, families.save(family, folder)
+        return folders[family]
 
     return get
 

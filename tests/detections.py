@@ -20,7 +20,7 @@ def named(label: str, *numbers: object) -> str:
     return json.dumps({"label": label, "bbox": numbers})
 
 
-def found(parsed: Parsed) -> list[tuple[str, list[float]]]:
+def labelled_boxes(parsed: Parsed) -> list[tuple[str, list[float]]]:
     return [(item["label"], item["bbox"]) for item in parsed.objects]
 
 

@@ -54,11 +54,11 @@ def tokenizer(
         core.post_processor = processors.TemplateProcessing(
             single=f"{bos} $A {eos}", special_tokens=[(token, core.token_to_id(token)) for token in (bos, eos)]
         )
-    made = hf.PreTrainedTokenizerFast(
+    fast_tokenizer = hf.PreTrainedTokenizerFast(
         tokenizer_object=core, pad_token="<pad>", bos_token=bos, eos_token=eos, unk_token="<unk>", **kwargs
     )
-    made.add_special_tokens({"additional_special_tokens": list(special)})
-    return made
+    fast_tokenizer.add_special_tokens({"additional_special_tokens": list(special)})
+    return fast_tokenizer
 
 
 def bert_tokenizer() -> hf.PreTrainedTokenizerFast:
@@ -67,8 +67,8 @@ def bert_tokenizer() -> hf.PreTrainedTokenizerFast:
     return tokenizer(bos="[CLS]", eos="[SEP]", ends=True, model_input_names=inputs, **marks)
 
 
-def ids(made: hf.PreTrainedTokenizerFast) -> dict[str, int]:
-    return {f"{name}_token_id": getattr(made, f"{name}_token_id") for name in ("bos", "eos", "pad")}
+def ids(fast_tokenizer: hf.PreTrainedTokenizerFast) -> dict[str, int]:
+    return {f"{name}_token_id": getattr(fast_tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
 
 
 def llama(words: hf.PreTrainedTokenizerFast) -> hf.LlamaConfig:

@@ -44,16 +44,16 @@ class Case:
         return json.dumps({"objects": objects})
 
     def save(self, folder: Path) -> Path:
-        picture = Image.new("RGB", self.size, "white")
+        drawn = Image.new("RGB", self.size, "white")
         for (x, y, w, h), colour in zip(self.boxes.values(), ("red", "green"), strict=True):
-            picture.paste(colour, (x, y, x + w, y + h))
+            drawn.paste(colour, (x, y, x + w, y + h))
         path = folder / self.name
         if not self.turned:
-            picture.save(path)
+            drawn.save(path)
             return path
         exif = Image.Exif()
         exif[ExifTags.Base.Orientation] = 6  # turn it clockwise to see it
-        picture.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+        drawn.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
         return path
 
 
@@ -75,8 +75,8 @@ def reply(turns: list, images: list[Image.Image]) -> str:
 def check(dataset: sv.DetectionDataset, case: Case) -> None:
     """The data set holds one image in its own size, with the rectangles within a pixel of where they are."""
     assert dataset.classes == list(LABELS)
-    [(path, image, found)] = dataset
+    [(path, image, annotated)] = dataset
     assert Path(path).name == case.name and (image.shape[1], image.shape[0]) == case.size
     truth = [[x, y, x + w, y + h] for x, y, w, h in case.boxes.values()]
-    assert np.abs(found.xyxy - truth).max() < 1
-    assert [dataset.classes[number] for number in found.class_id] == list(case.boxes)
+    assert np.abs(annotated.xyxy - truth).max() < 1
+    assert [dataset.classes[number] for number in annotated.class_id] == list(case.boxes)

@@ -12,7 +12,7 @@ from vlm_demo.results import Novelty
 from vlm_demo.runners.base import Prompt, TokenOutput, TokenSequence
 
 LONG = "la " * 2000
-PICTURE = Image.new("RGB", (64, 48), "navy")
+IMAGE = Image.new("RGB", (64, 48), "navy")
 
 
 class Bytes:
@@ -108,7 +108,7 @@ class Bytes:
 
 
 def ask(engine: Engine, question: str, session: str | None = None, tokens: int = 5000) -> Generation:
-    return engine.answer_stream(PICTURE, question, settings=SamplingParameters(max_new_tokens=tokens), session=session)
+    return engine.answer_stream(IMAGE, question, settings=SamplingParameters(max_new_tokens=tokens), session=session)
 
 
 def until(condition) -> None:

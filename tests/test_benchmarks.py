@@ -69,9 +69,7 @@ def test_decoding_is_measured_on_the_same_tokens():
     assert all(0 < row["ms/token"] < 1000 * took for row in single)
     shares = [row["share of the time"] for row in profile]
     assert shares == sorted(shares, reverse=True) and 0 < sum(shares) <= 1 and all(row["operation"] for row in profile)
-    assert (
-        set(batch[0]) == {"way", "1 sequences, tokens/s", "3 sequences, tokens/s"} and first[0]["new picture, ms"] > 0
-    )
+    assert set(batch[0]) == {"way", "1 sequences, tokens/s", "3 sequences, tokens/s"} and first[0]["new image, ms"] > 0
 
 
 def test_a_crowd_is_counted():
@@ -90,7 +88,7 @@ def test_a_crowd_is_counted():
     assert 0.3 < row["fairness"] < 0.6  # two of four got nothing
 
 
-def test_jobs_are_mixed_and_pictures_shared_or_not(tmp_path):
+def test_jobs_are_mixed_and_images_shared_or_not(tmp_path):
     shared = page.make_jobs(tmp_path, users=5, each=4, shared=True, seed=1)
     own = page.make_jobs(tmp_path, users=2, each=2, shared=False, seed=1)
     assert {job.task for job in shared[0]} == {"caption", "detect", "vqa", "compare"}

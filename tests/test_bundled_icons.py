@@ -43,5 +43,5 @@ def test_answers_turn_after_turn_are_those_of_the_engine(engine, generate):
     answer = engine.answer(IMAGE, "How many objects are there?").text
     assert generate(first) == answer
     again = engine.answer(IMAGE, "Is it night?", [("How many objects are there?", answer)]).text
-    said = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
-    assert generate(first, said, {"role": "user", "content": [{"type": "text", "text": "Is it night?"}]}) == again
+    reply = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
+    assert generate(first, reply, {"role": "user", "content": [{"type": "text", "text": "Is it night?"}]}) == again

@@ -6,7 +6,7 @@ from PIL import Image
 from transformers import AutoProcessor
 
 from tests.tiny import IMAGE_SEQ_LENGTH, tiny_tokenizer
-from tests.turns import assistant, image, picture, tokens, user, words
+from tests.turns import assistant, image, noise, tokens, user, words
 from vlm_demo.checkpoints import bundled
 from vlm_demo.model import MiniVLMProcessor
 
@@ -22,7 +22,7 @@ class TestSaving:
         assert loaded.tokenizer.padding_side == "left"
         chat = [user("brief <image>[OD]</s>", "describe"), assistant("a cat")]
         assert loaded.encode_chat(chat, 2) == original.encode_chat(chat, 2)
-        pixels = [p.image_processor(picture(1), return_tensors="pt")["pixel_values"] for p in (loaded, original)]
+        pixels = [p.image_processor(noise(1), return_tensors="pt")["pixel_values"] for p in (loaded, original)]
         assert torch.equal(*pixels)
 
     def test_from_backbones_takes_the_sizes_and_keeps_the_names(self, llama_processor, tmp_path):
@@ -40,9 +40,9 @@ class TestChatTemplate:
     """The same layout, for messages as transformers and servers have them."""
 
     def ids(self, processor, messages, images=0, **options):
-        given = [[Image.new("RGB", (8, 8))] * images] if images else None
+        filled = [[Image.new("RGB", (8, 8))] * images] if images else None
         text = processor.apply_chat_template(messages, **{"add_generation_prompt": True} | options)
-        return processor(text=[text], images=given, add_special_tokens=False)["input_ids"][0]
+        return processor(text=[text], images=filled, add_special_tokens=False)["input_ids"][0]
 
     @pytest.mark.parametrize("number", range(5))
     def test_it_gives_the_ids_of_the_engine(self, processor, number):

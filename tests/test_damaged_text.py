@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.detections import DOG, SIZE, WHOLE, answer, assert_sound, found, named
+from tests.detections import DOG, SIZE, WHOLE, answer, assert_sound, labelled_boxes, named
 from vlm_demo.detection import parse, to_coco, to_csv, to_json, to_yolo
 
 HUGE = {
@@ -109,7 +109,7 @@ def test_one_damaged_character_loses_at_most_its_own_object():
     for _ in range(1500):
         place = rng.randrange(1, len(text))
         damaged = text[:place] + rng.choice(("", "x", '"', "}", "]", "{", "[", ",")) + text[place + 1 :]
-        kept = {(label, tuple(box)) for label, box in found(parse(damaged, SIZE))}
+        kept = {(label, tuple(box)) for label, box in labelled_boxes(parse(damaged, SIZE))}
         whole = {(f"thing {i}", box) for i, box in enumerate(boxes)}
         assert len(kept & whole) >= 8, damaged
         mixed = {(label, box) for label, box in kept - whole if label in dict(whole) and box in boxes}

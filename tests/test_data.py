@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, List, Value
-from PIL import Image as Pictures
+from PIL import Image as Images
 
 from tests.tiny import IMAGE_SEQ_LENGTH, tiny_processor
 from train.data import InvalidRow, SourceError, open_source
@@ -18,7 +18,7 @@ DATA = Path("../shared/data")
 
 def png(color="red", size=(40, 20)) -> dict:
     buffer = io.BytesIO()
-    Pictures.new("RGB", size, color).save(buffer, "PNG")
+    Images.new("RGB", size, color).save(buffer, "PNG")
     return {"bytes": buffer.getvalue(), "path": None}
 
 
@@ -51,9 +51,9 @@ def own_cache(tmp_path, monkeypatch):
 
 def test_captions_change_from_epoch_to_epoch_and_come_back(tmp_path):
     source = open_source(captions(tmp_path))
-    said = [source.example(0, epoch).turns[1]["text"] for epoch in range(12)]
-    assert set(said) == {"a red wall", "red paint"}
-    assert said == [source.example(0, epoch).turns[1]["text"] for epoch in range(12)]
+    spoken = [source.example(0, epoch).turns[1]["text"] for epoch in range(12)]
+    assert set(spoken) == {"a red wall", "red paint"}
+    assert spoken == [source.example(0, epoch).turns[1]["text"] for epoch in range(12)]
     assert source.example(0).reference == {"captions": ["a red wall", "red paint"]}
 
 
@@ -119,17 +119,17 @@ def test_the_most_common_answer_is_learned_and_all_are_truth(tmp_path):
     assert len(list(source.examples())) == 1 and len(source.invalid_rows) == 2
 
 
-def test_several_pictures_are_told_by_their_captions(tmp_path):
+def test_several_images_are_told_by_their_captions(tmp_path):
     source = open_source(captions(tmp_path), "compare")
     kinds = set()
     for example in (source.lazy_example(0, epoch) for epoch in range(60) if _good(source, epoch)):
         question, answer = (turn["text"] for turn in example.turns)
         kinds.add(answer.split()[0])
-        assert 2 <= len(example.images) <= 4 and len({picture.key for picture in example.images}) > 1
+        assert 2 <= len(example.images) <= 4 and len({image.key for image in example.images}) > 1
         if answer.startswith("Image") and len(answer) == len("Image 1."):
             shown = example.images[int(answer[6]) - 1].open().getpixel((0, 0))
             color = next(color for color in COLORS if color in question)
-            assert shown == Pictures.new("RGB", (1, 1), color).getpixel((0, 0))
+            assert shown == Images.new("RGB", (1, 1), color).getpixel((0, 0))
     assert kinds == {"Image", "First:"}
 
 
@@ -141,7 +141,7 @@ def _good(source, epoch) -> bool:
     return True
 
 
-def test_conversations_place_pictures_and_mask_the_user(tmp_path):
+def test_conversations_place_images_and_mask_the_user(tmp_path):
     outside, folder = tmp_path / "outside.png", tmp_path / "chats"
     folder.mkdir()
     for path in (outside, folder / "a.png"):

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from tests.tiny import picture
+from tests.tiny import image
 from vlm_demo.description import FILE
 from vlm_demo.engine import Engine, EngineError, SamplingParameters
 from vlm_demo.images import load
@@ -55,7 +55,7 @@ def test_greedy_equals_generate_in_any_order_of_arrival(engine):
     chance = random.Random(0)
     cases = []
     for number in range(24):
-        images = [picture(chance.randrange(6)) for _ in range(chance.choice([1, 1, 2, 3]))]
+        images = [image(chance.randrange(6)) for _ in range(chance.choice([1, 1, 2, 3]))]
         question = " ".join(["how many cats?", "where is this?", "yes"][: chance.randint(1, 3)]) + str(number)
         cases.append((images, question, chance.randint(1, 40)))
     wanted = [
@@ -72,22 +72,22 @@ def test_greedy_equals_generate_in_any_order_of_arrival(engine):
 
 def test_a_sample_depends_on_its_seed_and_not_on_company(engine):
     settings = [SamplingParameters(temperature=1.5, top_p=0.9, max_new_tokens=25, seed=seed) for seed in range(6)]
-    alone = [written(engine.answer_stream(picture(1), "where is this?", settings=one)) for one in settings]
-    company = [engine.answer_stream(picture(1), "where is this?", settings=one) for one in reversed(settings)]
+    alone = [written(engine.answer_stream(image(1), "where is this?", settings=one)) for one in settings]
+    company = [engine.answer_stream(image(1), "where is this?", settings=one) for one in reversed(settings)]
     assert [written(generation) for generation in reversed(company)] == alone
     assert len({tuple(ids) for ids in alone}) > 3
 
 
 def test_a_drawn_seed_is_told_and_repeats_the_text(engine):
-    first = engine.caption(picture(2), settings=SamplingParameters(temperature=1.0))
-    again = engine.caption(picture(2), settings=SamplingParameters(temperature=1.0, seed=first.seed))
+    first = engine.caption(image(2), settings=SamplingParameters(temperature=1.0))
+    again = engine.caption(image(2), settings=SamplingParameters(temperature=1.0, seed=first.seed))
     assert again.text == first.text and [t.id for t in again.tokens] == [t.id for t in first.tokens]
-    assert engine.caption(picture(2)).seed is None
+    assert engine.caption(image(2)).seed is None
 
 
 def test_top_p_keeps_only_the_nucleus(engine):
-    greedy = engine.caption(picture(3))
-    nucleus = engine.caption(picture(3), settings=SamplingParameters(temperature=1.0, top_p=1e-6, seed=1))
+    greedy = engine.caption(image(3))
+    nucleus = engine.caption(image(3), settings=SamplingParameters(temperature=1.0, top_p=1e-6, seed=1))
     assert [token.id for token in nucleus.tokens] == [token.id for token in greedy.tokens]
 
 
@@ -99,7 +99,7 @@ def test_a_short_caption_does_not_say_the_same_twice_where_its_model_asks_for_th
     for source in (checkpoint, folder):
         engine = Engine(source, device="cpu", dtype="float32")
         for style in ("brief", "detailed"):
-            ids = [token.id for token in engine.caption(picture(3), style).tokens]
+            ids = [token.id for token in engine.caption(image(3), style).tokens]
             pairs[source, style] = list(pairwise(ids))
         engine.close()
     assert len(pairs[checkpoint, "brief"]) > len(set(pairs[checkpoint, "brief"]))
@@ -108,10 +108,10 @@ def test_a_short_caption_does_not_say_the_same_twice_where_its_model_asks_for_th
 
 
 def test_probabilities_are_those_of_the_raw_logits(engine):
-    result = engine.answer(picture(4), "yes", settings=SamplingParameters(max_new_tokens=1, temperature=2.0, seed=5))
+    result = engine.answer(image(4), "yes", settings=SamplingParameters(max_new_tokens=1, temperature=2.0, seed=5))
     runner = engine.runner
     prompt = runner.processor.encode_chat([{"role": "user", "task": "vqa", "text": "yes"}], 1)
-    pixels = runner.processor.image_processor([picture(4)], return_tensors="pt")["pixel_values"]
+    pixels = runner.processor.image_processor([image(4)], return_tensors="pt")["pixel_values"]
     with torch.no_grad():
         model = MiniVLMForConditionalGeneration.from_pretrained(runner.source)
         logits = model(torch.tensor([prompt]), pixel_values=pixels).logits[0, -1]
@@ -128,52 +128,52 @@ def test_probabilities_are_those_of_the_raw_logits(engine):
 def test_a_history_is_read_and_its_oldest_turns_make_room(engine):
     history = [(f"what is {number}?", "a red dog " * 12) for number in range(30)]
     turns = []
-    result = engine.answer_stream(picture(5), "and now?", history, SamplingParameters(max_new_tokens=20))
+    result = engine.answer_stream(image(5), "and now?", history, SamplingParameters(max_new_tokens=20))
     kept = history[result.result().dropped_turns :]
     assert 0 < len(kept) < len(history)
     for question, answer in kept:
         turns += [{"role": "user", "task": "vqa", "text": question}, {"role": "assistant", "text": answer}]
     turns.append({"role": "user", "task": "vqa", "text": "and now?"})
-    assert written(result) == generate(engine, [picture(5)], turns, 20)
+    assert written(result) == generate(engine, [image(5)], turns, 20)
     assert result.result().prompt_tokens + 20 <= 512
 
 
 def test_too_long_a_question_is_refused_with_words(engine):
     with pytest.raises(EngineError, match="shorter question"):
-        engine.answer(picture(0), "how many cats are there? " * 200)
+        engine.answer(image(0), "how many cats are there? " * 200)
 
 
 def test_an_answer_ends_where_the_context_ends(engine):
-    result = engine.caption(picture(0), settings=SamplingParameters(max_new_tokens=10_000))
+    result = engine.caption(image(0), settings=SamplingParameters(max_new_tokens=10_000))
     assert result.finish_reason in ("stop", "length") and result.prompt_tokens + result.new_tokens <= 512
 
 
 def test_unload_frees_and_the_next_use_loads_again(engine):
-    before = engine.caption(picture(6))
+    before = engine.caption(image(6))
     status = engine.status()
     assert status.loaded and status.parameters > 10_000 and status.allocated_bytes >= 4 * status.parameters
     assert status.device == "cpu" and status.dtype == "float32" and status.resident_bytes > status.allocated_bytes
     engine.unload()
     status = engine.status()
     assert not status.loaded and status.allocated_bytes == 0 and "not loaded" in str(status)
-    assert engine.caption(picture(6)).text == before.text
+    assert engine.caption(image(6)).text == before.text
 
 
-def test_a_picture_is_encoded_once(engine, monkeypatch):
+def test_an_image_is_encoded_once(engine, monkeypatch):
     engine.load()
     encoded = []
     model = engine.runner.model.model
     tower = model.get_vision_outputs
     monkeypatch.setattr(model, "get_vision_outputs", lambda p: encoded.append(len(p)) or tower(p))
-    engine.answer([picture(7), picture(7)], "yes")
-    engine.answer([picture(8), picture(7)], "no")
-    engine.caption(picture(8).convert("RGBA"))
+    engine.answer([image(7), image(7)], "yes")
+    engine.answer([image(8), image(7)], "no")
+    engine.caption(image(8).convert("RGBA"))
     assert encoded == [1, 1]
 
 
 @pytest.mark.parametrize("where", ["pixels", "features"])
 def test_poisoned_numbers_fail_alone_and_leave_no_trace(engine, monkeypatch, where):
-    clean = [engine.caption(picture(seed)).text for seed in range(4)]
+    clean = [engine.caption(image(seed)).text for seed in range(4)]
     name = {"pixels": "prepare", "features": "encode"}[where]
     real = getattr(engine.runner, name)
 
@@ -188,16 +188,16 @@ def test_poisoned_numbers_fail_alone_and_leave_no_trace(engine, monkeypatch, whe
 
     monkeypatch.setattr(engine.runner, name, poisoned)
     for _ in range(2):  # the second round reuses the slots of the first
-        good = [engine.caption_stream(picture(seed)) for seed in range(2)]
-        bad = engine.answer_stream(picture(9), "poison", settings=SamplingParameters(temperature=9))
-        good += [engine.caption_stream(picture(seed)) for seed in range(2, 4)]
+        good = [engine.caption_stream(image(seed)) for seed in range(2)]
+        bad = engine.answer_stream(image(9), "poison", settings=SamplingParameters(temperature=9))
+        good += [engine.caption_stream(image(seed)) for seed in range(2, 4)]
         assert [generation.result().text for generation in good] == clean
         with pytest.raises(EngineError, match="numbers"):
             bad.result()
 
 
 def test_a_batch_too_large_for_the_memory_goes_on_one_by_one(engine, monkeypatch):
-    clean = [engine.caption(picture(seed)).text for seed in range(4)]
+    clean = [engine.caption(image(seed)).text for seed in range(4)]
     decoder = engine.runner._decoder
     owner, name = (decoder.llama, "forward") if isinstance(decoder, BatchDecoder) else (decoder, "_forward")
     forward = getattr(owner, name)
@@ -208,12 +208,12 @@ def test_a_batch_too_large_for_the_memory_goes_on_one_by_one(engine, monkeypatch
         return forward(embeds, *args, **kwargs)
 
     monkeypatch.setattr(owner, name, small)
-    running = [engine.caption_stream(picture(seed)) for seed in range(4)]
+    running = [engine.caption_stream(image(seed)) for seed in range(4)]
     assert [generation.result().text for generation in running] == clean
 
 
 def test_a_prompt_too_large_for_the_memory_is_read_once_the_caches_are_free(engine, monkeypatch):
-    clean = engine.caption(picture(7), settings=SamplingParameters(max_new_tokens=4)).text
+    clean = engine.caption(image(7), settings=SamplingParameters(max_new_tokens=4)).text
     runner = engine.runner
     prefill, kept = runner.prefill, runner._features.bytes
 
@@ -224,10 +224,10 @@ def test_a_prompt_too_large_for_the_memory_is_read_once_the_caches_are_free(engi
 
     monkeypatch.setattr(runner, "prefill", small)
     monkeypatch.setattr(runner._features, "limit", 0)
-    result = engine.caption(picture(7), settings=SamplingParameters(max_new_tokens=8))
+    result = engine.caption(image(7), settings=SamplingParameters(max_new_tokens=8))
     assert result.text == clean and "memory ran out" in result.reduced
     monkeypatch.undo()
-    assert engine.caption(picture(7), settings=SamplingParameters(max_new_tokens=4)).text == clean
+    assert engine.caption(image(7), settings=SamplingParameters(max_new_tokens=4)).text == clean
 
 
 def test_rows_come_and_go_while_memory_stays_bounded(checkpoint):
@@ -235,7 +235,7 @@ def test_rows_come_and_go_while_memory_stays_bounded(checkpoint):
 
     def student(seed: int) -> None:
         for number in range(4):
-            generation = engine.caption_stream(picture(10 * seed + number), session=seed)
+            generation = engine.caption_stream(image(10 * seed + number), session=seed)
             if number % 2:
                 generation.cancel()
             generation.result()
@@ -262,19 +262,17 @@ def test_novelty_is_the_mahalanobis_distance_and_flags_what_lies_outside(checkpo
     torch.testing.assert_close(novelty_score(features, pooled.mean(0), whitening), wanted, rtol=1e-3, atol=1e-3)
 
     engine = Engine(checkpoint, device="cpu")
-    assert engine.novelty(picture(0)).score is None and not engine.caption(picture(0)).outside
+    assert engine.novelty(image(0)).score is None and not engine.caption(image(0)).outside
     for file in checkpoint.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    pixels = (
-        engine.runner.prepare([{"role": "user", "task": "vqa", "text": "x"}], [load(picture(0))], 8).images[0].values
-    )
+    pixels = engine.runner.prepare([{"role": "user", "task": "vqa", "text": "x"}], [load(image(0))], 8).images[0].values
     home = pool_features(engine.runner.model.get_vision_features(pixels[None]).detach())[0]
     engine.close()
     stats = {"mean": home, "whitening": torch.eye(48), "threshold": torch.tensor(1e-3)}
     save_file(stats, tmp_path / "novelty.safetensors")
     engine = Engine(tmp_path, device="cpu")
-    assert not engine.novelty(picture(0)).outside and engine.novelty(picture(1)).outside
-    result = engine.answer([picture(0), picture(1)], "yes")
+    assert not engine.novelty(image(0)).outside and engine.novelty(image(1)).outside
+    result = engine.answer([image(0), image(1)], "yes")
     assert result.outside and result.novelty[0] < 1e-3 < result.novelty[1]
     engine.close()
 
@@ -282,7 +280,7 @@ def test_novelty_is_the_mahalanobis_distance_and_flags_what_lies_outside(checkpo
 def test_a_missing_checkpoint_is_told_in_words(tmp_path):
     engine = Engine(tmp_path / "nothing", device="cpu")
     with pytest.raises(EngineError, match="neither a folder on this machine nor the name of a model"):
-        engine.caption(picture(0))
+        engine.caption(image(0))
     assert not engine.status().loaded
     engine.close()
 

@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pytest
 
-from tests.detections import CAT, CAT_BOX, DOG, DOG_BOX, SIZE, WHOLE, answer, assert_sound, found, named
+from tests.detections import CAT, CAT_BOX, DOG, DOG_BOX, SIZE, WHOLE, answer, assert_sound, labelled_boxes, named
 from vlm_demo.detection import parse
 
 
 def test_a_clean_answer():
     parsed = parse(answer(DOG, CAT, named("dog", 0, 0, 1, 1)), SIZE)
-    assert found(parsed) == [("dog", DOG_BOX), ("cat", CAT_BOX), ("dog", [0, 0, 1, 1])]
+    assert labelled_boxes(parsed) == [("dog", DOG_BOX), ("cat", CAT_BOX), ("dog", [0, 0, 1, 1])]
     assert str(parsed.report) == "3 read" and not parsed.failed
     assert parsed.labels == ["dog", "cat"]
     boxes = parsed.detections
@@ -158,7 +158,7 @@ MENDED = {  # name: (text, words of the report); each must give the dog and the 
 @pytest.mark.parametrize(("text", "words"), MENDED.values(), ids=MENDED.keys())
 def test_damage_is_mended_or_dropped_and_told(text, words):
     parsed = parse(text, SIZE)
-    assert found(parsed) == [("dog", DOG_BOX), ("cat", CAT_BOX)]
+    assert labelled_boxes(parsed) == [("dog", DOG_BOX), ("cat", CAT_BOX)]
     assert words is None or str(parsed.report) == words
     assert_sound(parsed)
 
@@ -188,7 +188,7 @@ def test_rounding_at_the_edge_is_no_repair():
     assert_sound(parsed)
 
 
-def test_equal_boxes_of_other_labels_or_other_pictures_are_kept():
+def test_equal_boxes_of_other_labels_or_other_images_are_kept():
     same = '"bbox": [0.1, 0.2, 0.3, 0.4]'
     labels = answer(f'{{"label": "dog", {same}}}', f'{{"label": "cat", {same}}}')
     images = answer(f'{{"label": "dog", {same}, "image": 1}}', f'{{"label": "dog", {same}, "image": 2}}')
@@ -264,7 +264,7 @@ def test_confidence_stays_with_its_object_when_others_are_dropped():
     assert [item["confidence"] for item in parse(text, SIZE, tokens).objects] == pytest.approx([0.125, 1.0])
 
 
-def test_objects_of_several_pictures():
+def test_objects_of_several_images():
     text = answer(DOG[:-1] + ', "image": 1}', CAT[:-1] + ', "image": "2"}', named("sun", 0, 0, 0.1, 0.1))
     parsed = parse(text, SIZE)
     assert [item["image"] for item in parsed.objects] == [1, 2, None]

@@ -24,10 +24,10 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 def export(path: Path, folder: Path, *labels: str) -> list[Path]:
     """The downloads after the model has found the rectangles; `labels` are those that a person wants to see."""
-    picture = images.load(path)
-    found = downloads.Detected.of(str(path), picture.original_size, fake_engine(reply).detect(picture))
-    parsed = found.parsed.only(labels) if labels else found.parsed
-    return [Path(file) for file in downloads.files(found, parsed, picture, str(folder))]
+    image = images.load(path)
+    detected = downloads.Detected.of(str(path), image.original_size, fake_engine(reply).detect(image))
+    parsed = detected.parsed.only(labels) if labels else detected.parsed
+    return [Path(file) for file in downloads.files(detected, parsed, image, str(folder))]
 
 
 def test_supervision_opens_the_zip_with_every_box_in_its_place(case: Case, tmp_path: Path) -> None:
@@ -42,10 +42,10 @@ def test_supervision_opens_the_zip_with_every_box_in_its_place(case: Case, tmp_p
 
 def test_json_tells_how_it_was_made(tmp_path: Path) -> None:
     case = CASES[1]
-    told = json.loads(export(case.save(tmp_path), tmp_path)[2].read_text())
-    assert (told["file_name"], told["width"], told["height"]) == (case.name, *case.size)
-    assert told["model"] == "fake" and told["prompt"] == "[OD]" and "seed" in told
-    assert [item["pixels"] for item in told["objects"]] == [pytest.approx(box, abs=1) for box in case.boxes.values()]
+    written = json.loads(export(case.save(tmp_path), tmp_path)[2].read_text())
+    assert (written["file_name"], written["width"], written["height"]) == (case.name, *case.size)
+    assert written["model"] == "fake" and written["prompt"] == "[OD]" and "seed" in written
+    assert [item["pixels"] for item in written["objects"]] == [pytest.approx(box, abs=1) for box in case.boxes.values()]
 
 
 def test_a_filter_keeps_the_numbers_of_the_classes(tmp_path: Path) -> None:

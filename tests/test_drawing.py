@@ -7,7 +7,7 @@ import json
 import pytest
 from PIL import Image
 
-from tests.detections import CAT, DOG, DOG_BOX, SIZE, answer, found, named
+from tests.detections import CAT, DOG, DOG_BOX, SIZE, answer, labelled_boxes, named
 from vlm_demo.detection import Parsed, parse, to_coco, to_csv, to_json, to_yolo
 from vlm_demo.detection.drawing import annotate
 
@@ -56,7 +56,7 @@ def parsed() -> Parsed:
 
 def test_json_is_read_back_as_it_was(parsed):
     again = parse(to_json(parsed), parsed.size)
-    assert found(again) == found(parsed) and str(again.report) == "4 read"
+    assert labelled_boxes(again) == labelled_boxes(parsed) and str(again.report) == "4 read"
     assert [item["image"] for item in again.objects] == [None, 2, None, None]
     assert json.loads(to_json(parsed))["objects"][0]["confidence"] == pytest.approx(0.729)
 

@@ -98,9 +98,9 @@ def test_two_checkpoints_side_by_side(checkpoint, tmp_path, monkeypatch, capsys)
     command = f"evaluate {checkpoint} --data mixed --against {other} --out {out} --keep"
     monkeypatch.setattr(sys, "argv", command.split())
     evaluate.main()
-    said = capsys.readouterr().out
-    assert "mixed/test row 5: the picture is damaged" in said and "mixed/test row 4: " in said
-    row = next(line for line in said.splitlines() if "vqa_accuracy" in line)
+    printed = capsys.readouterr().out
+    assert "mixed/test row 5: the picture is damaged" in printed and "mixed/test row 4: " in printed
+    row = next(line for line in printed.splitlines() if "vqa_accuracy" in line)
     assert row.count("|") == 7  # data, task, n, figure, and a column for each checkpoint
     written = json.loads((out / "figures.json").read_text())
     assert set(written) == {"where", str(checkpoint), str(other)}
@@ -138,7 +138,7 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
-def test_the_page_shows_pictures_truth_and_answers_and_escapes_them(tmp_path):
+def test_the_page_shows_images_truth_and_answers_and_escapes_them(tmp_path):
     engine = fake_engine(reply)
     answers = list(answer_source(engine, Mixed(), None, shown=9))
     engine.close()
@@ -201,12 +201,12 @@ RUN = {
 
 
 def test_the_card_holds_the_real_figures_the_data_and_the_recipe(checkpoint, tmp_path):
-    made = tmp_path / "made"
-    save(made, seed=0)
-    evaluate.keep(made, {"several of zoo/test": {"vqa": {"n": 50, "vqa_accuracy": 0.4125}}})
-    (made / "run.json").write_text(json.dumps(RUN))
-    Image.new("RGB", (8, 8)).save(made / "losses.png")
-    push.prepare(made, tmp_path / "ready", "me/zoo")
+    trained = tmp_path / "made"
+    save(trained, seed=0)
+    evaluate.keep(trained, {"several of zoo/test": {"vqa": {"n": 50, "vqa_accuracy": 0.4125}}})
+    (trained / "run.json").write_text(json.dumps(RUN))
+    Image.new("RGB", (8, 8)).save(trained / "losses.png")
+    push.prepare(trained, tmp_path / "ready", "me/zoo")
     card = ModelCard.load(tmp_path / "ready" / "README.md")
     assert card.data.model_name == "zoo" and card.data.library_name == "transformers"
     assert [(r.dataset_name, r.metric_type, r.metric_value) for r in card.data.eval_results] == [
@@ -243,8 +243,8 @@ def test_offline_the_folder_is_ready_and_the_app_loads_it(checkpoint, tmp_path, 
         push.main()
     assert str(ready) in capsys.readouterr().out
     engine, original = Engine(ready), Engine(checkpoint)
-    picture = Image.new("RGB", (40, 40), "green")
-    assert engine.caption(picture).text == original.caption(picture).text
+    image = Image.new("RGB", (40, 40), "green")
+    assert engine.caption(image).text == original.caption(image).text
     engine.close(), original.close()
 
     # Somebody who has nothing of this project but the folder.

@@ -24,8 +24,8 @@ ASKED = [(scene, qa) for seed in SEEDS for scene in [scenes.make_scene(seed)] fo
 
 
 def test_a_template_is_filled_with_one_of_its_choices():
-    found = {say(random.Random(seed), "How many (red|blue (big|small)|) cats ?") for seed in range(50)}
-    assert found == {"How many red cats?", "How many blue big cats?", "How many blue small cats?", "How many cats?"}
+    sayings = {say(random.Random(seed), "How many (red|blue (big|small)|) cats ?") for seed in range(50)}
+    assert sayings == {"How many red cats?", "How many blue big cats?", "How many blue small cats?", "How many cats?"}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_which_image_names_all_of_them_or_none():
     assert across.NONE in answers and "Image 1 and image 2." in answers and across.SAME_NUMBER in answers
 
 
-def test_a_question_about_one_of_several_pictures_says_which():
+def test_a_question_about_one_of_several_images_says_which():
     number = r"\b(image|picture|pic|photo|number) (number )?([12]|one|two)\b"
     place = r"\b(first|second|last|left|right) (image|picture|photo|pic|drawing|one)|\bon the (left|right)"
     members = tuple(scenes.make_scene(k) for k in range(2))
@@ -147,7 +147,7 @@ def test_no_template_makes_a_held_out_wording():
         rng = random.Random(seed)
         asked = [*across.which(members, rng), *across.together(members, rng), across.each(members, rng)]
         trained |= {held_out.generic(qa.question) for qa in asked} | {held_out.generic(word(rng, "difference"))}
-    wordings = [wording for found in held_out.WORDINGS.values() for wording in found]
+    wordings = [wording for sayings in held_out.WORDINGS.values() for wording in sayings]
     assert len(wordings) >= 150 and len(set(wordings)) > 140
     made = held_out.HELD_OUT & trained
     assert not made, ", ".join(sorted(made))  # these alone are shown, so that the others stay unseen

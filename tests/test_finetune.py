@@ -94,9 +94,9 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_message(tmp_path, whole, who
     else:
         file.write_bytes(data[:-9] if harm == "cut" else data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
     assert same(trained(tmp_path / "run", parts, quiet=False), whole)
-    said = capsys.readouterr().out
-    assert f"{newest} is passed over" in said and "model.safetensors" in said
-    assert "resuming from checkpoint-10" in said
+    printed = capsys.readouterr().out
+    assert f"{newest} is passed over" in printed and "model.safetensors" in printed
+    assert "resuming from checkpoint-10" in printed
 
 
 def test_a_full_disk_says_what_to_do_and_the_latest_valid_checkpoint_stays(tmp_path, whole, monkeypatch):

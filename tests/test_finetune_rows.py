@@ -25,11 +25,11 @@ def opened_cache(folder: Path, model=None, side=32) -> VisionCache:
 
 
 def test_kept_features_are_those_of_the_backbone_and_damage_is_noticed(tmp_path, capsys):
-    pictures = {p.key: p for index in range(3) for p in Walls(4, bad_pictures=[2]).lazy_example(index).images}
+    lazy = {p.key: p for index in range(3) for p in Walls(4, bad_images=[2]).lazy_example(index).images}
     cache = opened_cache(tmp_path)
-    assert list(cache.ensure(pictures).values()) == ["The picture is damaged."]
-    good = list(pictures)[:2]
-    pixels = cache.processor.image_processor([pictures[key].open() for key in good], return_tensors="pt")
+    assert list(cache.ensure(lazy).values()) == ["The picture is damaged."]
+    good = list(lazy)[:2]
+    pixels = cache.processor.image_processor([lazy[key].open() for key in good], return_tensors="pt")
     fresh = cache.model.get_vision_features(pixels["pixel_values"])
     assert torch.equal(cache(good), fresh.to(torch.bfloat16))
 
@@ -39,7 +39,7 @@ def test_kept_features_are_those_of_the_backbone_and_damage_is_noticed(tmp_path,
     np.save(file, array)
     mended = opened_cache(tmp_path)
     assert "computed again" in capsys.readouterr().out
-    mended.ensure(pictures)
+    mended.ensure(lazy)
     assert torch.equal(mended(good), fresh.to(torch.bfloat16))
 
 
@@ -84,17 +84,17 @@ def test_a_detection_is_cut_between_objects_and_counted():
     draft = LazyExample("detect", (), chat("detect", "", write_objects(objects)), {}, "row")
     full = len(encode(processor, draft, 10_000)[0])
     ids, labels, left_out = encode(processor, draft, full - 1)
-    said = processor.tokenizer.decode([label for label in labels if label != -100], skip_special_tokens=True)
-    assert json.loads(said)["objects"] == objects[:5] and left_out == {"objects": 1}
+    written = processor.tokenizer.decode([label for label in labels if label != -100], skip_special_tokens=True)
+    assert json.loads(written)["objects"] == objects[:5] and left_out == {"objects": 1}
     ids, labels, left_out = encode(processor, draft, full // 2)
-    said = processor.tokenizer.decode([label for label in labels if label != -100], skip_special_tokens=True)
-    assert json.loads(said)["objects"] == objects[: 6 - left_out["objects"]] and len(ids) <= full // 2
+    written = processor.tokenizer.decode([label for label in labels if label != -100], skip_special_tokens=True)
+    assert json.loads(written)["objects"] == objects[: 6 - left_out["objects"]] and len(ids) <= full // 2
     with pytest.raises(InvalidRow, match="longer than 8 tokens"):
         encode(processor, draft, 8)
 
 
 def test_the_next_row_stands_in_for_one_that_cannot_be_read():
-    source = Walls(8, bad_rows=[2], bad_pictures=[3])
+    source = Walls(8, bad_rows=[2], bad_images=[3])
     data = TrainingSet([source], tiny_processor(), 512)
     data.build_index(draw_samples([8], [1.0], 1, 0), check_only, 4, 0)
     assert Counter(sample.index for sample in data.samples) == {0: 1, 1: 1, 4: 3, 5: 1, 6: 1, 7: 1}

@@ -51,9 +51,9 @@ def test_boxes_are_those_of_the_regions_and_none_comes_twice(vocabulary):
     counts = set()
     for seed in range(60):
         objects = json.loads(write(Boxes(REGIONS), vocabulary, seed))["objects"]
-        found = [(item["label"], tuple(f"{number:.3f}" for number in item["bbox"])) for item in objects]
-        assert len(set(found)) == len(found) and set(found) <= set(REGIONS)
-        counts.add(len(found))
+        written = [(item["label"], tuple(f"{number:.3f}" for number in item["bbox"])) for item in objects]
+        assert len(set(written)) == len(written) and set(written) <= set(REGIONS)
+        counts.add(len(written))
     assert counts == {0, 1, 2}
 
 

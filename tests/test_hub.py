@@ -39,12 +39,12 @@ def open_engine(saved, monkeypatch):
         engine.close()
 
 
-def ask(engine, pictures, **settings):
+def ask(engine, shown, **settings):
     """A question, or a caption where the family answers none."""
     settings = SamplingParameters(**{"max_new_tokens": 12, **settings})
     if "vqa" in engine.runner.family.dialect.tasks:
-        return engine.answer_stream(pictures, "how many cats?", settings=settings)
-    return engine.caption_stream(pictures[0], settings=settings)
+        return engine.answer_stream(shown, "how many cats?", settings=settings)
+    return engine.caption_stream(shown[0], settings=settings)
 
 
 def written(generation):
@@ -57,8 +57,8 @@ def test_greedy_equals_the_familys_own_generate(family, saved, open_engine):
     engine = open_engine(family)
     answers = []
     for seed in range(3):
-        pictures = [image(seed), image(seed + 9)][: min(2, engine.runner.family.dialect.max_images)]
-        generation = ask(engine, pictures)
+        shown = [image(seed), image(seed + 9)][: min(2, engine.runner.family.dialect.max_images)]
+        generation = ask(engine, shown)
         ids = written(generation)
         model = engine.runner.model
         inputs = generation._request.sequence.prompt.inputs
@@ -171,9 +171,9 @@ def test_boxes_come_from_what_the_model_writes(family, answer, box, open_engine,
     monkeypatch.setattr(sampling, "sample", write)
     result = engine.detect(image(1), SamplingParameters(max_new_tokens=200))
     assert (result.text, result.finish_reason) == (answer, "stop")
-    (found,) = result.parsed.objects
-    assert found["label"] == "cat" and found["confidence"] is None
-    assert found["bbox"] == pytest.approx(box, abs=1e-4)
+    (detected,) = result.parsed.objects
+    assert detected["label"] == "cat" and detected["confidence"] is None
+    assert detected["bbox"] == pytest.approx(box, abs=1e-4)
     assert result.parsed.size == (70, 40)
 
 
@@ -273,5 +273,5 @@ def test_the_engine_tells_families_apart_and_switches_between_them(saved, tmp_pa
     assert engine.caption(image(1)).model == "git"
 
 
-def test_a_picture_of_any_family_has_no_novelty_score(open_engine):
+def test_an_image_of_any_family_has_no_novelty_score(open_engine):
     assert open_engine("llava").novelty(image(1)).score is None

@@ -37,7 +37,7 @@ def test_every_usual_format_is_read(format, options):
     assert_quadrants(image)
 
 
-def test_every_kind_of_source_gives_the_same_picture(tmp_path):
+def test_every_kind_of_source_gives_the_same_image(tmp_path):
     data = encode(quadrants(), "PNG")
     path = tmp_path / "a picture.png"
     path.write_bytes(data)
@@ -140,7 +140,7 @@ def test_the_first_frame_of_an_animation():
         assert_quadrants(decode(data))
 
 
-def test_large_pictures_are_downscaled_and_keep_their_shape():
+def test_large_images_are_downscaled_and_keep_their_shape():
     assert decode(quadrants(4096, 1024)).size == (2048, 512)
     assert decode(encode(Image.new("L", (9000, 30)), "PNG")).size == (2048, 7)
     assert decode(Image.new("RGB", (20_000, 1))).size == (2048, 1)
@@ -182,7 +182,7 @@ def test_the_original_size_is_that_of_the_upright_file() -> None:
     assert loaded.original_size == (2500, 5000) and loaded.size == (1024, 2048)
 
 
-def test_a_crowd_decodes_a_few_pictures_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crowd_decodes_a_few_images_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     lock, inside, most, pixels = threading.Lock(), [], [], []
 
     def to_rgb(image: Image.Image) -> Image.Image:

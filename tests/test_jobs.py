@@ -62,8 +62,8 @@ def test_what_changed_is_asked_as_the_compare_tab_does():
         plan(engine, {"compare": "what changed?"}, [IMAGE] * 3)
 
 
-def asked(router, text, pictures=1, turns=()):
-    return in_chat(Recorder(), router, text, [IMAGE] * pictures, turns)(None, None)
+def asked(router, text, images=1, turns=()):
+    return in_chat(Recorder(), router, text, [IMAGE] * images, turns)(None, None)
 
 
 def test_chat_asks_and_compares(router):
@@ -75,16 +75,16 @@ def test_chat_asks_and_compares(router):
 
 
 @pytest.mark.parametrize(
-    ("text", "pictures", "words"),
+    ("text", "images", "words"),
     [
         ("[OD] cats", 1, "Detect or Auto"),
         ("[COMPARE] what changed?", 1, "choose something else"),
         ("[VQA]", 1, "question"),
     ],
 )
-def test_a_tag_that_chat_cannot_follow_is_refused_in_words(router, text, pictures, words):
+def test_a_tag_that_chat_cannot_follow_is_refused_in_words(router, text, images, words):
     with pytest.raises(EngineError, match=words):
-        asked(router, text, pictures)
+        asked(router, text, images)
 
 
 def test_several_tasks_become_several_calls_in_turn() -> None:
@@ -104,15 +104,15 @@ def test_what_was_understood_can_be_overruled() -> None:
     shares = {"caption": 0.1, "detect": 0.9, "vqa": 0.8, "compare": 0.0}
     parts = {"vqa": "how many?", "detect": "and where?"}
     route = Route(["vqa", "detect"], shares, False, None, "how many, and where?", parts)
-    found, card = auto.understand(route)
+    runs, card = auto.understand(route)
     assert (
-        found == parts and "Answer and Detect. One after the other." in card and card.count('aria-pressed="true"') == 2
+        runs == parts and "Answer and Detect. One after the other." in card and card.count('aria-pressed="true"') == 2
     )
-    found, card = auto.understand(route, "caption")
-    assert found == {"caption": "how many, and where?"} and "As you said: Caption." in card
+    runs, card = auto.understand(route, "caption")
+    assert runs == {"caption": "how many, and where?"} and "As you said: Caption." in card
     unsure = replace(route, unsure=True, note="Do you want boxes?")
-    found, card = auto.understand(unsure)
-    assert found == {} and "Do you want boxes?" in card and 'aria-pressed="true"' not in card
+    runs, card = auto.understand(unsure)
+    assert runs == {} and "Do you want boxes?" in card and 'aria-pressed="true"' not in card
     assert auto.understand(unsure, "vqa")[0] == {"vqa": "how many, and where?"}
 
 

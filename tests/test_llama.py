@@ -17,7 +17,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from tests.tiny import picture
+from tests.tiny import image
 from vlm_demo.engine import Engine, EngineError, Generation, SamplingParameters
 from vlm_demo.runners import formats
 from vlm_demo.runners.graphs import GraphedStep, cuda_graph
@@ -67,8 +67,8 @@ def test_logits_are_those_of_transformers(config, model_class, rows, linear):
     hidden = [ours.forward(ours.embed(ids[:, :6].tolist()), buffer, 2, [0] * rows)]
     hidden += [ours.forward(ours.embed(ids[:, 6:8].tolist()), buffer, 2, [6] * rows)]
     hidden += [ours.forward(ours.embed(ids[:, at : at + 1].tolist()), buffer, 2, [at] * rows) for at in (8, 9)]
-    given = ours.logits(torch.cat(hidden, dim=1).flatten(0, 1)).view_as(wanted)
-    torch.testing.assert_close(given, wanted, rtol=1e-4, atol=1e-4)
+    actual = ours.logits(torch.cat(hidden, dim=1).flatten(0, 1)).view_as(wanted)
+    torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(model(ids).logits, wanted)  # the model that lent its weights still works
 
 
@@ -82,8 +82,8 @@ def test_half_precision_stays_close():
     ours = BatchedLlama(model.model, model.lm_head)
     buffer = ours.new_buffer()
     buffer.reserve(2, 10)
-    given = ours.logits(ours.forward(ours.embed(ids.tolist()), buffer, 0, [0, 0]).flatten(0, 1)).softmax(-1)
-    torch.testing.assert_close(given.float().view_as(wanted), wanted, rtol=0, atol=0.1)
+    actual = ours.logits(ours.forward(ours.embed(ids.tolist()), buffer, 0, [0, 0]).flatten(0, 1)).softmax(-1)
+    torch.testing.assert_close(actual.float().view_as(wanted), wanted, rtol=0, atol=0.1)
 
 
 @pytest.mark.parametrize(
@@ -108,17 +108,17 @@ def test_int8_is_close_and_a_row_does_not_depend_on_its_company(rows, kind):
     linear = kind(weight, bias)
     wanted = torch.nn.functional.linear(x, weight, bias)
     for prompt in (False, True):
-        given = linear(x, prompt)
-        assert (given - wanted).norm() < 0.02 * wanted.norm()
-        assert torch.equal(torch.cat([linear(row[None], prompt) for row in x]), given)
+        actual = linear(x, prompt)
+        assert (actual - wanted).norm() < 0.02 * wanted.norm()
+        assert torch.equal(torch.cat([linear(row[None], prompt) for row in x]), actual)
     x[0] = torch.nan
     assert linear(x)[0].isnan().all() and linear(x)[1:].isfinite().all()
 
 
 def test_int8_serves_in_less_memory(checkpoint, engine):
     small = Engine(runner=MiniVLMRunner(checkpoint, "cpu", "int8"))
-    exact = engine.answer(picture(1), "where is this?", settings=SamplingParameters(max_new_tokens=1))
-    rounded = small.answer(picture(1), "where is this?", settings=SamplingParameters(max_new_tokens=1))
+    exact = engine.answer(image(1), "where is this?", settings=SamplingParameters(max_new_tokens=1))
+    rounded = small.answer(image(1), "where is this?", settings=SamplingParameters(max_new_tokens=1))
     assert rounded.tokens[0].probability == pytest.approx(exact.tokens[0].probability, abs=0.1)
     assert small.status().dtype == "int8" and small.status().parameters == engine.status().parameters
     assert small.runner.memory()[0] < engine.runner.memory()[0]
@@ -132,7 +132,7 @@ def test_company_changes_no_digit_where_rounding_is_coarse(checkpoint, dtype, pr
     monkeypatch.setattr(formats, "multiplies_bfloat16", lambda width, rows: prompts == "bfloat16")
     engine = Engine(runner=MiniVLMRunner(checkpoint, "cpu", dtype), waiting_per_session=100)
     engine.load()
-    asked = [([picture(n % 7 + k) for k in range(1 + n % 3)], "where is this? " * (1 + n % 5)) for n in range(30)]
+    asked = [([image(n % 7 + k) for k in range(1 + n % 3)], "where is this? " * (1 + n % 5)) for n in range(30)]
     settings = SamplingParameters(max_new_tokens=25)
 
     def digits(generation: Generation) -> list[tuple[int, float]]:
@@ -162,7 +162,7 @@ def test_integers_are_used_unasked_only_where_they_are_fast(checkpoint, monkeypa
     monkeypatch.setattr(BatchedLlama, "supports", staticmethod(lambda config: llama_shaped))
     monkeypatch.setattr(formats, "decodes_in_int8", lambda width, rows: fast)
     engine = Engine(checkpoint, device="cpu")
-    assert engine.caption(picture(1)).tokens and engine.status().dtype == wanted
+    assert engine.caption(image(1)).tokens and engine.status().dtype == wanted
     engine.close()
 
 
@@ -187,7 +187,7 @@ def test_int8_elsewhere_is_refused_in_words(checkpoint, monkeypatch):
     monkeypatch.setattr(BatchedLlama, "supports", staticmethod(lambda config: False))
     small = Engine(runner=MiniVLMRunner(checkpoint, "cpu", "int8"))
     with pytest.raises(EngineError, match="another dtype"):
-        small.caption(picture(1))
+        small.caption(image(1))
     small.close()
 
 
@@ -225,7 +225,7 @@ def test_a_recorded_step_writes_what_generate_writes(engine, monkeypatch):
     def answers():
         lengths = (3, 30, 9, 140, 21, 2, 17)
         running = [
-            engine.answer_stream(picture(number), "where?", settings=SamplingParameters(max_new_tokens=length))
+            engine.answer_stream(image(number), "where?", settings=SamplingParameters(max_new_tokens=length))
             for number, length in enumerate(lengths)
         ]
         return [[token.id for token in one.result().tokens] for one in running]
@@ -279,8 +279,8 @@ def test_a_step_is_tried_before_it_is_recorded_and_then_only_replayed(monkeypatc
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu_the_recorded_step_is_used(checkpoint):
     engine = Engine(runner=MiniVLMRunner(checkpoint, "cuda", "float32"))
-    recorded = [engine.caption(picture(number)).text for number in range(3)]
+    recorded = [engine.caption(image(number)).text for number in range(3)]
     assert engine.runner._decoder.graphed.recordings
     engine.runner._decoder.graphed = None
-    assert [engine.caption(picture(number)).text for number in range(3)] == recorded
+    assert [engine.caption(image(number)).text for number in range(3)] == recorded
     engine.close()

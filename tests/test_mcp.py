@@ -51,7 +51,7 @@ def test_an_mcp_client_finds_the_endpoints_and_uses_them(url):
     file = io.BytesIO()
     SCENE.image(256).save(file, "PNG")
     image = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-    tools, (caption, found, wrong) = talk(
+    tools, (caption, boxes, wrong) = talk(
         url,
         ("caption", {"image": image, "style": "brief"}),
         ("detect", {"image": image}),
@@ -62,7 +62,7 @@ def test_an_mcp_client_finds_the_endpoints_and_uses_them(url):
     properties = next(tool for name, tool in tools.items() if name.endswith("caption")).inputSchema["properties"]
     assert "brief, detailed or alt" in properties["style"]["description"]
     assert SCENE.caption("brief") in caption.content[0].text and not caption.isError
-    assert "bbox" in found.content[0].text
+    assert "bbox" in boxes.content[0].text
     assert wrong.isError and "no model 'tiny' here" in wrong.content[0].text
 
 

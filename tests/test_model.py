@@ -16,8 +16,8 @@ from tests.tiny import (
     GREEDY,
     IMAGE_SEQ_LENGTH,
     IMAGE_SIZE,
+    images,
     padded,
-    pictures,
     prompt,
     tiny_config,
     tiny_model,
@@ -38,25 +38,25 @@ class TestVisionFeatures:
     @pytest.mark.parametrize("name", vision_configs())
     def test_any_backbone_generates(self, processor, name):
         model = tiny_model(tiny_config(processor, vision_configs()[name], image_positions=False))
-        assert model.get_vision_features(pictures(3)).shape == (3, IMAGE_SEQ_LENGTH, 24)
-        assert model.get_image_features(pictures(3)).pooler_output.shape == (3, IMAGE_SEQ_LENGTH, 32)
+        assert model.get_vision_features(images(3)).shape == (3, IMAGE_SEQ_LENGTH, 24)
+        assert model.get_image_features(images(3)).pooler_output.shape == (3, IMAGE_SEQ_LENGTH, 32)
         ids = prompt(processor, "how many?", n_images=3)
-        assert model.generate(ids, pixel_values=pictures(3), **GREEDY).shape[1] > ids.shape[1]
+        assert model.generate(ids, pixel_values=images(3), **GREEDY).shape[1] > ids.shape[1]
 
     def test_a_grid_is_read_row_by_row(self, model):
-        grid = model.model.vision_tower(pictures(1)).last_hidden_state  # [1, 24, 2, 2]
-        features = model.get_vision_features(pictures(1))
+        grid = model.model.vision_tower(images(1)).last_hidden_state  # [1, 24, 2, 2]
+        features = model.get_vision_features(images(1))
         assert torch.equal(features[0, 1], grid[0, :, 0, 1])
         assert torch.equal(features[0, 2], grid[0, :, 1, 0])
 
     @pytest.mark.parametrize("name, prefix", [("vit", 1), ("dinov2", 5)])
     def test_class_and_register_tokens_are_dropped(self, processor, name, prefix):
         model = tiny_model(tiny_config(processor, vision_configs()[name]))
-        sequence = model.model.vision_tower(pictures(1)).last_hidden_state
-        assert torch.equal(model.get_vision_features(pictures(1)), sequence[:, prefix:])
+        sequence = model.model.vision_tower(images(1)).last_hidden_state
+        assert torch.equal(model.get_vision_features(images(1)), sequence[:, prefix:])
 
     @pytest.mark.parametrize("side", [16, 64])
-    def test_a_picture_of_another_size_is_a_clear_error(self, model, side):
+    def test_an_image_of_another_size_is_a_clear_error(self, model, side):
         with pytest.raises(ValueError, match=f"{side}x{side} pixels, but vision_seq_length is 4"):
             model.get_vision_features(torch.zeros(1, 3, side, side))
 
@@ -67,27 +67,27 @@ class TestVisionFeatures:
             assert torch.equal(projected[0, 0], projected[0, 1]) is not positions
 
 
-class TestPictures:
-    def test_the_answer_depends_on_each_picture_and_their_order(self, model, processor):
-        ids, pixels = prompt(processor, "which?", n_images=2), pictures(2)
+class TestImages:
+    def test_the_answer_depends_on_each_image_and_their_order(self, model, processor):
+        ids, pixels = prompt(processor, "which?", n_images=2), images(2)
         logits = model(ids, pixel_values=pixels).logits
         assert not torch.allclose(logits, model(ids, pixel_values=pixels.flip(0)).logits)
         for changed in (0, 1):
             other = pixels.clone()
-            other[changed] = pictures(1, seed=9)[0]
+            other[changed] = images(1, seed=9)[0]
             assert not torch.allclose(logits, model(ids, pixel_values=other).logits)
 
     def test_image_features_equal_pixel_values(self, model, processor):
-        ids, pixels = prompt(processor, "which?", n_images=2), pictures(2)
+        ids, pixels = prompt(processor, "which?", n_images=2), images(2)
         features = model.get_vision_features(pixels)
         assert torch.equal(model(ids, pixel_values=pixels).logits, model(ids, image_features=features).logits)
         for settings in (GREEDY, {**GREEDY, "use_cache": False}, {**GREEDY, "num_beams": 2}):
             by_pixels = model.generate(ids, pixel_values=pixels, **settings)
             assert torch.equal(by_pixels, model.generate(ids, image_features=features, **settings))
 
-    def test_several_samples_of_a_batch_each_see_their_own_pictures(self, model, processor):
+    def test_several_samples_of_a_batch_each_see_their_own_images(self, model, processor):
         rows = [prompt(processor, "how many?", 1), prompt(processor, "which?", 2)]
-        features = model.get_vision_features(pictures(3))
+        features = model.get_vision_features(images(3))
         inputs = padded(processor, rows)
         # At a tiny temperature every sample is the greedy answer.
         sampled = model.generate(
@@ -98,28 +98,28 @@ class TestPictures:
             temperature=1e-4,
             num_return_sequences=2,
         )
-        greedy = model.generate(**inputs, pixel_values=pictures(3), **GREEDY)
+        greedy = model.generate(**inputs, pixel_values=images(3), **GREEDY)
         assert torch.equal(sampled, greedy.repeat_interleave(2, dim=0))
 
-    @pytest.mark.parametrize("given", [0, 1, 3])
-    def test_a_wrong_number_is_a_clear_error(self, model, processor, given):
+    @pytest.mark.parametrize("number", [0, 1, 3])
+    def test_a_wrong_number_is_a_clear_error(self, model, processor, number):
         ids = prompt(processor, "which?", n_images=2)
-        pixels = pictures(given) if given else None
-        message = rf"8 image placeholders .* {given * 4} image features were given \({given} images\)"
+        pixels = images(number) if number else None
+        message = rf"8 image placeholders .* {number * 4} image features were given \({number} images\)"
         with pytest.raises(ValueError, match=message):
             model(ids, pixel_values=pixels)
         with pytest.raises(ValueError, match=message):
             model.generate(ids, pixel_values=pixels, **GREEDY)
 
-    def test_two_sources_of_pictures_are_refused(self, model, processor):
-        features = model.get_vision_features(pictures(1))
+    def test_two_sources_of_images_are_refused(self, model, processor):
+        features = model.get_vision_features(images(1))
         with pytest.raises(ValueError, match="only one of pixel_values, image_features"):
-            model(prompt(processor, "a"), pixel_values=pictures(1), image_features=features)
+            model(prompt(processor, "a"), pixel_values=images(1), image_features=features)
 
 
 class TestGeneration:
     def test_cached_equals_uncached(self, model, processor):
-        ids, pixels = prompt(processor, "how many cats?", n_images=2), pictures(2)
+        ids, pixels = prompt(processor, "how many cats?", n_images=2), images(2)
         cached = model.generate(ids, pixel_values=pixels, **GREEDY)
         assert torch.equal(cached, model.generate(ids, pixel_values=pixels, use_cache=False, **GREEDY))
 
@@ -146,7 +146,7 @@ class TestGeneration:
             "where?",
         ]
         rows = [prompt(processor, text, count) for text, count in zip(texts, counts, strict=True)]
-        pixels = pictures(sum(counts))
+        pixels = images(sum(counts))
         inputs = padded(processor, rows)
         assert inputs["attention_mask"].min() == 0
 
@@ -165,7 +165,7 @@ class TestGeneration:
         def sample(seed: int) -> list[int]:
             torch.manual_seed(seed)
             ids = prompt(processor, "a story")
-            return model.generate(ids, pixel_values=pictures(1), do_sample=True, max_new_tokens=20)[0].tolist()
+            return model.generate(ids, pixel_values=images(1), do_sample=True, max_new_tokens=20)[0].tolist()
 
         assert sample(1) == sample(1)
         assert sample(1) != sample(2)
@@ -173,7 +173,7 @@ class TestGeneration:
     def test_a_streamer_gives_the_text_of_the_answer(self, model, processor):
         ids = prompt(processor, "how many?")
         streamer = TextIteratorStreamer(processor.tokenizer, skip_prompt=True, timeout=30, skip_special_tokens=True)
-        answer = model.generate(ids, pixel_values=pictures(1), streamer=streamer, **GREEDY)[0, ids.shape[1] :]
+        answer = model.generate(ids, pixel_values=images(1), streamer=streamer, **GREEDY)[0, ids.shape[1] :]
         pieces = list(streamer)
         assert len(pieces) > 1
         assert "".join(pieces) == processor.tokenizer.decode(answer, skip_special_tokens=True)
@@ -185,9 +185,9 @@ class TestGeneration:
         whole = torch.tensor([processor.encode_chat(chat, 1)])
         cache = DynamicCache(config=model.config)
         with torch.no_grad():
-            model(first, pixel_values=pictures(1), past_key_values=cache)
+            model(first, pixel_values=images(1), past_key_values=cache)
         answer = model.generate(whole, past_key_values=copy.deepcopy(cache), **GREEDY)
-        assert torch.equal(answer, model.generate(whole, pixel_values=pictures(1), **GREEDY))
+        assert torch.equal(answer, model.generate(whole, pixel_values=images(1), **GREEDY))
 
     def test_the_model_never_writes_a_placeholder(self, model, processor):
         class WantPlaceholders(LogitsProcessor):
@@ -196,21 +196,21 @@ class TestGeneration:
                 return scores
 
         ids = prompt(processor, "a")
-        answer = model.generate(ids, pixel_values=pictures(1), logits_processor=[WantPlaceholders()], **GREEDY)
+        answer = model.generate(ids, pixel_values=images(1), logits_processor=[WantPlaceholders()], **GREEDY)
         assert processor.image_token_id not in answer[0, ids.shape[1] :]
 
     def test_half_precision(self, processor):
         model = tiny_model(tiny_config(processor)).to(torch.bfloat16)
         ids = prompt(processor, "a")
-        features = model.get_vision_features(pictures(1))
+        features = model.get_vision_features(images(1))
         assert features.dtype == torch.bfloat16
-        by_pixels = model.generate(ids, pixel_values=pictures(1), **GREEDY)
+        by_pixels = model.generate(ids, pixel_values=images(1), **GREEDY)
         assert torch.equal(by_pixels, model.generate(ids, image_features=features.float(), **GREEDY))
 
 
 class TestTraining:
     @pytest.mark.parametrize("kind", [torch.bool, torch.float32])
-    def test_turns_packed_behind_one_picture_equal_separate_runs(self, model, processor, kind):
+    def test_turns_packed_behind_one_image_equal_separate_runs(self, model, processor, kind):
         answers = [("how many cats are there?", "2"), ("where is this?", "grass")]
         chats = [
             processor.encode_chat(
@@ -227,15 +227,15 @@ class TestTraining:
             mask = torch.zeros(mask.shape).masked_fill(~mask, torch.finfo(kind).min)
         positions = torch.tensor([[*range(len(chats[0])), *range(shared, len(chats[1]))]])
 
-        logits = model(packed, pixel_values=pictures(1), attention_mask=mask, position_ids=positions).logits[0]
-        alone = [model(torch.tensor([chat]), pixel_values=pictures(1)).logits[0] for chat in chats]
+        logits = model(packed, pixel_values=images(1), attention_mask=mask, position_ids=positions).logits[0]
+        alone = [model(torch.tensor([chat]), pixel_values=images(1)).logits[0] for chat in chats]
         assert torch.allclose(logits[: len(chats[0])], alone[0], atol=1e-4)
         assert torch.allclose(logits[len(chats[0]) :], alone[1][shared:], atol=1e-4)
 
     def test_the_loss_counts_only_answers(self, model, processor):
         chat = [{"role": "user", "task": "vqa", "text": "how many?"}, {"role": "assistant", "text": "2"}]
         ids, labels = (torch.tensor([row]) for row in processor.encode_chat_with_labels(chat, n_images=1))
-        outputs = model(ids, pixel_values=pictures(1), labels=labels)
+        outputs = model(ids, pixel_values=images(1), labels=labels)
         counted = labels[0, 1:] != -100
         expected = torch.nn.functional.cross_entropy(outputs.logits[0, :-1][counted], ids[0, 1:][counted])
         assert torch.allclose(outputs.loss, expected)
@@ -247,7 +247,7 @@ class TestTraining:
             if checkpointing:
                 model.activation_checkpointing_enable()
             ids = prompt(processor, "how many?")
-            model(ids, pixel_values=pictures(1), labels=ids).loss.backward()
+            model(ids, pixel_values=images(1), labels=ids).loss.backward()
             gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
         assert gradients[0].abs().max() > 0
         assert torch.allclose(*gradients, atol=1e-5)

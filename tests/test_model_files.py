@@ -16,7 +16,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 from tests.tiny import (
     IMAGE_SEQ_LENGTH,
     IMAGE_SIZE,
-    pictures,
+    images,
     prompt,
     tiny_config,
     tiny_model,
@@ -38,7 +38,7 @@ class TestSaving:
         assert (loaded.lm_head.weight is loaded.get_input_embeddings().weight) is tied
         assert not list(tmp_path.glob("*.bin"))
         ids = prompt(processor, "how many?")
-        assert torch.equal(loaded(ids, pixel_values=pictures(1)).logits, model(ids, pixel_values=pictures(1)).logits)
+        assert torch.equal(loaded(ids, pixel_values=images(1)).logits, model(ids, pixel_values=images(1)).logits)
         assert loaded.generation_config.suppress_tokens == [processor.image_token_id]
         assert type(AutoModel.from_pretrained(tmp_path)) is MiniVLMModel
 
@@ -82,7 +82,7 @@ class TestFromBackbones:
         model = MiniVLMForConditionalGeneration.from_backbones(
             tmp_path / "vision", tmp_path / "text", joint_processor, projector_hidden_size=40
         ).eval()
-        assert torch.equal(model.get_vision_features(pictures(1)), vision(pictures(1)).last_hidden_state[:, 1:])
+        assert torch.equal(model.get_vision_features(images(1)), vision(images(1)).last_hidden_state[:, 1:])
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
         old = text_config.vocab_size
         plain = torch.tensor([joint_processor.encode_text("how many cats")]).clamp(max=old - 1)
@@ -96,5 +96,5 @@ class TestFromBackbones:
         ids = prompt(joint_processor, "how many?")
         model.save_pretrained(tmp_path / "joint")
         loaded = AutoModelForImageTextToText.from_pretrained(tmp_path / "joint")
-        assert torch.equal(loaded(ids, pixel_values=pictures(1)).logits, model(ids, pixel_values=pictures(1)).logits)
+        assert torch.equal(loaded(ids, pixel_values=images(1)).logits, model(ids, pixel_values=images(1)).logits)
         assert loaded.generation_config.eos_token_id == joint_processor.tokenizer.eos_token_id

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tests.scripted import PICTURE, Bytes, ask, held, until
+from tests.scripted import IMAGE, Bytes, ask, held, until
 from vlm_demo.engine import Engine, EngineError, Message, Request, SamplingParameters
 from vlm_demo.engine import models as engine_models
 
@@ -25,28 +25,28 @@ class Shouting(Bytes):
 @pytest.fixture
 def runners(monkeypatch):
     """The models that an engine finds by name."""
-    found = {"quiet": Bytes(max_sequences=2), "loud": Shouting(max_sequences=2), "third": Bytes(max_sequences=2)}
-    monkeypatch.setattr(engine_models, "open_runner", lambda model, *_: found[model])
-    return found
+    by_name = {"quiet": Bytes(max_sequences=2), "loud": Shouting(max_sequences=2), "third": Bytes(max_sequences=2)}
+    monkeypatch.setattr(engine_models, "open_runner", lambda model, *_: by_name[model])
+    return by_name
 
 
 @pytest.fixture
 def make(runners):
-    made = []
+    engines = []
 
     def make(budget=2 * SIZE, **limits):
-        made.append(Engine("quiet", models=["loud", "third"], memory_budget=budget, **limits))
-        return made[-1]
+        engines.append(Engine("quiet", models=["loud", "third"], memory_budget=budget, **limits))
+        return engines[-1]
 
     yield make
     for runner in runners.values():
         runner.go.set()
-    for engine in made:
+    for engine in engines:
         engine.close(grace=0.2)
 
 
 def request(text="hello", model=None, **sampling):
-    return Request("vqa", (Message("user", (PICTURE, text)),), SamplingParameters(**sampling), model)
+    return Request("vqa", (Message("user", (IMAGE, text)),), SamplingParameters(**sampling), model)
 
 
 def test_each_request_names_its_model(make):
@@ -54,7 +54,7 @@ def test_each_request_names_its_model(make):
     quiet, loud = engine.stream(request()), engine.stream(request(model="loud"))
     assert (quiet.result().text, loud.result().text) == ("hello", "HELLO")
     assert (quiet.result().model, loud.result().model) == ("bytes", "shouting")
-    assert engine.answer(PICTURE, "hello", model="loud").text == "HELLO"
+    assert engine.answer(IMAGE, "hello", model="loud").text == "HELLO"
     with pytest.raises(EngineError, match="no model 'tiny' here; choose one of quiet, loud, third"):
         engine.stream(request(model="tiny"))
     with pytest.raises(EngineError, match="too long for this model"):
@@ -77,9 +77,9 @@ def test_two_models_write_at_the_same_time(make, runners):
 def test_the_least_recently_used_model_makes_room(make, runners):
     engine = make(budget=2 * SIZE)
     for model in ("quiet", "loud", "quiet", "third"):
-        engine.answer(PICTURE, "hello", model=model)
+        engine.answer(IMAGE, "hello", model=model)
     assert [runner.loaded for runner in runners.values()] == [True, False, True]
-    engine.answer(PICTURE, "hello", model="loud")
+    engine.answer(IMAGE, "hello", model="loud")
     assert [runner.loaded for runner in runners.values()] == [False, True, True]
     engine.unload()
     assert not any(runner.loaded for runner in runners.values())
@@ -87,13 +87,13 @@ def test_the_least_recently_used_model_makes_room(make, runners):
 
 def test_one_model_may_be_larger_than_the_budget(make, runners):
     engine = make(budget=1)
-    assert engine.answer(PICTURE, "hello").text == "hello" and runners["quiet"].loaded
-    assert engine.answer(PICTURE, "hello", model="loud").text == "HELLO" and not runners["quiet"].loaded
+    assert engine.answer(IMAGE, "hello").text == "hello" and runners["quiet"].loaded
+    assert engine.answer(IMAGE, "hello", model="loud").text == "HELLO" and not runners["quiet"].loaded
 
 
 def test_a_model_waits_until_one_that_writes_can_make_room(make, runners):
     engine = make(budget=SIZE)
-    engine.answer(PICTURE, "hello", model="loud")  # now its size is known
+    engine.answer(IMAGE, "hello", model="loud")  # now its size is known
     quiet, loud = runners["quiet"], runners["loud"]
     quiet.stops = {3}
     running = ask(engine, "I run already", "a")
@@ -125,7 +125,7 @@ def test_turns_are_fair_over_all_models(make, runners):
 
 def test_the_speed_of_one_model_says_nothing_about_another(make, runners):
     engine = make()
-    engine.answer(PICTURE, "hello")
+    engine.answer(IMAGE, "hello")
     runners["loud"].max_sequences = 1
     runners["loud"].stops = {0}
     first = engine.stream(request("first", "loud"), "a")
@@ -162,7 +162,7 @@ def test_ten_visitors_use_two_models_at_once(make, runners):
 def test_models_are_named_by_the_environment_where_nobody_names_them(runners, monkeypatch):
     monkeypatch.setenv("VLM_DEMO_MODEL", "loud 'third'")
     engine = Engine()
-    assert engine.models == ["loud", "third"] and engine.answer(PICTURE, "hello").text == "HELLO"
+    assert engine.models == ["loud", "third"] and engine.answer(IMAGE, "hello").text == "HELLO"
     engine.close()
     assert Engine("quiet").models == ["quiet"] and Engine(runner=Bytes()).models == ["bytes"]
 
@@ -172,9 +172,9 @@ def test_a_model_is_found_by_the_name_that_people_see(tmp_path, runners):
     folder.mkdir(parents=True)
     runners[str(folder)] = Shouting()
     engine = Engine("quiet", models=[folder])
-    assert engine.answer(PICTURE, "hello", model="captions").text == "HELLO"
+    assert engine.answer(IMAGE, "hello", model="captions").text == "HELLO"
     with pytest.raises(EngineError) as caught:
-        engine.answer(PICTURE, "hello", model="tiny")
+        engine.answer(IMAGE, "hello", model="tiny")
     assert str(caught.value).endswith("choose one of quiet, captions."), "where a folder lies is nobody's business"
     engine.close()
 
@@ -189,7 +189,7 @@ def test_another_model_becomes_the_one_for_those_who_name_none(make, runners):
     engine.switch("loud")
     assert engine.model == "loud" and engine.status().model == "shouting" and engine.status().loaded
     assert [one.result().text for one in (running, waiting)] == ["I asked before", "so did I"]
-    assert engine.answer(PICTURE, "hello").text == "HELLO"
+    assert engine.answer(IMAGE, "hello").text == "HELLO"
 
 
 def test_a_model_that_cannot_be_loaded_changes_nothing(make, runners):
@@ -199,10 +199,10 @@ def test_a_model_that_cannot_be_loaded_changes_nothing(make, runners):
     with pytest.raises(EngineError, match="fourth could not be loaded.*no such folder"):
         engine.switch("fourth")
     assert engine.model == "quiet" and engine.models == ["quiet", "loud", "third"]
-    assert engine.answer(PICTURE, "after").text == "after"
+    assert engine.answer(IMAGE, "after").text == "after"
 
 
-def test_pictures_stand_where_they_are_mentioned(make, runners):
+def test_images_stand_where_they_are_mentioned(make, runners):
     asked = []
     prepare = runners["quiet"].prepare
     runners["quiet"].prepare = lambda turns, images, length, choices: (
@@ -210,7 +210,7 @@ def test_pictures_stand_where_they_are_mentioned(make, runners):
     )
     engine = make()
     chat = (
-        Message("user", ("Is", PICTURE, "like", PICTURE, "?")),
+        Message("user", ("Is", IMAGE, "like", IMAGE, "?")),
         Message("assistant", ("no",)),
         Message("user", ("why?",)),
     )
@@ -219,7 +219,7 @@ def test_pictures_stand_where_they_are_mentioned(make, runners):
     texts = [{"type": "text", "text": text} for text in ("Is", "like", "?", "why?")]
     assert turns[0]["content"] == [texts[0], {"type": "image"}, texts[1], {"type": "image"}, texts[2]]
     assert turns[1]["text"] == "no" and turns[2]["content"] == [texts[3]] and len(images) == 2
-    engine.answer([PICTURE, PICTURE], "and now?", [("before?", "yes")])
+    engine.answer([IMAGE, IMAGE], "and now?", [("before?", "yes")])
     assert [turn["text"] for turn in asked[1][0]] == ["before?", "yes", "and now?"]
 
 
@@ -230,7 +230,7 @@ def test_pictures_stand_where_they_are_mentioned(make, runners):
         ("vqa", [], "first and the last word"),
         ("vqa", [("user", "a"), ("assistant", "b")], "first and the last word"),
         ("vqa", [("assistant", "a")], "take turns"),
-        ("vqa", [("user", "a"), ("assistant", PICTURE), ("user", "c")], "Only the user's"),
+        ("vqa", [("user", "a"), ("assistant", IMAGE), ("user", "c")], "Only the user's"),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused(task, messages, message):

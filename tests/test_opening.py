@@ -14,7 +14,7 @@ from PIL import Image
 from standin_hub import StandInHub
 
 from app import preload
-from tests.scripted import PICTURE, Bytes, ask, held, until
+from tests.scripted import IMAGE, Bytes, ask, held, until
 from vlm_demo.engine import Engine, EngineError, opening
 from vlm_demo.runners import needs
 from vlm_demo.runners.hub import HubRunner
@@ -58,11 +58,11 @@ def engine(model):
 
 
 def test_what_a_folder_takes_is_known_beforehand(engine, folder):
-    found = engine.look_up(str(folder))
+    wanted = engine.look_up(str(folder))
     parameters = sum(one.numel() for one in families.BUILDERS["git"]()[0].state_dict().values())
-    assert found.parameters == pytest.approx(parameters, rel=0.1) and found.memory == 4 * found.parameters
-    assert found.download == 0 and found.disk > found.memory and found.missing == ()
-    assert "M parameters" in str(found) and "on this machine" in str(found)
+    assert wanted.parameters == pytest.approx(parameters, rel=0.1) and wanted.memory == 4 * wanted.parameters
+    assert wanted.download == 0 and wanted.disk > wanted.memory and wanted.missing == ()
+    assert "M parameters" in str(wanted) and "on this machine" in str(wanted)
 
 
 def test_a_model_from_the_hub_comes_in_while_the_one_in_use_goes_on(engine, model, hub, folder):
@@ -70,23 +70,23 @@ def test_a_model_from_the_hub_comes_in_while_the_one_in_use_goes_on(engine, mode
     running = ask(engine, "I run already")
     until(lambda: held(model))
     hub.pause = 0.01
-    found = engine.look_up(NAME)
-    assert 0 < found.download < found.disk, "of the Hub's files only the config is here, and others are not wanted"
-    coming = engine.open(found)
+    wanted = engine.look_up(NAME)
+    assert 0 < wanted.download < wanted.disk, "of the Hub's files only the config is here, and others are not wanted"
+    coming = engine.open(wanted)
     with pytest.raises(EngineError, match=f"{NAME} is being loaded. Please try again when it is here"):
-        engine.open(found)
+        engine.open(wanted)
     fetched = set()
     until(lambda: fetched.add(coming.fetched) or coming.stage == "loading")
-    assert len(fetched) > 2 and max(fetched) <= found.download
+    assert len(fetched) > 2 and max(fetched) <= wanted.download
     assert not running.done and engine.models == ["bytes"]
     model.go.set()
     assert coming.result() == NAME and coming.stage == "ready"
     assert running.result().text == "I run already" and engine.models == ["bytes", NAME] and engine.model == "bytes"
-    result = engine.caption(PICTURE, model=NAME)
+    result = engine.caption(IMAGE, model=NAME)
     assert result.model == NAME and result.new_tokens
     assert engine.look_up(NAME).download == 0
     with pytest.raises(EngineError, match=f"{NAME} is here already"):
-        engine.open(found)
+        engine.open(wanted)
 
 
 def test_a_download_can_be_cancelled(engine, hub, tmp_path):
@@ -99,7 +99,7 @@ def test_a_download_can_be_cancelled(engine, hub, tmp_path):
         coming.result()
     assert time.monotonic() - began < 5 and coming.stage == "cancelled" and engine.models == ["bytes"]
     assert not list((tmp_path / "cache").rglob("*.incomplete")), "parts do not fill the disk"
-    assert engine.answer(PICTURE, "still here").text == "still here"
+    assert engine.answer(IMAGE, "still here").text == "still here"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_model_of_our_own_class_is_named_at_start_by_its_name_on_the_hub(hub, 
     hub.models["we/tiny"] = checkpoint
     (checkpoint / "description.json").write_text(json.dumps({"knows": "It knows nothing."}))
     engine = Engine("we/tiny", device="cpu")
-    result = engine.caption(PICTURE)
+    result = engine.caption(IMAGE)
     assert result.model == "we/tiny" and result.new_tokens and engine.description().knows == "It knows nothing."
     engine.close()
 
@@ -152,7 +152,7 @@ def test_with_the_network_cut_a_hub_name_says_so_at_start_and_to_whoever_asks(hu
     words = f"{NAME} is not on this machine, and the Hub cannot be reached. Connect to the network, or name a folder."
     preload(engine)
     assert words in caplog.text and "Traceback" not in caplog.text
-    for trouble in (lambda: engine.caption(PICTURE), lambda: engine.look_up(NAME)):
+    for trouble in (lambda: engine.caption(IMAGE), lambda: engine.look_up(NAME)):
         with pytest.raises(EngineError) as caught:
             trouble()
         assert str(caught.value) == words
@@ -160,10 +160,10 @@ def test_with_the_network_cut_a_hub_name_says_so_at_start_and_to_whoever_asks(hu
 
 
 def test_what_is_short_is_told_before_it_is_loaded(engine, folder, monkeypatch):
-    found = engine.look_up(str(folder))
+    wanted = engine.look_up(str(folder))
     monkeypatch.setattr(needs.memory, "available", lambda: 1000)
     with pytest.raises(EngineError, match="takes about .* of memory, and 0 MB are free"):
-        engine.open(found).result()
+        engine.open(wanted).result()
     lacking = needs.Needs("x/y", (), 1, 0, 1, 1, missing=("num2words",))
     with pytest.raises(EngineError, match="Install it and start again: pip install num2words"):
         engine.open(lacking).result()
@@ -201,7 +201,7 @@ def test_a_new_model_makes_room_for_itself_among_idle_ones(folder):
     engine.load()
     engine.open(engine.look_up(str(folder))).result()
     assert not first.loaded and engine.caption(Image.new("RGB", (9, 9)), model="git").new_tokens
-    assert engine.answer(PICTURE, "and back").text == "and back" and first.loaded
+    assert engine.answer(IMAGE, "and back").text == "and back" and first.loaded
     engine.close()
 
 

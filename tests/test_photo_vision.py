@@ -53,11 +53,11 @@ def test_features_stand_for_grid_and_regions(tower, pixels):
     assert out.last_hidden_state.shape == (1, config.seq_length, config.hidden_size) == (1, 69, 2437)
     assert out.boxes.shape == (1, 20, 4) and (out.scores.diff() <= 0).all()
     grid, regions = out.last_hidden_state[0, :49], out.last_hidden_state[0, 49:]
-    told = sum(config.map_sizes)
-    assert not grid[:, told:].any() and (regions[:, -1] == 1).all()
+    patches = sum(config.map_sizes)
+    assert not grid[:, patches:].any() and (regions[:, -1] == 1).all()
     left, top, right, bottom = out.boxes[0].unbind(-1)
     sizes = torch.stack([left, top, right - left, bottom - top], -1)
-    assert torch.allclose(regions[:, told + 80 : told + 84], sizes, atol=1e-5)
+    assert torch.allclose(regions[:, patches + 80 : patches + 84], sizes, atol=1e-5)
 
 
 def test_an_image_is_seen_alike_alone_and_in_company(tower, pixels):

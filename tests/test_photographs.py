@@ -43,10 +43,10 @@ def test_a_crop_moves_boxes_and_drops_what_is_cut_away():
 
 
 def test_a_mosaic_keeps_what_can_still_be_seen():
-    image, made = mosaic([photo(number=n) for n in range(5)], 1)
-    assert image.size == (300, 300) and made.boxed == "all"
-    assert 4 <= len(made.objects) <= 8
-    assert all(0 <= x and 0 <= y and x + w <= 1.001 and y + h <= 1.001 for _, (x, y, w, h) in made.objects)
+    image, joined = mosaic([photo(number=n) for n in range(5)], 1)
+    assert image.size == (300, 300) and joined.boxed == "all"
+    assert 4 <= len(joined.objects) <= 8
+    assert all(0 <= x and 0 <= y and x + w <= 1.001 and y + h <= 1.001 for _, (x, y, w, h) in joined.objects)
 
 
 def test_captions_are_sentences_and_alternative_texts_are_short():
@@ -120,8 +120,8 @@ def test_a_branch_sees_the_image_and_itself(steps):
     image, second = block.index(1), block.index(2)
     assert mask[second, :image].all() and not mask[second, image:second].any()
     assert positions[second] == positions[image] == image
-    told = [weight for weight, label in zip(weights, labels, strict=True) if label != -100]
-    assert sum(told) == pytest.approx(2.0)  # an answer counts as one, however long it is
+    counted = [weight for weight, label in zip(weights, labels, strict=True) if label != -100]
+    assert sum(counted) == pytest.approx(2.0)  # an answer counts as one, however long it is
 
 
 def test_every_branch_fits_its_image():

@@ -37,9 +37,9 @@ def test_the_version_is_the_one_that_was_read(way):
 
 @pytest.mark.parametrize(("owner", "method", "parameters", "ours"), gradio_private.OVERRIDDEN)
 def test_what_our_components_override_in_gradio(owner, method, parameters, ours):
-    found = getattr(owner, method, None)
-    assert found, f"{owner.__name__}.{method}, which {ours} overrides, is gone"
-    missing = set(parameters) - set(inspect.signature(found).parameters)
+    actual = getattr(owner, method, None)
+    assert actual, f"{owner.__name__}.{method}, which {ours} overrides, is gone"
+    missing = set(parameters) - set(inspect.signature(actual).parameters)
     assert not missing, f"{owner.__name__}.{method}, which {ours} overrides, no longer takes {', '.join(missing)}"
 
 
@@ -128,8 +128,8 @@ def test_gradio_looks_at_its_constructors_once():
 
 def test_gradio_takes_a_component_without_a_file_for_one_that_needs_no_stubs():
     source = inspect.getsource(gradio.component_meta.create_or_modify_pyi)
-    _, found, after = source.partition("inspect.getfile(component_class)")
-    assert found and "except OSError" in after.partition("source_code")[0], "it parses all components at each start"
+    _, actual, after = source.partition("inspect.getfile(component_class)")
+    assert actual and "except OSError" in after.partition("source_code")[0], "it parses all components at each start"
 
 
 def test_huggingface_hub_speaks_through_the_client_that_it_is_given_and_leaves_it_open():
@@ -175,10 +175,10 @@ def test_operators_of_torch_multiply():
     x, weight = torch.randn(3, 32), torch.randn(16, 32)
     wanted = x @ weight.T
     if torch_private.can_pack(weight):
-        found = torch_private.packed_linear(x, torch_private.pack(weight), None)
-        assert torch.allclose(found, wanted, atol=1e-4), "the packed product is another one"
+        actual = torch_private.packed_linear(x, torch_private.pack(weight), None)
+        assert torch.allclose(actual, wanted, atol=1e-4), "the packed product is another one"
     if torch_private.can_multiply_int8():
         scales = (weight.abs().amax(dim=1) / 127).bfloat16()
         rounded = (weight / scales.float()[:, None]).round().to(torch.int8)
-        found = torch_private.int8_linear(x.bfloat16(), rounded, scales).float()
-        assert (found - wanted).abs().max() < 0.2, "the product with 8-bit integers is another one"
+        actual = torch_private.int8_linear(x.bfloat16(), rounded, scales).float()
+        assert (actual - wanted).abs().max() < 0.2, "the product with 8-bit integers is another one"

@@ -9,15 +9,15 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from tests.tiny import IMAGE_SEQ_LENGTH, tiny_processor
-from tests.turns import PICTURE, assistant, image, picture, tokens, user, words
+from tests.turns import IMAGE, assistant, image, noise, tokens, user, words
 from vlm_demo.model import special_tokens
 
 
 class TestLayout:
-    def test_one_picture_and_a_follow_up(self, processor):
+    def test_one_image_and_a_follow_up(self, processor):
         chat = [user("how many cats?", "vqa"), assistant("2"), user("and dogs?")]
         ids = processor.encode_chat(chat, n_images=1)
-        first = ["<s>", "<|user|>", *PICTURE, "<image_1>", "[VQA]", " how many cats?", "<|assistant|>", " 2", "</s>"]
+        first = ["<s>", "<|user|>", *IMAGE, "<image_1>", "[VQA]", " how many cats?", "<|assistant|>", " 2", "</s>"]
         assert tokens(processor, ids) == [*first, "<|user|>", " and dogs?", "<|assistant|>"]
 
     def test_ends_with_end_of_turn_after_an_answer(self, processor):
@@ -27,28 +27,28 @@ class TestLayout:
     @pytest.mark.parametrize("task, tag", [("caption", "[CAPTION]"), ("detect", "[OD]"), ("compare", "[COMPARE]")])
     def test_a_tag_alone(self, processor, task, tag):
         ids = processor.encode_chat([user("", task)], n_images=2)
-        pictures = [*PICTURE, "<image_1>", *PICTURE, "<image_2>"]
-        assert tokens(processor, ids) == ["<s>", "<|user|>", *pictures, tag, "<|assistant|>"]
+        placeholders = [*IMAGE, "<image_1>", *IMAGE, "<image_2>"]
+        assert tokens(processor, ids) == ["<s>", "<|user|>", *placeholders, tag, "<|assistant|>"]
 
-    def test_pictures_where_they_are_mentioned(self, processor):
+    def test_images_where_they_are_mentioned(self, processor):
         content = [words("the"), image(), words("or"), image()]
         chat = [{"role": "user", "task": "compare", "content": content}]
-        pictures = [*PICTURE, "<image_1>", " or", *PICTURE, "<image_2>"]
-        expected = ["<s>", "<|user|>", "[COMPARE]", " the", *pictures, "<|assistant|>"]
+        placeholders = [*IMAGE, "<image_1>", " or", *IMAGE, "<image_2>"]
+        expected = ["<s>", "<|user|>", "[COMPARE]", " the", *placeholders, "<|assistant|>"]
         assert tokens(processor, processor.encode_chat(chat, n_images=2)) == expected
 
-    def test_leading_picture_parts_equal_the_plain_form(self, processor):
+    def test_leading_image_parts_equal_the_plain_form(self, processor):
         parts = [{"role": "user", "task": "compare", "content": [image(), image(), words("What changed?")]}]
         plain = [user("What changed?", "compare")]
         assert processor.encode_chat(parts, n_images=2) == processor.encode_chat(plain, n_images=2)
 
-    def test_a_picture_in_a_later_turn_counts_on(self, processor):
+    def test_an_image_in_a_later_turn_counts_on(self, processor):
         later = {"role": "user", "content": [image(), words("and here?")]}
         first = {"role": "user", "task": "vqa", "content": [image(), words("where is this?")]}
         ids = processor.encode_chat([first, assistant("sea"), later], n_images=2)
         assert tokens(processor, ids)[-4:] == ["<image>", "<image_2>", " and here?", "<|assistant|>"]
 
-    def test_no_picture(self, processor):
+    def test_no_image(self, processor):
         assert tokens(processor, processor.encode_chat([user("yes")], 0)) == [
             "<s>",
             "<|user|>",
@@ -85,12 +85,12 @@ class TestChatErrors:
         with pytest.raises(ValueError, match="Unknown task 'segment'; .* caption, detect, vqa, compare"):
             processor.encode_chat([user("a", "segment")], n_images=1)
 
-    def test_more_than_eight_pictures(self, processor):
+    def test_more_than_eight_images(self, processor):
         assert len(processor.encode_chat([user("a")], n_images=8)) > 8 * IMAGE_SEQ_LENGTH
         with pytest.raises(ValueError, match="9 images.*at most 8"):
             processor.encode_chat([user("a")], n_images=9)
 
-    def test_pictures_mentioned_and_given_differ(self, processor):
+    def test_images_mentioned_and_given_differ(self, processor):
         chat = [{"role": "user", "content": [image(), words("a")]}]
         with pytest.raises(ValueError, match="mentions 1 images, but 2 were given"):
             processor.encode_chat(chat, n_images=2)
@@ -130,37 +130,37 @@ class TestTextSafety:
 
 class TestPlaceholderText:
     def test_equals_the_chat_form(self, processor):
-        inputs = processor(text="<s><|user|><image>[VQA] how many?<|assistant|>", images=picture(0))
+        inputs = processor(text="<s><|user|><image>[VQA] how many?<|assistant|>", images=noise(0))
         assert inputs["input_ids"] == [processor.encode_chat([user("how many?", "vqa")], n_images=1)]
 
     def test_identifiers_count_within_each_text_and_rows_pad_left(self, processor):
         texts = ["<image> yes", "<image><image> no", "sea"]
-        inputs = processor(text=texts, images=[picture(k) for k in range(3)], return_tensors="pt")
+        inputs = processor(text=texts, images=[noise(k) for k in range(3)], return_tensors="pt")
         rows = [
             tokens(processor, ids[mask.bool()].tolist())
             for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True)
         ]
-        pair = [*PICTURE, "<image_1>", *PICTURE, "<image_2>", " no"]
-        assert rows == [[*PICTURE, "<image_1>", " yes"], pair, ["sea"]]
+        pair = [*IMAGE, "<image_1>", *IMAGE, "<image_2>", " no"]
+        assert rows == [[*IMAGE, "<image_1>", " yes"], pair, ["sea"]]
         assert inputs["attention_mask"][:, -1].all()
         assert inputs["pixel_values"].shape == (3, 3, 32, 32)
 
     @pytest.mark.parametrize("text, n_images", [("<image> a", 2), ("<image><image> a", 1), ("a", 1), ("<image>", 0)])
-    def test_wrong_number_of_pictures(self, processor, text, n_images):
-        images = [picture(k) for k in range(n_images)] or None
+    def test_wrong_number_of_images(self, processor, text, n_images):
+        images = [noise(k) for k in range(n_images)] or None
         with pytest.raises(ValueError, match="image"):
             processor(text=text, images=images)
 
-    def test_pictures_given_to_the_wrong_row(self, processor):
+    def test_images_given_to_the_wrong_row(self, processor):
         with pytest.raises(ValueError, match=r"mention \[1, 2\] images, but \[2, 1\]"):
-            processor(text=["<image>", "<image><image>"], images=[[picture(0), picture(1)], [picture(2)]])
+            processor(text=["<image>", "<image><image>"], images=[[noise(0), noise(1)], [noise(2)]])
 
     def test_more_than_eight(self, processor):
         with pytest.raises(ValueError, match="9 images.*at most 8"):
-            processor(text="<image>" * 9, images=[picture(k) for k in range(9)])
+            processor(text="<image>" * 9, images=[noise(k) for k in range(9)])
 
 
-class TestPictures:
+class TestImages:
     @pytest.mark.parametrize("size", [(32, 32), (200, 20), (20, 200), (1, 1)])
     def test_any_size_is_squashed_without_cropping(self, processor, size):
         scene = Image.new("RGB", size, "black")

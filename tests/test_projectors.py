@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
-from tests.tiny import GREEDY, IMAGE_SEQ_LENGTH, padded, pictures, prompt, tiny_config, tiny_model, tiny_processor
+from tests.tiny import GREEDY, IMAGE_SEQ_LENGTH, images, padded, prompt, tiny_config, tiny_model, tiny_processor
 from vlm_demo.engine import Engine
 from vlm_demo.model.projectors import pixel_shuffle
 
@@ -21,64 +21,64 @@ KINDS = {
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def made(request):
+def built(request):
     """Model and processor of one kind."""
     tokens, kwargs = KINDS[request.param]
     processor = tiny_processor(image_seq_length=tokens)
     return tiny_model(tiny_config(processor, image_seq_length=tokens, **kwargs)), processor
 
 
-def test_cached_equals_uncached(made):
-    model, processor = made
+def test_cached_equals_uncached(built):
+    model, processor = built
     ids = prompt(processor, "how many?", n_images=2)
-    cached = model.generate(ids, pixel_values=pictures(2), **GREEDY)
-    assert torch.equal(cached, model.generate(ids, pixel_values=pictures(2), use_cache=False, **GREEDY))
-    features = model.get_vision_features(pictures(2))
+    cached = model.generate(ids, pixel_values=images(2), **GREEDY)
+    assert torch.equal(cached, model.generate(ids, pixel_values=images(2), use_cache=False, **GREEDY))
+    features = model.get_vision_features(images(2))
     assert torch.equal(cached, model.generate(ids, image_features=features, **GREEDY))
 
 
-def test_a_batch_equals_its_rows(made):
-    model, processor = made
+def test_a_batch_equals_its_rows(built):
+    model, processor = built
     counts = [1, 0, 2]
     rows = [prompt(processor, text, n) for text, n in zip(("how many?", "yes", "which is red?"), counts, strict=True)]
-    pixels = pictures(3)
+    pixels = images(3)
     batch = model(**padded(processor, rows), pixel_values=pixels).logits
     for logits, row, own in zip(batch, rows, pixels.split(counts), strict=True):
         alone = model(row, pixel_values=own if len(own) else None).logits[0]
         assert torch.allclose(logits[-row.shape[1] :], alone, atol=1e-4)
 
 
-def test_the_answer_depends_on_each_picture(made):
-    model, processor = made
-    ids, pixels = prompt(processor, "which?", n_images=2), pictures(2)
+def test_the_answer_depends_on_each_image(built):
+    model, processor = built
+    ids, pixels = prompt(processor, "which?", n_images=2), images(2)
     logits = model(ids, pixel_values=pixels).logits
     assert not torch.allclose(logits, model(ids, pixel_values=pixels.flip(0)).logits)
 
 
-@pytest.mark.parametrize("given", [1, 3])
-def test_a_wrong_number_of_pictures_is_a_clear_error(made, given):
-    model, processor = made
-    with pytest.raises(ValueError, match=rf"{given} images\): pass as many images as the text mentions"):
-        model(prompt(processor, "which?", n_images=2), pixel_values=pictures(given))
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_wrong_number_of_images_is_a_clear_error(built, count):
+    model, processor = built
+    with pytest.raises(ValueError, match=rf"{count} images\): pass as many images as the text mentions"):
+        model(prompt(processor, "which?", n_images=2), pixel_values=images(count))
 
 
-def test_a_saved_model_answers_alike_through_the_auto_class_and_the_engine(made, tmp_path):
-    model, processor = made
+def test_a_saved_model_answers_alike_through_the_auto_class_and_the_engine(built, tmp_path):
+    model, processor = built
     model.save_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
     loaded = AutoModelForImageTextToText.from_pretrained(tmp_path)
     assert loaded.config.projector == model.config.projector
     ids = prompt(processor, "how many?")
-    assert torch.equal(loaded(ids, pixel_values=pictures(1)).logits, model(ids, pixel_values=pictures(1)).logits)
+    assert torch.equal(loaded(ids, pixel_values=images(1)).logits, model(ids, pixel_values=images(1)).logits)
     engine = Engine(tmp_path, device="cpu")
     assert engine.answer(Image.new("RGB", (64, 64), "red"), "how many?").tokens
     engine.close()
 
 
-def test_every_part_of_a_projector_learns(made):
-    model, processor = made
+def test_every_part_of_a_projector_learns(built):
+    model, processor = built
     ids = prompt(processor, "how many?")
-    model(ids, pixel_values=pictures(1), labels=ids).loss.backward()
+    model(ids, pixel_values=images(1), labels=ids).loss.backward()
     still = [name for name, p in model.model.projector.named_parameters() if p.grad is None]
     model.zero_grad()
     assert not still

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.tiny import picture
+from tests.tiny import image
 from vlm_demo.engine import Engine, SamplingParameters
 from vlm_demo.runners import llama
 from vlm_demo.runners.batched import TEXT
@@ -27,41 +27,41 @@ def read(engine, monkeypatch):
 
 
 def test_a_second_question_reads_only_its_own_text(engine, read):
-    first = engine.answer_stream([picture(1), picture(2)], "where is this?")
+    first = engine.answer_stream([image(1), image(2)], "where is this?")
     prompt = first.result() and first._request.sequence.prompt
     padded = round_up(len(prompt.ids) - prompt.prefix, TEXT)
     assert read == [(1, prompt.prefix), (1, padded)] and prompt.prefix >= 8
     read.clear()
-    second = engine.answer_stream([picture(1), picture(2)], "how many cats?")
+    second = engine.answer_stream([image(1), image(2)], "how many cats?")
     prompt = second.result() and second._request.sequence.prompt
     assert read == [(1, round_up(len(prompt.ids) - prompt.prefix, TEXT))]
     read.clear()
-    engine.answer([picture(2), picture(1)], "how many cats?")  # another order is another prefix
+    engine.answer([image(2), image(1)], "how many cats?")  # another order is another prefix
     assert len(read) == 2
 
 
 def test_unloading_forgets_what_was_read(engine, read):
-    engine.answer(picture(1), "yes")
+    engine.answer(image(1), "yes")
     kept = engine.runner._decoder.prefixes
     assert kept.bytes > 0
     engine.unload()
     assert engine.runner._decoder is None
-    engine.answer(picture(1), "no")
+    engine.answer(image(1), "no")
     assert engine.runner._decoder.prefixes is not kept
 
 
 def test_what_was_read_is_bounded_in_bytes(checkpoint):
     engine = Engine(runner=MiniVLMRunner(checkpoint, "cpu", prefix_bytes=5000))
-    before = [engine.answer(picture(seed), "yes").text for seed in range(5)]
+    before = [engine.answer(image(seed), "yes").text for seed in range(5)]
     assert 0 < engine.runner._decoder.prefixes.bytes <= 5000
-    assert [engine.answer(picture(seed), "yes").text for seed in range(5)] == before
+    assert [engine.answer(image(seed), "yes").text for seed in range(5)] == before
     engine.close()
 
 
 def test_the_buffer_is_given_back_when_nobody_is_served(engine, monkeypatch):
     monkeypatch.setattr(llama, "KEPT_BYTES", 10_000)
-    engine.answer(picture(1), "yes", settings=SamplingParameters(max_new_tokens=30))
+    engine.answer(image(1), "yes", settings=SamplingParameters(max_new_tokens=30))
     assert engine.runner._decoder.buffer.bytes == 0
     monkeypatch.setattr(llama, "KEPT_BYTES", 10_000_000)
-    engine.answer(picture(1), "yes", settings=SamplingParameters(max_new_tokens=30))
+    engine.answer(image(1), "yes", settings=SamplingParameters(max_new_tokens=30))
     assert engine.runner._decoder.buffer.bytes > 10_000

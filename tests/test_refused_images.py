@@ -63,7 +63,7 @@ HARD = Path(__file__).parents[1].parent / "shared" / "data" / "images_hard"
     ],
     ids=lambda value: value[:24] if isinstance(value, str) and value.isprintable() else type(value).__name__,
 )
-def test_what_is_not_a_picture_gives_a_message_for_people(source, words):
+def test_what_is_not_an_image_gives_a_message_for_people(source, words):
     with pytest.raises(ImageError, match=words):
         decode(source)
 
@@ -150,7 +150,7 @@ needs_data = pytest.mark.skipif(not HARD.is_dir(), reason="the hard pictures are
 
 @needs_data
 @pytest.mark.parametrize(("name", "size"), READABLE_HARD.items())
-def test_hard_pictures_that_are_pictures(name, size):
+def test_hard_images_that_are_images(name, size):
     image = decode(HARD / name)
     assert image.size == size and image.mode == "RGB"
     values = np.asarray(image)
@@ -159,13 +159,13 @@ def test_hard_pictures_that_are_pictures(name, size):
 
 @needs_data
 @pytest.mark.parametrize(("name", "words"), REFUSED_HARD.items())
-def test_hard_pictures_that_are_refused(name, words):
+def test_hard_images_that_are_refused(name, words):
     with pytest.raises(ImageError, match=words):
         decode(HARD / name)
 
 
 @needs_data
-def test_every_hard_picture_is_expected():
+def test_every_hard_image_is_expected():
     assert {path.name for path in HARD.iterdir()} == READABLE_HARD.keys() | REFUSED_HARD.keys()
 
 
@@ -176,7 +176,7 @@ def test_turned_photographs_look_alike_once_upright():
         assert abs(small[0] - other).mean() < 12
 
 
-def test_a_damaged_picture_gives_its_turn_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_image_gives_its_turn_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "decoding", images.Turns(1, 10_000))
     for _ in range(3):
         with pytest.raises(ImageError, match="damaged"):

@@ -104,7 +104,7 @@ def test_what_asks_for_nothing_is_asked_back(router: Router, text: str) -> None:
     assert route.note
 
 
-def test_one_picture_cannot_be_compared(router: Router) -> None:
+def test_one_image_cannot_be_compared(router: Router) -> None:
     alone = router.route("what changed between them?", n_images=1)
     assert alone.unsure
     assert "2 to 4 images" in alone.note
@@ -116,7 +116,7 @@ def test_one_picture_cannot_be_compared(router: Router) -> None:
     assert not router.route("[COMPARE] what changed?", n_images=2).unsure
 
 
-def test_without_a_picture_it_asks_for_one(router: Router) -> None:
+def test_without_an_image_it_asks_for_one(router: Router) -> None:
     route = router.route("describe this picture", n_images=0)
     assert route.unsure
     assert "Add an image" in route.note
@@ -197,8 +197,8 @@ def test_spoilt_lines_of_corrections_are_named_and_left_out(tmp_path: Path, caps
     with path.open("a") as file:
         file.write('{"text": "cut o\n[1]\n{"text": "x", "n_images": 1, "tasks": ["paint"]}\n')
     assert read_corrections(path) == [Phrase("boxes for the lot", 1, frozenset({"detect"}))]
-    said = capsys.readouterr().out
-    assert all(f"line {number}" in said for number in (2, 3, 4))
+    printed = capsys.readouterr().out
+    assert all(f"line {number}" in printed for number in (2, 3, 4))
     assert read_corrections(tmp_path / "none.jsonl") == []
 
 

@@ -19,14 +19,14 @@ from vlm_demo.scenes.several import KINDS
 SEEDS = range(60)
 
 
-def test_a_seed_always_gives_the_same_scene_and_picture():
+def test_a_seed_always_gives_the_same_scene_and_image():
     assert scenes.make_scene(7) == scenes.make_scene(7)
     assert np.array_equal(scenes.make_scene(7).image(128), scenes.make_scene(7).image(128))
     assert scenes.make_scene(7) != scenes.make_scene(8)
 
 
 @pytest.mark.parametrize("size", [128, 512, 700])
-def test_pictures_are_square_rgb_of_the_wanted_size(size):
+def test_images_are_square_rgb_of_the_wanted_size(size):
     image = scenes.make_scene(3).image(size)
     assert (image.size, image.mode) == ((size, size), "RGB")
 
@@ -75,9 +75,9 @@ def test_an_unknown_caption_style_is_refused_by_name():
 def test_detections_are_valid_json_close_to_the_truth():
     for seed in SEEDS:
         scene = scenes.make_scene(seed)
-        found = json.loads(scene.detections_json())["objects"]
-        assert [entry["label"] for entry in found] == [item.label for item in scene.objects]
-        for entry, item in zip(found, scene.objects, strict=True):
+        objects = json.loads(scene.detections_json())["objects"]
+        assert [entry["label"] for entry in objects] == [item.label for item in scene.objects]
+        for entry, item in zip(objects, scene.objects, strict=True):
             assert entry["bbox"] == pytest.approx(item.bbox, abs=0.006)
 
 
@@ -160,8 +160,8 @@ def test_stories_have_three_scenes_and_words():
 
 
 def test_training_never_shows_a_held_out_combination():
-    def looks(found):
-        return {(item.label, item.color) for scene in found for item in scene.items}
+    def looks(members):
+        return {(item.label, item.color) for scene in members for item in scene.items}
 
     trained = looks(rendering.group("scenes", index) for index in range(300))
     trained |= looks(scene for index in range(150) for scene in rendering.group("pairs", index).scenes)

@@ -21,23 +21,23 @@ def sideways(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "facts"),
     [
         (PHOTOGRAPHS, ["300 × 400", "300 × 300", "7 × 7 and 20 regions", "69"]),
         (ICONS, ["300 × 400", "128 × 128", "8 × 8", "64"]),
     ],
     ids=["photographs", "icons"],
 )
-def test_sizes_patches_and_tokens_are_those_of_the_model(model: Path, told: list[str], sideways: str) -> None:
+def test_sizes_patches_and_tokens_are_those_of_the_model(model: Path, facts: list[str], sideways: str) -> None:
     page = SimpleNamespace(engine=Engine(model))
     shown = sight.table(page, page.engine.model, [sideways])
-    for text in told:
+    for text in facts:
         assert f"<td>{text}</td>" in shown
     # What is told is what the model really reads.
     prompt = page.engine.runner.prepare(
         [{"role": "user", "task": "caption", "text": "brief"}], [load(Image.new("RGB", (9, 9)))], 9
     )
-    assert prompt.ids.count(page.engine.runner.processor.image_token_id) == int(told[-1])
+    assert prompt.ids.count(page.engine.runner.processor.image_token_id) == int(facts[-1])
     page.engine.close()
 
 

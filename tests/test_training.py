@@ -110,21 +110,21 @@ def test_a_branch_does_not_see_another_branch(processor):
     features = np.zeros((1, packing.IMAGE_SEQ_LENGTH, channels), np.int16)
     maker, auxiliary_head = packing.Steps(processor, {}), AuxiliaryHead(config.text_config.hidden_size)
     scene = scenes.make_scene(4)
-    found = scene.questions()
+    questions = scene.questions()
 
     def losses(second):
-        pairs = ((found[0], "vqa"), (second, "which"))
+        pairs = ((questions[0], "vqa"), (second, "which"))
         conversations = [asking.Conversation([("vqa", qa)], kind) for qa, kind in pairs]
         batch = maker.batch([packing.Group(conversations, list(features), (scene,))])
         _, _, totals, _ = batch_losses(model, auxiliary_head, batch)
         return dict(zip(packing.KINDS, totals.tolist(), strict=True))
 
-    one, two = losses(found[1]), losses(found[-1])
+    one, two = losses(questions[1]), losses(questions[-1])
     assert one["vqa"] == pytest.approx(two["vqa"], rel=1e-3)
     assert one["which"] != pytest.approx(two["which"], rel=1e-3)
 
 
-def test_a_step_marks_what_changed_and_which_picture_each_object_is_in(processor):
+def test_a_step_marks_what_changed_and_which_image_each_object_is_in(processor):
     pair = next(pair for pair in map(rendering.group, ["pairs"] * 50, range(50)) if pair.change_text.endswith("added."))
     added = next(change.after for change in pair.changes if change.kind == "added")
     blank = [np.zeros((packing.IMAGE_SEQ_LENGTH, 1), np.int16)] * 2

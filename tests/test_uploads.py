@@ -32,7 +32,7 @@ def test_a_file_without_secrets_stays_as_it_is(tmp_path: Path) -> None:
     assert clean(path) == path and path.read_bytes() == before
 
 
-def test_a_second_picture_behind_the_first_is_cut_off(tmp_path: Path) -> None:
+def test_a_second_image_behind_the_first_is_cut_off(tmp_path: Path) -> None:
     path, second = tmp_path / "motion.jpg", tmp_path / "second.jpg"
     photo(path), photo(second)
     path.write_bytes(path.read_bytes() + second.read_bytes())

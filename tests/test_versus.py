@@ -21,26 +21,26 @@ def result(text: str = "a cat", model: str = "one", **more) -> Result:
 
 
 def test_boxes_agree_where_place_and_label_do():
-    found = places([box("cat", BOX), box("dog", FAR)], [box("dog", FAR), box("cat", HALF)])
-    assert [(one.kind, one.left["label"], one.iou) for one in found] == [
+    matches = places([box("cat", BOX), box("dog", FAR)], [box("dog", FAR), box("cat", HALF)])
+    assert [(one.kind, one.left["label"], one.iou) for one in matches] == [
         ("both", "cat", pytest.approx(0.5)),
         ("both", "dog", pytest.approx(1.0)),
     ]
 
 
 def test_boxes_differ_in_name_or_where_only_one_model_has_them():
-    found = places([box("cat", BOX), box("cup", FAR)], [box("dog", BOX), box("bed", [0.0, 0.8, 0.1, 0.1])])
-    assert [(one.kind, one.left and one.left["label"], one.right and one.right["label"]) for one in found] == [
+    matches = places([box("cat", BOX), box("cup", FAR)], [box("dog", BOX), box("bed", [0.0, 0.8, 0.1, 0.1])])
+    assert [(one.kind, one.left and one.left["label"], one.right and one.right["label"]) for one in matches] == [
         ("renamed", "cat", "dog"),
         ("left", "cup", None),
         ("right", None, "bed"),
     ]
-    assert found[1].iou is None
+    assert matches[1].iou is None
 
 
 def test_an_agreement_goes_before_a_better_overlap_under_another_name():
-    found = places([box("cat", BOX)], [box("dog", BOX), box("cat", HALF)])
-    assert [one.kind for one in found] == ["both", "right"]
+    matches = places([box("cat", BOX)], [box("dog", BOX), box("cat", HALF)])
+    assert [one.kind for one in matches] == ["both", "right"]
     assert places([], []) == []
 
 

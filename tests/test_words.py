@@ -51,7 +51,7 @@ def test_the_number_that_is_told_is_that_of_the_rows() -> None:
         for n, label in enumerate(("cat", "dog", "cat", "cow"), 1)
     ]
     parsed = Parsed(objects, ["cat", "dog", "cow"], (100, 100), Report(read=4))
-    for some, told in (
+    for some, expected in (
         (parsed, "Reading the text: 4 read"),
         (parsed.only(["cat"]), "2 of 4 shown"),
         (parsed.above(0.5), "2 of 4 shown"),
@@ -59,7 +59,7 @@ def test_the_number_that_is_told_is_that_of_the_rows() -> None:
         (parsed.only([]), "0 of 4 shown"),
     ):
         shown = detect.report(some)
-        assert told in shown and shown.count("<tr>") - 1 == len(some.objects)
+        assert expected in shown and shown.count("<tr>") - 1 == len(some.objects)
 
 
 def test_what_a_model_writes_never_becomes_html() -> None:

@@ -89,7 +89,7 @@ def tiny_model(config: MiniVLMConfig, seed: int = 0) -> MiniVLMForConditionalGen
         return MiniVLMForConditionalGeneration(config).eval()
 
 
-def pictures(count: int, seed: int = 0) -> torch.Tensor:
+def images(count: int, seed: int = 0) -> torch.Tensor:
     """Preprocessed pictures `[count, 3, H, W]`."""
     return torch.randn(count, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(seed))
 
@@ -105,6 +105,6 @@ def padded(processor, rows: list[torch.Tensor]) -> dict[str, torch.Tensor]:
     return processor.tokenizer.pad({"input_ids": [row[0].tolist() for row in rows]}, return_tensors="pt")
 
 
-def picture(seed: int) -> Image.Image:
+def image(seed: int) -> Image.Image:
     """Noise."""
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=np.uint8))

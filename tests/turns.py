@@ -6,10 +6,10 @@ from PIL import Image
 from tests.tiny import IMAGE_SEQ_LENGTH
 from vlm_demo.model import MiniVLMProcessor
 
-PICTURE = ["<image>"] * IMAGE_SEQ_LENGTH
+IMAGE = ["<image>"] * IMAGE_SEQ_LENGTH
 
 
-def picture(seed: int, size: tuple[int, int] = (40, 30)) -> Image.Image:
+def noise(seed: int, size: tuple[int, int] = (40, 30)) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 

@@ -12,9 +12,9 @@ from vlm_demo.images import ImageError
 class Walls(Source):
     """Plain pictures to ask about or to caption, of which some rows, or some pictures, cannot be read."""
 
-    def __init__(self, count: int, task: str = "vqa", bad_rows=(), bad_pictures=()) -> None:
+    def __init__(self, count: int, task: str = "vqa", bad_rows=(), bad_images=()) -> None:
         super().__init__(f"{task} walls")
-        self.count, self.task, self.bad_rows, self.bad_pictures = count, task, bad_rows, bad_pictures
+        self.count, self.task, self.bad_rows, self.bad_images = count, task, bad_rows, bad_images
 
     def __len__(self) -> int:
         return self.count
@@ -24,7 +24,7 @@ class Walls(Source):
         if index in self.bad_rows:
             raise InvalidRow(name, "the text is gone")
         answer = "red " * (index % 5 + 1) + "cat"
-        shown = _damaged if index in self.bad_pictures else partial(Image.new, "RGB", (32, 32), (index * 9, 80, 200))
+        shown = _damaged if index in self.bad_images else partial(Image.new, "RGB", (32, 32), (index * 9, 80, 200))
         return LazyExample(
             self.task, (LazyImage(name, shown),), chat(self.task, "how many?", answer), {"answer": answer}, name
         )

@@ -11,8 +11,8 @@ Columns = tuple[list, ...]  # ids, labels, positions, block, weights and kinds o
 
 
 class Row:
-    """The images (block 0) and the conversations about them (blocks 1, 2, ...), whose positions each continue those of the
-    images."""
+    """The images (block 0) and the conversations about them (blocks 1, 2, ...). Positions of each conversation go on
+    where the images end."""
 
     def __init__(self, processor: MiniVLMProcessor, n_images: int) -> None:
         self.processor = processor

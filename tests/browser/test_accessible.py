@@ -13,7 +13,7 @@ from tests.browser.steps import SCENE, TABS, draw_images, finished, go, run_with
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-FOUND = """async () => {
+BROKEN = """async () => {
   const run = await axe.run(document, { resultTypes: ["violations"] });
   return run.violations.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
 }"""
@@ -39,7 +39,7 @@ def has_no_faults(page: Page) -> None:
     for dark in (True, False):
         page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
         theme = "dark" if dark else "light"
-        assert page.evaluate(FOUND) == [], f"{page.locator('[role=tab][aria-selected=true]').inner_text()}, {theme}"
+        assert page.evaluate(BROKEN) == [], f"{page.locator('[role=tab][aria-selected=true]').inner_text()}, {theme}"
 
 
 def test_axe_finds_nothing(visit: Callable, address: str, axe: Path) -> None:

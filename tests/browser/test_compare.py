@@ -48,7 +48,7 @@ def test_each_kind_fills_the_box_and_is_asked(repeater: str, visit: Callable) ->
     expect(box).to_have_value("")
 
 
-def test_fresh_pictures_bring_their_question(repeater: str, visit: Callable) -> None:
+def test_fresh_images_bring_their_question(repeater: str, visit: Callable) -> None:
     page = visit(repeater)
     go(page, "Compare")
     draw_images(page, "New story", 3)
@@ -61,7 +61,7 @@ def test_fresh_pictures_bring_their_question(repeater: str, visit: Callable) -> 
     assert asked(page) == f"{len(selection.scenes)} pictures. {selection.qa.question}"
 
 
-def test_more_than_two_pictures_are_not_left_out_in_silence(repeater: str, visit: Callable) -> None:
+def test_more_than_two_images_are_not_left_out_in_silence(repeater: str, visit: Callable) -> None:
     page = visit(repeater)
     go(page, "Compare")
     draw_images(page, "New story", 3)

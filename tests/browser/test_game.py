@@ -22,8 +22,8 @@ def playing() -> Iterator[str]:
     tell = oracle(*SCENES)
 
     def reply(turns, images) -> str:
-        told = tell(turns, images)
-        return told[: told.rindex('{"label"')] + '{"label": "dog", "bbox": [0.9, 0.9, 0.1, 0.1]}]}'
+        written = tell(turns, images)
+        return written[: written.rindex('{"label"')] + '{"label": "dog", "bbox": [0.9, 0.9, 0.1, 0.1]}]}'
 
     engine = fake_engine(reply)
     with serve(engine) as address:

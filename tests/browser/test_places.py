@@ -36,9 +36,9 @@ def test_the_table_and_the_data_set_have_pixels_of_the_file(
     rows = page.locator("#detect-table tbody tr")
     expect(rows).to_have_count(len(case.boxes))
     for number, (label, box) in enumerate(case.boxes.items()):
-        told = rows.nth(number).locator("td").all_inner_texts()
-        assert told[0] == label
-        assert [int(value) for value in told[1].split(",")] == pytest.approx(box, abs=1)
+        cells = rows.nth(number).locator("td").all_inner_texts()
+        assert cells[0] == label
+        assert [int(value) for value in cells[1].split(",")] == pytest.approx(box, abs=1)
     with page.expect_download() as download:
         page.locator("#detect-all").click()
     with zipfile.ZipFile(download.value.path()) as archive:

@@ -67,7 +67,7 @@ def test_the_queue_is_named_only_when_there_is_one(one_at_a_time: str, visit: Ca
     first.locator("#caption-stop").click()
     expect(second.locator("#caption-line")).to_contain_text("Writing")
     second.locator("#caption-stop").click()
-    assert "queue" not in first.evaluate("told") and "queue" in second.evaluate("told")
+    assert "queue" not in first.evaluate("heard") and "queue" in second.evaluate("heard")
 
 
 def test_boxes_appear_while_the_model_still_writes(finder: str, visit: Callable) -> None:

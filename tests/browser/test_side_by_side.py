@@ -75,8 +75,8 @@ def test_names_are_hidden_until_the_vote_which_can_be_downloaded(
     page.get_by_label("Blind").check()
     ask_both(page, "Describe it")
     boards = [page.locator(f"#versus-answer-{side}") for side in ("left", "right")]
-    told = page.locator("#versus-news, #versus-figures, .duel, #heard")
-    for text in told.all_inner_texts():
+    spoken = page.locator("#versus-news, #versus-figures, .duel, #heard")
+    for text in spoken.all_inner_texts():
         assert not any(title in text for title in (*TITLES, *TITLES.values())), text
     dull_side = next(side for side in (0, 1) if "Something or other." in boards[side].inner_text())
     page.locator(f"#versus-vote-{('left', 'right')[1 - dull_side]}").click()

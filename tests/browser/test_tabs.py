@@ -72,8 +72,8 @@ def test_detect(visit: Callable, address: str, tmp_path: Path) -> None:
     page.locator("#detect-run").click()
     rows = page.locator("#detect-table tbody tr")
     expect(rows).to_have_count(len(SCENE.objects))
-    found = sorted(rows.nth(i).locator("td").first.inner_text() for i in range(rows.count()))
-    assert found == sorted(item.label for item in SCENE.objects)
+    labels = sorted(rows.nth(i).locator("td").first.inner_text() for i in range(rows.count()))
+    assert labels == sorted(item.label for item in SCENE.objects)
     expect(page.locator("#detect-table")).to_contain_text(f"{len(SCENE.objects)} read")
     assert '"objects"' in page.locator("#detect-raw textarea").input_value()
     finished(page, "detect")
@@ -239,7 +239,7 @@ def test_stop_keeps_the_partial_text(visit: Callable, slow_address: str, slow_en
     assert text.input_value() == kept
 
 
-def test_a_picture_from_outside_gets_an_honest_notice(visit: Callable, outside_address: str) -> None:
+def test_an_image_from_outside_gets_an_honest_notice(visit: Callable, outside_address: str) -> None:
     page = visit(outside_address)
     for tab in ("caption", "detect", "chat", "auto"):
         go(page, tab.capitalize())

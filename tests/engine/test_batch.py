@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.scripted import LONG, PICTURE, Bytes, ask, held, until
+from tests.scripted import IMAGE, LONG, Bytes, ask, held, until
 from vlm_demo.engine import Engine, EngineError, SamplingParameters, scheduler
 
 
@@ -13,7 +13,7 @@ def test_the_same_greedy_request_is_computed_once_and_each_ends_on_its_own(engin
     until(lambda: held(model))
     short, stopped, whole = ask(engine, text, "b", tokens=7), ask(engine, text, "c"), ask(engine, text, "d")
     sampled = engine.answer_stream(
-        PICTURE, text, settings=SamplingParameters(temperature=1.0, max_new_tokens=9), session="e"
+        IMAGE, text, settings=SamplingParameters(temperature=1.0, max_new_tokens=9), session="e"
     )
     model.stops = {40}
     model.go.set()
@@ -47,7 +47,7 @@ def test_the_one_who_came_first_may_leave_and_the_others_go_on(engine, model):
 def test_newcomers_do_not_stall_those_who_are_writing(model):
     model.reading = 0.001
     engine = Engine(runner=model)
-    engine.answer(PICTURE, "x" * 100)  # to measure the speed: two such prompts take 0.2 s
+    engine.answer(IMAGE, "x" * 100)  # to measure the speed: two such prompts take 0.2 s
     model.max_sequences = 40
     model.prefills.clear()
     model.go.clear()
@@ -112,13 +112,13 @@ def test_what_takes_too_much_memory_is_tried_once_more_with_less_and_says_so(eng
     model.room = 40
     others = [ask(engine, "others " * 3) for _ in range(2)]
     settings = SamplingParameters(max_new_tokens=80)
-    results = [engine.answer(PICTURE, text, settings=settings) for text in ("this takes much", "same takes much")]
+    results = [engine.answer(IMAGE, text, settings=settings) for text in ("this takes much", "same takes much")]
     assert [result.text for result in results] == ["this takes much", "same takes much"]
     assert {result.reduced for result in results} == {"half the length was tried"}
     with pytest.raises(EngineError, match="out of memory. Free memory or try a shorter request"):
-        engine.answer(PICTURE, "this takes much", settings=SamplingParameters(max_new_tokens=100))
+        engine.answer(IMAGE, "this takes much", settings=SamplingParameters(max_new_tokens=100))
     assert [other.result().text for other in others] == ["others others others"] * 2
-    after = engine.answer(PICTURE, "after")
+    after = engine.answer(IMAGE, "after")
     assert (after.text, after.reduced) == ("after", "")
 
 
@@ -130,7 +130,7 @@ def test_an_answer_that_runs_out_of_memory_keeps_what_it_has(engine, model):
     model.go.set()
     result = generation.result()
     assert result.text == LONG[:4] and result.finish_reason == "length" and "memory ran out" in result.reduced
-    assert engine.answer(PICTURE, "after").text == "after"
+    assert engine.answer(IMAGE, "after").text == "after"
 
 
 def test_the_worker_survives_what_should_kill_it(engine, model):
@@ -141,4 +141,4 @@ def test_the_worker_survives_what_should_kill_it(engine, model):
     model.go.set()
     with pytest.raises(EngineError, match="try again"):
         generation.result()
-    assert engine.answer(PICTURE, "still there").text == "still there"
+    assert engine.answer(IMAGE, "still there").text == "still there"

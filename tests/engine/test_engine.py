@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from tests.scripted import LONG, PICTURE, ask, held, until
+from tests.scripted import IMAGE, LONG, ask, held, until
 from vlm_demo.engine import Engine, EngineError, SamplingParameters, get_engine, scheduler
 from vlm_demo.engine import engine as engine_module
 
 
 def test_a_whole_answer(engine):
-    result = engine.answer([PICTURE, PICTURE], "red dog")
+    result = engine.answer([IMAGE, IMAGE], "red dog")
     assert (result.text, result.finish_reason, result.task, result.model) == ("red dog", "stop", "vqa", "bytes")
     assert result.prompt == "[VQA] red dog" and result.prompt_tokens == 7 and result.new_tokens == 8
     assert result.confidence == pytest.approx(0.5) and result.tokens[0].alternatives == [("r", 0.5), ("x", 0.1)]
@@ -22,25 +22,25 @@ def test_a_whole_answer(engine):
 
 def test_boxes_are_parsed_when_the_answer_is_json(engine):
     json = '{"objects": [{"label": "dog", "bbox": [0.25, 0.25, 0.5, 0.5], "image": 2}]}'
-    result = engine.compare([PICTURE, PICTURE], json)
+    result = engine.compare([IMAGE, IMAGE], json)
     assert result.parsed.detections.xyxy[0].tolist() == [16, 12, 48, 36]
     assert result.parsed.objects[0]["confidence"] == pytest.approx(0.5**3)
-    assert engine.compare([PICTURE, PICTURE], "a dog was added").parsed is None
-    assert engine.compare([PICTURE, PICTURE], "boxes").prompt == "[COMPARE] Box what changed."
-    assert engine.detect(PICTURE).parsed is not None
+    assert engine.compare([IMAGE, IMAGE], "a dog was added").parsed is None
+    assert engine.compare([IMAGE, IMAGE], "boxes").prompt == "[COMPARE] Box what changed."
+    assert engine.detect(IMAGE).parsed is not None
 
 
 def test_a_box_becomes_a_question_in_the_models_own_numbers(engine):
-    asked = engine.describe_box(PICTURE, [0.101, 0.2, 1.2, 0.33])
+    asked = engine.describe_box(IMAGE, [0.101, 0.2, 1.2, 0.33])
     assert asked.text == "What is in the box [0.100, 0.200, 0.900, 0.330]?" and asked.task == "vqa"
 
 
 def test_a_model_that_does_not_load_is_told_and_tried_again(engine, model):
     real, model.load = model.load, lambda: (_ for _ in ()).throw(OSError("disk"))
     with pytest.raises(EngineError, match="could not be loaded.*disk"):
-        engine.answer(PICTURE, "hello")
+        engine.answer(IMAGE, "hello")
     model.load = real
-    assert engine.answer(PICTURE, "hello").text == "hello"
+    assert engine.answer(IMAGE, "hello").text == "hello"
 
 
 def test_a_call_that_ends_while_the_engine_closes_has_not_failed(engine, monkeypatch):
@@ -76,7 +76,7 @@ def test_unload_waits_for_who_runs_and_the_next_use_loads_again(engine, model):
     freeing.join()
     assert generation.done and generation.result().finish_reason == "stop" and not model.loaded
     assert "not loaded" in str(engine.status())
-    assert engine.answer(PICTURE, "again").text == "again" and model.loads == 2
+    assert engine.answer(IMAGE, "again").text == "again" and model.loads == 2
     assert str(engine.status()).startswith("bytes · 3.0 M parameters · cpu float32 · 12 MB in use, 16 MB reserved")
 
 
@@ -95,7 +95,7 @@ def test_nobody_joins_while_memory_is_being_freed(engine, model):
 
 def test_load_loads_and_novelty_is_measured(engine, model):
     engine.load()
-    assert model.loaded and engine.status().loaded and engine.novelty(PICTURE).outside
+    assert model.loaded and engine.status().loaded and engine.novelty(IMAGE).outside
 
 
 def test_close_is_final_and_does_not_wait_for_a_model_that_hangs(engine, model):
@@ -117,21 +117,21 @@ def test_close_is_final_and_does_not_wait_for_a_model_that_hangs(engine, model):
     ("call", "message"),
     [
         (lambda engine: engine.answer([], "what?"), "1 to 8 images"),
-        (lambda engine: engine.answer([PICTURE] * 9, "what?"), "1 to 8 images"),
-        (lambda engine: engine.compare([PICTURE]), "2 to 4 images"),
-        (lambda engine: engine.answer(PICTURE, "  "), "type a question"),
-        (lambda engine: engine.answer(PICTURE, "x" * 100_000), "characters"),
-        (lambda engine: engine.describe_box(PICTURE, [0.5, 0.5, 0.0, 0.1]), "width and a height"),
-        (lambda engine: engine.describe_box(PICTURE, "cat"), "four numbers"),
-        (lambda engine: engine.caption(PICTURE, "poetic"), "brief, detailed, alt"),
-        (lambda engine: engine.answer(PICTURE, "and?", [("a dog?", None)]), "pairs of texts"),
+        (lambda engine: engine.answer([IMAGE] * 9, "what?"), "1 to 8 images"),
+        (lambda engine: engine.compare([IMAGE]), "2 to 4 images"),
+        (lambda engine: engine.answer(IMAGE, "  "), "type a question"),
+        (lambda engine: engine.answer(IMAGE, "x" * 100_000), "characters"),
+        (lambda engine: engine.describe_box(IMAGE, [0.5, 0.5, 0.0, 0.1]), "width and a height"),
+        (lambda engine: engine.describe_box(IMAGE, "cat"), "four numbers"),
+        (lambda engine: engine.caption(IMAGE, "poetic"), "brief, detailed, alt"),
+        (lambda engine: engine.answer(IMAGE, "and?", [("a dog?", None)]), "pairs of texts"),
         (lambda engine: engine.caption(None), "choose an image"),
         (lambda engine: engine.caption(b"not a picture"), "."),
-        (lambda engine: engine.caption(PICTURE, settings=SamplingParameters(temperature=-1)), "Temperature"),
-        (lambda engine: engine.caption(PICTURE, settings=SamplingParameters(temperature=float("nan"))), "Temperature"),
-        (lambda engine: engine.caption(PICTURE, settings=SamplingParameters(top_p=0)), "Top-p"),
-        (lambda engine: engine.caption(PICTURE, settings=SamplingParameters(max_new_tokens=0)), "length"),
-        (lambda engine: engine.caption(PICTURE, settings=SamplingParameters(stop=("",))), "none of them empty"),
+        (lambda engine: engine.caption(IMAGE, settings=SamplingParameters(temperature=-1)), "Temperature"),
+        (lambda engine: engine.caption(IMAGE, settings=SamplingParameters(temperature=float("nan"))), "Temperature"),
+        (lambda engine: engine.caption(IMAGE, settings=SamplingParameters(top_p=0)), "Top-p"),
+        (lambda engine: engine.caption(IMAGE, settings=SamplingParameters(max_new_tokens=0)), "length"),
+        (lambda engine: engine.caption(IMAGE, settings=SamplingParameters(stop=("",))), "none of them empty"),
     ],
 )
 def test_bad_calls_are_refused_before_anything_is_queued(engine, model, call, message):

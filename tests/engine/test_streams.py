@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.scripted import LONG, PICTURE, ask, held, until
+from tests.scripted import IMAGE, LONG, ask, held, until
 from vlm_demo.engine import SamplingParameters
 
 
@@ -60,7 +60,7 @@ def test_characters_of_several_bytes_are_never_shown_broken(engine):
     partials = list(ask(engine, text).partials(interval=0))
     assert partials[-1].text == text and not any("\ufffd" in partial.text for partial in partials)
     assert "".join(token.text for token in partials[-1].tokens) == text
-    cut = engine.answer(PICTURE, "🐞🐞", settings=SamplingParameters(max_new_tokens=6))
+    cut = engine.answer(IMAGE, "🐞🐞", settings=SamplingParameters(max_new_tokens=6))
     assert (cut.text, cut.finish_reason, len(cut.tokens)) == ("🐞", "length", 6)
 
 
@@ -92,21 +92,21 @@ def test_stop_takes_no_further_step(engine, model):
 
 
 def test_a_stop_text_ends_the_answer_before_it(engine):
-    result = engine.answer(PICTURE, "red dog on a red mat", settings=SamplingParameters(stop=("og", "mat")))
+    result = engine.answer(IMAGE, "red dog on a red mat", settings=SamplingParameters(stop=("og", "mat")))
     assert (result.text, result.finish_reason, result.new_tokens) == ("red d", "stop", 7)
     assert "".join(token.text for token in result.tokens) == result.text
-    assert engine.answer(PICTURE, "red dog", settings=SamplingParameters(stop=("cat",))).text == "red dog"
-    assert engine.answer(PICTURE, "red dog", settings=SamplingParameters(stop=("red",))).text == ""
+    assert engine.answer(IMAGE, "red dog", settings=SamplingParameters(stop=("cat",))).text == "red dog"
+    assert engine.answer(IMAGE, "red dog", settings=SamplingParameters(stop=("red",))).text == ""
 
 
 def test_a_stop_text_is_never_shown_and_taken_back(engine, model):
     model.stops = {5}  # when "red do" has been written
-    generation = engine.answer_stream(PICTURE, "red dog", settings=SamplingParameters(stop=("dog",)))
+    generation = engine.answer_stream(IMAGE, "red dog", settings=SamplingParameters(stop=("dog",)))
     until(lambda: held(model))
     assert next(generation.partials()).text == "red "
     model.stops = {5}
     model.go.set()
-    other = engine.answer_stream(PICTURE, "red door", settings=SamplingParameters(stop=("dog",)))
+    other = engine.answer_stream(IMAGE, "red door", settings=SamplingParameters(stop=("dog",)))
     assert generation.result().text == "red " and other.result().text == "red door"
 
 
@@ -115,7 +115,7 @@ def test_a_stop_text_is_that_of_one_request_even_where_a_row_is_shared(engine, m
     model.stops = {20}
     whole = ask(engine, text, "a")
     until(lambda: held(model))
-    late = engine.answer_stream(PICTURE, text, settings=SamplingParameters(stop=(",",)), session="b")
+    late = engine.answer_stream(IMAGE, text, settings=SamplingParameters(stop=(",",)), session="b")
     model.go.set()
     assert late.result().text == "same words" and whole.result().text == text
     assert len(model.joined) == 1
@@ -151,7 +151,7 @@ def test_an_abandoned_stream_is_cancelled(engine, model, how):
 
 def test_a_result_that_says_how_it_ended_has_its_boxes(engine, model):
     model.go.clear()
-    generation = engine.detect_stream(PICTURE)
+    generation = engine.detect_stream(IMAGE)
     request, seen = generation._request, []
     real = request.done.set
     request.done.set = lambda: (seen.append(next(generation.partials())), real())

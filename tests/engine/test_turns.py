@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tests.scripted import PICTURE, ask, until
+from tests.scripted import IMAGE, ask, until
 from vlm_demo.engine import Engine, QueueFull, intake
 from vlm_demo.results import Position, Visitor
 
@@ -87,12 +87,12 @@ def test_who_is_still_being_read_in_holds_nobody_up(engine, model, monkeypatch):
     monkeypatch.setattr(intake, "load", held_up(intake.load, lambda source: source.width > 100))
     slow = [
         threading.Thread(target=engine.answer, args=(image, text))
-        for image, text in ((PICTURE, "long"), (PICTURE.resize((200, 200)), "large"))
+        for image, text in ((IMAGE, "long"), (IMAGE.resize((200, 200)), "large"))
     ]
     for thread in slow:
         thread.start()
     inside.wait(10)
-    assert engine.answer(PICTURE, "short").text == "short"
+    assert engine.answer(IMAGE, "short").text == "short"
     assert all(thread.is_alive() for thread in slow)
     go.set()
     for thread in slow:
@@ -145,7 +145,7 @@ def test_an_answer_is_quick_where_the_model_is_there_and_nobody_waits(model):
 def test_who_waits_is_told_the_position_in_the_queue(model):
     model.max_sequences = 1
     engine = Engine(runner=model)
-    engine.answer(PICTURE, "to measure a rate")
+    engine.answer(IMAGE, "to measure a rate")
     model.go.clear()
     first, second = ask(engine, "first"), ask(engine, "second")
     until(lambda: "first" in model.joined)

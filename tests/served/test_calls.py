@@ -69,7 +69,7 @@ def test_answer_endpoint_passes_the_history_on(client: Client, picture: Path, en
     assert [turn["text"] for turn in engine.runner.asked[-1]] == ["Is it night?", "no", qa.question]
 
 
-def test_compare_endpoint_wants_two_pictures(client: Client, picture: Path) -> None:
+def test_compare_endpoint_wants_two_images(client: Client, picture: Path) -> None:
     two = [handle_file(picture), handle_file(picture)]
     assert client.predict(two, "What changed?", api_name="/compare")["text"] == "Nothing changed."
     with pytest.raises(AppError, match="2 to 4 images, not 1"):

@@ -26,8 +26,8 @@ def test_nothing_is_watched_published_or_kept(url: str) -> None:
 def test_the_page_is_up_before_torch_is_imported() -> None:
     code = "import sys, vlm_demo.ui; print([name for name in ('torch', 'transformers') if name in sys.modules])"
     root = Path(__file__).parents[2]
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
-    assert found.stdout.strip() == "[]"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert finished.stdout.strip() == "[]"
 
 
 WATCHED = """
@@ -60,11 +60,11 @@ def test_the_server_talks_to_nobody_but_itself_and_ends_when_told(picture: Path)
                 time.sleep(0.5)
         assert client.predict(handle_file(picture), style="brief", api_name="/caption")["text"]
         server.terminate()
-        said, _ = server.communicate(timeout=60)
+        output, _ = server.communicate(timeout=60)
     finally:
         server.kill()
-    dialled = {line.split()[1] for line in said.splitlines() if line.startswith("DIALS")}
-    assert dialled and dialled <= {"127.0.0.1", "localhost", "::1", "None", "0.0.0.0"}, said
+    dialled = {line.split()[1] for line in output.splitlines() if line.startswith("DIALS")}
+    assert dialled and dialled <= {"127.0.0.1", "localhost", "::1", "None", "0.0.0.0"}, output
 
 
 def press(url: str, elem_id: str, session: str, key: str | None = None, address: str = "192.168.1.7") -> dict:

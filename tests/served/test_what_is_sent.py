@@ -55,8 +55,8 @@ def test_a_path_is_no_upload(url: str, picture: Path, several: bool) -> None:
         ("answer", ["How many?", [], 0, 1, 0, -1, [], ""]) if several else ("caption", ["brief", 0, 1, 0, -1, [], ""])
     )
     file = {"path": str(picture)}
-    told = call(url, name, [[file] if several else file, *rest])
-    assert "handle_file" in told and SCENE.caption() not in told
+    snippet = call(url, name, [[file] if several else file, *rest])
+    assert "handle_file" in snippet and SCENE.caption() not in snippet
 
 
 def test_one_file_is_as_good_as_a_list_of_one(client: Client, picture: Path) -> None:

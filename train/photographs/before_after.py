@@ -1,4 +1,4 @@
-"""What training did, in pictures: python -m train.photographs.pictures [--before runs/start] [--out FOLDER]
+"""What training did: python -m train.photographs.before_after [--before runs/start] [--out FOLDER]
 
 Some of the photographs that come with the page, with what the untrained model (pretrained parts, a new projector) and
 the trained one say of them; written to OUT as a page and as a PNG. Four of the twelve photographs are in the training
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, default=Path("runs/start"))
     parser.add_argument("--after", default=str(PHOTOGRAPHS))
-    parser.add_argument("--out", type=Path, default=Path("runs/photographs/pictures"))
+    parser.add_argument("--out", type=Path, default=Path("runs/photographs/before_after"))
     args = parser.parse_args()
     source = Samples()
     write_before_after(args.out, args.before, args.after, source, len(source))
