@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,6 +26,7 @@ PATIENCE = 120_000  # milliseconds that anything on the page may take on a busy 
 PAIR = 5  # the seed of the pair that "New pair" draws here
 ASKED_IN_VAIN = ("mcp/schema", "monitoring/summary")  # by gradio's own API page, which then does without
 LOCAL = ("127.0.0.1", "")
+ABORTED = "AbortError"  # says gradio's client where the browser ends what it still listened to, as it leaves a page
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,13 +43,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(missing)
 
 
+def photograph_or_nothing(world: str) -> draws.Drawn:
+    """What a page opens on unless a test is about that: nothing where the model knows scenes, so that no tab answers
+    before the test has asked."""
+    return draws.example(0, world) if world == draws.PHOTOGRAPHS else draws.Drawn([], "")
+
+
 @contextmanager
-def serve(engine: Engine, owner: Owner | None = None) -> Iterator[str]:
+def serve(
+    engine: Engine, owner: Owner | None = None, opening: Callable[[str], draws.Drawn] = photograph_or_nothing
+) -> Iterator[str]:
     """The address of a page on a free port; at the end page and engine are closed."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    demo = build_app(engine, owner=owner)
+    with patch.object(draws, "opening", opening):
+        demo = build_app(engine, owner=owner)
     _, address, _ = demo.launch(
         server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True, **launch_options()
     )
@@ -67,6 +78,18 @@ def engine() -> Engine:
 @pytest.fixture(scope="session")
 def address(engine: Engine) -> Iterator[str]:
     engine.load()  # on a busy machine that alone may take longer than a test should wait
+    with serve(engine) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def bundled() -> Iterator[str]:
+    """The page as `make demo` starts it, on both bundled models, photographs first, and on a quick machine: one that is
+    busy answers nobody unasked."""
+    engine = Engine(device="cpu")
+    for model in engine.models:
+        engine.load(model)
+    engine.quick = lambda model=None: True
     with serve(engine) as address:
         yield address
 
@@ -103,10 +126,10 @@ def chromium() -> Iterator:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., str]]:
-    """start(engine, owner): the address of a page of the test's own. A test asks for it before `visit`, so that its
-    visitors leave before it ends."""
+    """start(engine, owner, opening): the address of a page of the test's own. A test asks for it before `visit`, so
+    that its visitors leave before it ends."""
     with ExitStack() as pages:
-        yield lambda *page: pages.enter_context(serve(*page))
+        yield lambda *page, **options: pages.enter_context(serve(*page, **options))
 
 
 @pytest.fixture
@@ -116,7 +139,8 @@ def visit(chromium) -> Iterator[Callable]:
     contexts, complaints, hosts = [], [], set()
 
     def listen(message) -> None:
-        if message.type == "error" and not message.location["url"].endswith(ASKED_IN_VAIN):
+        known = message.location["url"].endswith(ASKED_IN_VAIN) or ABORTED in message.text
+        if message.type == "error" and not known:
             complaints.append(f"{message.text} {message.location['url']}")
 
     def open_page(address: str, width: int = 1280, height: int = 900, steady: bool = True):

@@ -8,6 +8,11 @@ from pathlib import Path
 from PIL import Image
 
 FOLDER = Path(__file__).parent
+LICENCES = {  # where the text of each is
+    "CC BY 4.0": "https://creativecommons.org/licenses/by/4.0/",
+    "CC BY 2.0": "https://creativecommons.org/licenses/by/2.0/",
+    "CC0": "https://creativecommons.org/publicdomain/zero/1.0/",
+}
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,9 @@ class Sample:
             return image.convert("RGB")
 
     @property
-    def credit(self) -> str:
-        return f"Photograph: {self.author}, {self.licence}, {self.source}"
+    def licence_url(self) -> str | None:
+        """Where the licence can be read; None where it is no licence."""
+        return LICENCES.get(self.licence)
 
 
 @cache

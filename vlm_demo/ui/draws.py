@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from html import escape
+from pathlib import Path
 
 from PIL import Image
 
@@ -30,9 +31,10 @@ QUESTIONS = ["What do you see?", "Is there a person in the picture?", "List ever
 
 @dataclass(frozen=True)
 class Drawn:
-    """Images, the truth about them as HTML, and questions that can be asked about them."""
+    """Images, those of the files that come with the page as paths; the truth about them as HTML, where it is known;
+    and questions that can be asked about them."""
 
-    images: list[Image.Image]
+    images: list[Image.Image] | list[Path]
     truth: str
     questions: list[str] = field(default_factory=list)
 
@@ -83,9 +85,9 @@ def example(number: int, world: str) -> Drawn:
     return scene(EXAMPLES[number])
 
 
-def first_questions(world: str) -> list[str]:
-    """What can be asked about the image on which the page opens, if there is one."""
-    return list(QUESTIONS) if world == PHOTOGRAPHS else []
+def opening(world: str) -> Drawn:
+    """What the page opens on, so that the first answer is there or one press away."""
+    return example(0, world)
 
 
 def label(name: str, world: str) -> str:
@@ -108,11 +110,7 @@ def _sampled(seed: int, count: int) -> list[Sample]:
 
 
 def _photographs(chosen: list[Sample], questions: list[str]) -> Drawn:
-    captions = "".join(
-        f'<li><span class="answer">{escape(one.what)}</span> <span class="quiet">{escape(one.credit)}</span></li>'
-        for one in chosen
-    )
-    return Drawn([one.open() for one in chosen], f"<p>What a person wrote:</p><ol>{captions}</ol>", list(questions))
+    return Drawn([one.path for one in chosen], "", list(questions))
 
 
 def _several(new: tuple[scenes.Scene, ...], truth: str, question: str) -> Drawn:

@@ -127,9 +127,10 @@ class ImageSet:
     def as_opened(self, values: Sequence[Any]) -> bool:
         """Whether the values of `inputs` are those of a page that has just been opened."""
         first, *others, chosen = values
-        opened = self.slots[0].value
-        name = Path(opened["path"]).name if opened else None
-        return (Path(first).name if first else None) == name and not any(others) and int(chosen or 1) == 1
+        opened = self.slots[0].value["path"] if self.slots[0].value else None
+        # gradio keeps each file in a folder that is named by what is in it.
+        same = Path(first).parts[-2:] == Path(opened).parts[-2:] if first and opened else first == opened
+        return same and not any(others) and int(chosen or 1) == 1
 
     @property
     def inputs(self) -> list[gr.components.Component]:

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from vlm_demo import images
 from vlm_demo.images import ImageError
-from vlm_demo.samples import samples
 from vlm_demo.tasks import TASKS
 
-from . import draws, sight, words
+from . import credits, draws, sight, words
 from .common import QUICK, Page
+from .gradio_private import get_upload_folder, save_bytes_to_cache
 from .image_components import ImageSet, UploadedImage
 from .runs import Updates
 from .visits import Visit
@@ -46,6 +47,8 @@ Draw = Callable[[int, str], draws.Drawn]
 def build(page: Page) -> None:
     """Components and wiring; sets `page.images`."""
     world = page.world(None)
+    opened = draws.opening(world)
+    first = _value(opened.images[0]) if opened.images else None
     with gr.Row(elem_classes="slots"):
         slots = [
             UploadedImage(
@@ -57,12 +60,13 @@ def build(page: Page) -> None:
                 min_width=130,
                 visible=number == 1,
                 buttons=["fullscreen"],
-                value=_first(world) if number == 1 else None,
+                value=first if number == 1 else None,
                 alt_text="Your image" if number == 1 else f"Your image {number}",
                 elem_id=f"image-{number}",
             )
             for number in range(1, MOST + 1)
         ]
+    credits.build(slots, first if isinstance(first, str) else None)
     chosen = gr.Radio(
         [("Image 1", 1)],
         value=1,
@@ -71,14 +75,14 @@ def build(page: Page) -> None:
         elem_classes="chosen-image",
         elem_id="chosen-image",
     )
-    questions, count = gr.State(draws.first_questions(world)), gr.State(1)
+    questions, count = gr.State(opened.questions), gr.State(1)
     with gr.Row(elem_classes="row-of-buttons"):
         fresh = gr.Button(draws.label("New scene", world), size="md", elem_id="new-scene")
         more = gr.Button("Add an image", size="md", elem_id="add-image")
         less = gr.Button("Remove the last", size="md", visible=False, elem_id="remove-image")
     strip = gr.HTML(_strip(world), js_on_load=CHOOSE, elem_id="examples")
     with gr.Accordion("Reveal the truth", open=False, elem_id="truth", visible=world == "scenes") as fold:
-        truth = gr.HTML('<p class="empty">Draw a new scene, and what it really holds is told here.</p>')
+        truth = gr.HTML(opened.truth)
     page.follow(fold, lambda model: gr.update(visible=page.engine.description(model).samples == "scenes"))
     page.images = ImageSet(slots, chosen, truth, questions, count, more, less)
     page.give_back(page.images.outputs, lambda visit: _again(page.images, visit))
@@ -88,8 +92,8 @@ def build(page: Page) -> None:
     bring(page, fresh, "New scene", draws.scene)
     page.follow(strip, lambda model: _strip(page.engine.description(model).samples))
 
-    def choose(event: gr.EventData, request: gr.Request) -> list[Any]:
-        return _put(draws.example(int(event.index), page.world(request.session_hash)))
+    def choose(event: gr.EventData, request: gr.Request) -> Updates:
+        return put_example(page.images, int(event.index), page.world(request.session_hash))
 
     strip.click(choose, None, page.images.outputs, **QUICK).then(None, js=RUN, api_visibility="private")
     resized = [*slots, more, less, chosen, count]
@@ -117,12 +121,17 @@ def bring(
     page.follow(button, lambda model: draws.label(name, page.engine.description(model).samples))
 
 
+def put_example(held: ImageSet, number: int, world: str) -> Updates:
+    """What puts the example of this number, from 0, in the place of all images."""
+    return dict(zip(held.outputs, _put(draws.example(number, world)), strict=True))
+
+
 def _put(drawn: draws.Drawn) -> list[Any]:
     """What fresh images make of `ImageSet.outputs`."""
     count = len(drawn.images)
     height = _height(count)
     filled = [
-        gr.update(value=image, visible=True, height=height, label=_name(number, count))
+        gr.update(value=_value(image), visible=True, height=height, label=_name(number, count))
         for number, image in enumerate(drawn.images, 1)
     ]
     empty = [gr.update(value=None, visible=False)] * (MOST - count)
@@ -173,9 +182,11 @@ def _height(count: int) -> int:
     return 360 if count == 1 else 200
 
 
-def _first(world: str) -> str | None:
-    """What is there when the page opens, so that the first answer is one press away."""
-    return str(samples()[0].path) if world == draws.PHOTOGRAPHS else None
+def _value(image: Image.Image | Path) -> Image.Image | str:
+    """An image as a slot takes it: of a file a copy, for gradio shows no files but its own."""
+    if isinstance(image, Path):
+        return save_bytes_to_cache(image.read_bytes(), image.name, get_upload_folder())
+    return image
 
 
 def _check(source: str | None) -> list[Any]:
