@@ -104,7 +104,7 @@ class User:
         """Choose any of the models, perhaps the one that is there already."""
         parts = (one["props"] for one in self.client.config["components"])
         choices = next(one["choices"] for one in parts if one.get("elem_id") == "model")
-        self._use("model", "input", lambda _: [self.chance.choice(choices)[1]])
+        self._use("model", "input", lambda _: [self.chance.choice(choices)[1], None])  # the other one is kept there
         return "switched"
 
     def press(self) -> str:

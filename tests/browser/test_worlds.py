@@ -1,32 +1,20 @@
 """The page as a visitor finds it: photographs first, an answer at most one press away, icon scenes for others."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from benchmarks.tasks import Task, attempt, read_tasks, write_files
-from tests.browser.conftest import PATIENCE, serve
-from tests.browser.steps import finished, starting
-from vlm_demo.engine import Engine
+from tests.browser.conftest import PATIENCE
+from tests.browser.steps import finished, starting, upload_scene
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    engine = Engine(device="cpu")
-    engine.load()
-    with serve(engine) as address:
-        yield address
-
-
-def choose(page: Page) -> None:
-    """The first example takes the place of the image that is there."""
-    image = page.locator("#image-1 img")
-    before = image.get_attribute("src")
-    page.locator("#examples button").first.click()
-    expect(image).not_to_have_attribute("src", before)
+@pytest.fixture
+def address(bundled: str) -> str:
+    return bundled
 
 
 def test_the_first_caption_is_at_most_one_press_away(address: str, visit: Callable) -> None:
@@ -40,8 +28,9 @@ def test_the_first_caption_is_at_most_one_press_away(address: str, visit: Callab
 
 def test_what_is_named_is_found(address: str, visit: Callable) -> None:
     page = visit(address)
-    choose(page)
     page.get_by_role("tab", name="Detect").click()
+    finished(page, "detect")
+    starting(page, "detect")
     page.locator("#detect-what textarea, #detect-what input").first.fill("dogs")
     page.locator("#detect-run").click()
     finished(page, "detect")
@@ -61,11 +50,11 @@ def test_what_is_named_is_found(address: str, visit: Callable) -> None:
 
 def test_a_visitor_changes_the_world_for_themself_alone(address: str, visit: Callable) -> None:
     page, neighbour = visit(address), visit(address)
+    finished(page, "caption")
+    starting(page, "caption")
     page.get_by_label("Icon scenes", exact=True).check()
     expect(page.locator("#knows")).to_contain_text("drawn icon scenes")
     expect(page.locator("#examples button")).to_have_count(6)
-    starting(page, "caption")
-    choose(page)
     expect(page.locator("#caption-text-1 textarea")).to_have_value(re.compile("frog"))
     finished(page, "caption")
     expect(page.locator("#caption-notice .notice")).to_have_count(0)
@@ -73,15 +62,30 @@ def test_a_visitor_changes_the_world_for_themself_alone(address: str, visit: Cal
     expect(neighbour.locator("#examples button")).to_have_count(12)
 
 
-def test_a_scene_is_foreign_to_the_photograph_model(address: str, visit: Callable) -> None:
+def test_our_image_follows_the_world_and_ones_own_stays(address: str, visit: Callable) -> None:
     page = visit(address)
+    finished(page, "caption")
+    image, text, credit = (page.locator(name) for name in ("#image-1 img", "#caption-text-1 textarea", "#credit p"))
+    expect(credit).to_have_text("Photo: Aitzol Berasategi, CC BY 4.0")
+    photograph = image.get_attribute("src")
     page.get_by_label("Icon scenes", exact=True).check()
-    expect(page.locator("#examples button")).to_have_count(6)
-    choose(page)
+    expect(text).to_have_value(re.compile("frog"))  # the answer comes with the scene, as when the page opens
+    expect(image).not_to_have_attribute("src", photograph)
+    expect(credit).to_have_text("")
     page.get_by_label("Photographs", exact=True).check()
-    expect(page.locator("#knows")).to_contain_text("everyday photographs")
+    expect(image).to_have_attribute("src", photograph)
+    expect(text).to_have_value(re.compile("dog"))
+    finished(page, "caption")
+    upload_scene(page)
+    expect(text).to_have_value("")
+    expect(page.locator("#knows .notice")).to_be_visible()
+    own = image.get_attribute("src")
     page.locator("#caption-run").click()
     expect(page.locator("#caption-notice")).to_contain_text("does not look like the photographs")
+    page.get_by_label("Icon scenes", exact=True).check()
+    expect(page.locator("#examples button")).to_have_count(6)
+    expect(page.locator("#knows .notice")).to_be_hidden()
+    expect(image).to_have_attribute("src", own)
 
 
 EVERYDAY = (  # a few of the tasks of `benchmarks.tasks`, which does them all

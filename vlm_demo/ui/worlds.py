@@ -13,8 +13,8 @@ from vlm_demo import images
 from vlm_demo.images import ImageError
 from vlm_demo.results import EngineError
 
-from . import models, words
-from .common import QUICK, Page
+from . import image_panel, models, words
+from .common import HIDDEN, QUICK, Page
 from .runs import Updates
 from .visits import Visit
 
@@ -51,10 +51,10 @@ def choice(page: Page) -> Choice:
 def wire(page: Page, choice: Choice, demo: gr.Blocks) -> None:
     """Let everything that belongs to a world follow the choice; call it when all tabs are built."""
     radio = choice.radio
+    renewed = gr.Checkbox(visible=HIDDEN)  # whether the last choice brought an image of the model's own world
 
-    def choose(model: str, request: gr.Request) -> Updates:
-        page.sessions.choose(request.session_hash or "", model)
-        return followers(page, model)
+    def press(model: str, questions: list[str], request: gr.Request) -> Updates:
+        return choose(page, request.session_hash or "", model, ours=bool(questions), renewed=renewed)
 
     def change(model: str, visit: Visit) -> Updates:
         visit.model = model
@@ -71,8 +71,10 @@ def wire(page: Page, choice: Choice, demo: gr.Blocks) -> None:
 
     components = [component for component, _ in page.followers]
     page.give_back([radio, *components], lambda visit: again(page, radio, visit))
-    chosen = radio.input(choose, radio, components, queue=False, **QUICK)
+    outputs = [*components, *page.images.outputs, renewed]
+    chosen = radio.input(press, [radio, page.images.questions], outputs, queue=False, **QUICK)
     chosen.then(look, page.images.inputs, choice.world, queue=False, **QUICK)
+    chosen.then(None, renewed, js=f"(renewed) => renewed && ({image_panel.RUN})()", api_visibility="private")
     gr.on([slot.change for slot in page.images.slots], look, page.images.inputs, choice.world, queue=False, **QUICK)
     demo.load(opened, None, [radio], queue=False, **QUICK)
     models.wire(page, choice.others, radio, demo, change)
@@ -90,6 +92,18 @@ def again(page: Page, radio: gr.Radio, visit: Visit) -> Updates:
     choices = _choices(page)
     offered = gr.update(choices=choices, value=visit.model, visible=len(choices) > 1)
     return {radio: offered} | followers(page, visit.model)
+
+
+def choose(page: Page, session: str, model: str, ours: bool, renewed: gr.Checkbox) -> Updates:
+    """What the page shows once a visitor has chosen a model. Images of the page's own (`ours`) give way to one of the
+    model's world, of which `renewed` tells; an image that the visitor has brought stays."""
+    before = page.world(session)
+    page.sessions.choose(session, model)
+    world = page.world(session)
+    updates = followers(page, model)
+    if ours and world != before:
+        updates |= image_panel.put_example(page.images, 0, world)
+    return updates | {renewed: ours and world != before}
 
 
 def knows(page: Page, model: str, foreign: bool = False) -> str:
