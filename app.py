@@ -16,7 +16,7 @@ import threading
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 from vlm_demo import memory
-from vlm_demo.engine import Engine, get_engine
+from vlm_demo.engine import ICONS, Engine, get_engine
 from vlm_demo.ui import Owner, build_app, launch_options
 
 
@@ -59,9 +59,12 @@ def preload(engine: Engine) -> None:
     """Load the model; when that fails the page stays up, and each question tells the same."""
     try:
         engine.load()
+        import vlm_demo.detection.library  # noqa: F401  # slow; then the first drawing need not wait for it
+
+        if str(ICONS) in engine.models:  # which is small, and answers in tabs that show two models or know the truth
+            engine.load(str(ICONS))
     except Exception as error:
         logging.error("The model could not be loaded: %s", error)
-    import vlm_demo.detection.library  # noqa: F401  # slow; then the first drawing need not wait for it
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from tests.fake_engine import fake_engine
 from vlm_demo.router import Router
-from vlm_demo.ui.common import Page
+from vlm_demo.ui.common import Page, Unasked
 from vlm_demo.ui.unasked import MOST, if_welcome
 
 
@@ -21,7 +21,7 @@ def test_a_class_that_opens_the_page_does_not_flood_the_queue():
         await asyncio.sleep(0.05)
         yield {"text": "a dog"}
 
-    listener = if_welcome(page, "caption", answer, ["text"], going)
+    listener = if_welcome(page, "caption", Unasked(answer, [], ["text"]), going)
 
     async def opened(name):
         return [updates async for updates in listener(SimpleNamespace(session_hash=name), "dogs.jpg", 1)]

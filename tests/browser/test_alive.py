@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.steps import answers, finished, go, starting, upload_scene
-from tests.fake_engine import LONG, fake_engine
+from tests.browser.steps import SCENE, answers, finished, go, starting, upload_scene
+from tests.fake_engine import LONG, fake_engine, oracle
 from vlm_demo.description import Description
 from vlm_demo.engine import Engine
 from vlm_demo.ui import draws
@@ -66,6 +66,30 @@ def test_each_tab_answers_when_it_is_looked_at_first(photographer: Callable, sta
     page.wait_for_timeout(500)
     expect(answers(page)).to_have_count(0)
     assert len(engine.runner.asked) == asked  # each has answered once, and a reload brings back what was there
+
+
+def test_who_knows_scenes_opens_on_one(start: Callable, visit: Callable) -> None:
+    engine = fake_engine(oracle(SCENE))
+    engine.load()
+    page = visit(start(engine, opening=draws.opening))
+    finished(page, "caption")
+    assert caption(page) == SCENE.caption("brief")
+    page.get_by_role("button", name="Reveal the truth").click()
+    expect(page.locator("#truth")).to_contain_text(SCENE.caption("brief"))
+    go(page, "Detect")
+    expect(page.locator("#detect-table tbody tr")).to_have_count(len(SCENE.objects))
+    go(page, "Game")
+    expect(page.locator("#game-line")).to_contain_text("in 1 scene,")
+    go(page, "Versus")
+    page.wait_for_timeout(500)
+    expect(page.locator("#versus-notice .notice")).to_have_count(0)  # one model alone is not put beside itself
+
+
+def test_both_models_answer_when_they_are_looked_at_first(bundled: str, visit: Callable) -> None:
+    page = visit(bundled)
+    go(page, "Versus")
+    expect(page.locator("#versus-vote-tie")).to_be_visible()
+    expect(page.locator("#versus-answer-left")).to_contain_text(re.compile("dog"))
 
 
 def test_an_image_of_ones_own_takes_its_place(photographer: Callable, start: Callable, visit: Callable) -> None:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
@@ -41,12 +41,21 @@ MODEL_CALL: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "priv
 QUICK: dict[str, Any] = {"concurrency_limit": 64, "api_visibility": "private", "show_progress": "hidden"}
 
 
+class Unasked(NamedTuple):
+    """How a tab answers unasked: its listener, whose inputs begin with the images', the inputs and outputs, and which
+    models answer, by the visitor's own and the values of the inputs; none where it better waits to be asked."""
+
+    listener: Work
+    inputs: list[Any]
+    outputs: list[Any]
+    models: Callable[[str, Sequence[Any]], Sequence[str]] = lambda model, values: [model]
+
+
 @dataclass
 class Page:
     """What the tabs are built on: the engine, the router, who its owner is, who may add models, the images, the runs
     and their listeners; what follows the choice of a model: components, each with what it shows for a model; the tabs
-    that new images blank; for each tab that answers unasked, the listener, its inputs and outputs; and what a page that
-    loads again gets back."""
+    that new images blank; the tabs that answer unasked; and what a page that loads again gets back."""
 
     engine: Engine
     router: Router
@@ -57,7 +66,7 @@ class Page:
     runs: list[gr.events.Dependency] = field(default_factory=list)  # after each of them the status line looks again
     followers: list[tuple[gr.components.Component, Callable[[str], Any]]] = field(default_factory=list)
     blanks: list[tuple[RunRow, Callable[[], Updates], bool]] = field(default_factory=list)
-    unasked: dict[str, tuple[Work, list[Any], list[Any]]] = field(default_factory=dict)
+    unasked: dict[str, Unasked] = field(default_factory=dict)
     parts: set[gr.components.Component] = field(default_factory=set)  # what a page that loads again may get back
     returns: list[Callable[[Visit], Updates]] = field(default_factory=list)  # what it gets, beside what runs show
 

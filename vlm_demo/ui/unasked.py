@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import gradio as gr
 
-from .common import MODEL_CALL, Page, Work
+from .common import MODEL_CALL, Page, Unasked, Work
 from .runs import Updates
 from .visits import Visit
 
@@ -26,25 +26,26 @@ def wire(page: Page, opened: gr.events.Dependency, tabs: dict[str, gr.Tab]) -> N
     """Let the tabs that can answer unasked; call it when all are built. The first of them is the one on which the page
     opens, `opened` is the event after which its visit is known."""
     first, going = next(iter(tabs)), set[Visit]()
-    for name, (listener, inputs, outputs) in page.unasked.items():
+    for name, way in page.unasked.items():
         begin = opened.then if name == first else tabs[name].select
-        begin(if_welcome(page, name, listener, outputs, going), inputs, outputs, **MODEL_CALL)
+        begin(if_welcome(page, name, way, going), way.inputs, way.outputs, **MODEL_CALL)
 
 
-def if_welcome(page: Page, tab: str, listener: Work, outputs: list[Any], going: set[Visit]) -> Work:
-    """A listener that runs another one where its answer is welcome; `going`: those who are being answered unasked."""
+def if_welcome(page: Page, tab: str, way: Unasked, going: set[Visit]) -> Work:
+    """A listener that runs a tab's own where its answer is welcome; `going`: those who are being answered unasked."""
 
     async def listen(request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         visit = page.sessions.visit(request.session_hash or "")
         fresh = tab not in visit.unasked and request.session_hash not in visit.back
         visit.unasked.add(tab)
-        welcome = fresh and await _quick(page, request.session_hash)
+        models = way.models(page.model(request.session_hash), values) if fresh else []
+        welcome = models and await _quick(page, models)
         if not welcome or len(going) >= MOST or not _untouched(page, request.session_hash, tab, values):
-            yield {outputs[0]: gr.skip()}
+            yield {way.outputs[0]: gr.skip()}
             return
         going.add(visit)
         try:
-            async for updates in listener(request, *values):
+            async for updates in way.listener(request, *values):
                 yield updates
         finally:
             going.discard(visit)
@@ -52,10 +53,10 @@ def if_welcome(page: Page, tab: str, listener: Work, outputs: list[Any], going: 
     return listen
 
 
-async def _quick(page: Page, session: str | None) -> bool:
-    """Whether the visitor's model answers at once, or does so when it has been loaded, which is going on."""
+async def _quick(page: Page, models: Sequence[str]) -> bool:
+    """Whether these models answer at once, or do so when they have been loaded, which is going on."""
     patience = time.monotonic() + LOADING
-    while not (quick := page.engine.quick(page.model(session))) and time.monotonic() < patience:
+    while not (quick := all(map(page.engine.quick, models))) and time.monotonic() < patience:
         if page.engine.status().loaded:
             return False
         await asyncio.sleep(LOOK)

@@ -20,6 +20,7 @@ from ..common import (
     QUICK,
     Page,
     RunRow,
+    Unasked,
     Updates,
     boxes_gallery,
     clear_when_new,
@@ -197,7 +198,7 @@ def build(page: Page) -> None:
     needed = [*page.images.inputs, *inputs]
     running = handler(page, row, tab.work, inputs)
     page.on([row.run.click, box.submit], running, needed, tab.outputs)
-    page.unasked[row.tab] = (running, needed, tab.outputs)
+    page.unasked[row.tab] = Unasked(running, needed, tab.outputs)
 
     async def overrule(event: gr.EventData, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         async for updates in running(request, *values, forced=str(event.task)):

@@ -16,6 +16,7 @@ from ..common import (
     HIDDEN,
     Page,
     RunRow,
+    Unasked,
     Updates,
     clear_when_new,
     handler,
@@ -108,5 +109,5 @@ def build(page: Page) -> None:
     running, needed = handler(page, row, tab.work, inputs), [*page.images.inputs, *inputs]
     outputs = [*row.outputs, *texts, *lines]
     page.on([row.run.click], running, needed, outputs)
-    page.unasked[row.tab] = (running, needed, outputs)
+    page.unasked[row.tab] = Unasked(running, needed, outputs)
     clear_when_new(page, row, tab.blank)

@@ -17,6 +17,7 @@ from ..common import (
     QUICK,
     Page,
     RunRow,
+    Unasked,
     Updates,
     clear_when_new,
     end_run,
@@ -185,7 +186,7 @@ def build(page: Page) -> None:
     images, asked, inputs = page.images.inputs, [turns, box, *panel], [turns, *panel]
     sending = handler(page, row, tab.send, asked)
     page.on([row.run.click, box.submit], sending, [*images, *asked], tab.outputs)
-    page.unasked[row.tab] = (handler(page, row, tab.begin, inputs), [*images, *inputs], tab.outputs)
+    page.unasked[row.tab] = Unasked(handler(page, row, tab.begin, inputs), [*images, *inputs], tab.outputs)
     retrying, editing = handler(page, row, tab.retry, inputs), handler(page, row, tab.edit, inputs)
 
     async def on_retry(event: gr.RetryData, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:

@@ -16,7 +16,18 @@ from vlm_demo.images import LoadedImage
 from vlm_demo.tasks import TASKS
 
 from .. import downloads, words
-from ..common import QUICK, Page, RunRow, Updates, clear_when_new, handler, read_settings, run_row, settings_panel
+from ..common import (
+    QUICK,
+    Page,
+    RunRow,
+    Unasked,
+    Updates,
+    clear_when_new,
+    handler,
+    read_settings,
+    run_row,
+    settings_panel,
+)
 from ..hover import HoverImage, overlay
 from ..image_components import for_display, load_images
 from ..jobs import named_in
@@ -182,7 +193,7 @@ def build(page: Page) -> None:
     running, needed = handler(page, row, tab.work, inputs), [*page.images.inputs, *inputs]
     outputs = [*row.outputs, raw, line, reply, labels, sure, offers, answered, *tab.drawing]
     page.on([row.run.click, what.submit], running, needed, outputs)
-    page.unasked[row.tab] = (running, needed, outputs)
+    page.unasked[row.tab] = Unasked(running, needed, outputs)
     clear_when_new(page, row, tab.blank)
     for filters in (labels.input, sure.release):
         filters(tab.only, [answered, labels, sure], tab.drawing, **QUICK)

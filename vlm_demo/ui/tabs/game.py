@@ -16,7 +16,7 @@ from vlm_demo.detection import Parsed, match, parse_written
 from vlm_demo.results import SamplingParameters
 
 from .. import draws, words
-from ..common import Page, RunRow, Updates, handler, run_row
+from ..common import Page, RunRow, Unasked, Updates, handler, run_row
 from ..marks import Mark, figure
 from ..runs import Run, Sources
 
@@ -159,11 +159,13 @@ def build(page: Page) -> None:
 
     outputs = [*row.outputs, kept, shown, line, easier, harder]
     running = handler(page, row, GameTab(page, row, kept, shown, line, easier, harder).work, [kept])
-    page.on([row.run.click], running, [*page.images.inputs, kept], outputs)
+    needed = [*page.images.inputs, kept]
+    page.on([row.run.click], running, needed, outputs)
+    page.unasked[row.tab] = Unasked(running, needed, outputs, lambda model, values: [player(page, model)])
     for button, by in ((easier, -1), (harder, 1)):
 
         async def play(request: gr.Request, *values: Any, by: int = by) -> AsyncIterator[Updates]:
             async for updates in running(request, *values, by=by):
                 yield updates
 
-        page.on([button.click], play, [*page.images.inputs, kept], outputs)
+        page.on([button.click], play, needed, outputs)

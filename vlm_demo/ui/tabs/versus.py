@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
@@ -18,7 +18,18 @@ from vlm_demo.tasks import TASKS
 from vlm_demo.versus import VERDICTS, Vote, kept, places, vote, votes_csv, votes_json
 
 from .. import jobs
-from ..common import QUICK, Page, RunRow, Updates, clear_when_new, handler, read_settings, run_row, settings_panel
+from ..common import (
+    QUICK,
+    Page,
+    RunRow,
+    Unasked,
+    Updates,
+    clear_when_new,
+    handler,
+    read_settings,
+    run_row,
+    settings_panel,
+)
 from ..duels import NAMES, Duel, Side, agreement, drawing, figures, heard, marks, tally, view
 from ..gradio_private import save_bytes_to_cache
 from ..image_components import load_images
@@ -172,6 +183,13 @@ def ask_for(kind: str) -> Any:
     return gr.update(visible=True, label=label, placeholder=placeholder, value="")
 
 
+def duellists(first: int, model: str, values: Sequence[Any]) -> Sequence[str]:
+    """The models to answer unasked, which stand among the values of the tab's inputs from `first` on; nobody where one
+    would be put beside itself."""
+    left, right = values[first : first + 2]
+    return [] if left == right else [left, right]
+
+
 def build(page: Page) -> None:
     """Components and wiring of the tab."""
     offered = choices(page)
@@ -214,12 +232,10 @@ def build(page: Page) -> None:
 
     tab = VersusTab(page, row, boards, ballot, news, agreed, sizes, offers, files, duel, votes)
     inputs = [*models, kind, box, blind, *panel]
-    page.on(
-        [row.run.click, box.submit],
-        handler(page, row, tab.work, inputs),
-        [*page.images.inputs, *inputs],
-        [*row.outputs, *tab.blank()],
-    )
+    running, needed = handler(page, row, tab.work, inputs), [*page.images.inputs, *inputs]
+    shown = [*row.outputs, *tab.blank()]
+    page.on([row.run.click, box.submit], running, needed, shown)
+    page.unasked[row.tab] = Unasked(running, needed, shown, partial(duellists, len(page.images.inputs)))
     clear_when_new(page, row, tab.blank)
     outputs = [*boards, news, sizes, ballot, offers, duel, votes, *files]
     page.parts.update(outputs)
