@@ -1,4 +1,5 @@
-"""The quiet line at the foot of the page: which model, where, how much memory; and for the owner, free memory."""
+"""The quiet line at the foot of the page: whether the model is ready; for the owner also where it is and what it takes,
+and a button that frees the memory."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import gradio as gr
 from vlm_demo.results import EngineError
 
 from .common import QUICK, Page
+from .worlds import title
 
 REFRESH_SECONDS = 15
 
@@ -20,12 +22,12 @@ def build(page: Page, demo: gr.Blocks) -> None:
         free = gr.Button("Free memory", size="sm", visible=False, elem_id="free-memory")
     timer = gr.Timer(REFRESH_SECONDS)
 
-    def show() -> str:
-        return line_of(page)
+    def show(request: gr.Request) -> str:
+        return line_of(page, request)
 
     def unload(request: gr.Request) -> str:
         free_memory(page, request)
-        return line_of(page)
+        return line_of(page, request)
 
     def offer(request: gr.Request) -> dict:
         return gr.update(visible=page.owner.is_owner(request))
@@ -38,9 +40,20 @@ def build(page: Page, demo: gr.Blocks) -> None:
     free.click(unload, None, line, **QUICK)
 
 
-def line_of(page: Page) -> str:
-    """The line as it is now."""
-    return f"<p>{escape(str(page.engine.status()))}</p>"
+def words(page: Page, request: gr.Request) -> str:
+    """What the line says to whoever asks."""
+    status = page.engine.status()
+    if page.owner.is_owner(request):
+        return str(status)
+    name = title(page, page.model(request.session_hash))
+    if not status.loaded:
+        return f"{name} · not loaded yet: the first question does that and takes a moment longer"
+    return f"{name} · " + (f"if you ask now, {status.position}" if status.position else "ready")
+
+
+def line_of(page: Page, request: gr.Request) -> str:
+    """The line as it is now, for whoever asks."""
+    return f"<p>{escape(words(page, request))}</p>"
 
 
 def free_memory(page: Page, request: gr.Request) -> None:
