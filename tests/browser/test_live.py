@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PATIENCE, serve
+from tests.browser.steps import finished, upload_scene
 from tests.fake_engine import FakeRunner, fake_engine
 from vlm_demo.engine import Engine
 
@@ -76,6 +77,20 @@ def test_boxes_or_one_question_follow_too(visit: Callable, watching, asked: list
     expect(page.locator("#live-camera .answer")).to_have_text("green")
     page.wait_for_timeout(1000)
     assert asked[-1][-1]["text"] == "Which colour is it?"
+
+
+def test_who_asks_something_else_has_a_turn(visit: Callable, watching, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, address = watching
+    monkeypatch.setattr(engine.runner, "max_sequences", 1)
+    filming, asking = visit(address), visit(address)
+    start(filming)
+    upload_scene(asking)
+    asking.locator("#caption-run").click()
+    finished(asking, "caption")
+    expect(asking.locator("#caption-text-1 textarea")).to_have_value("A clock.")
+    answered = len(engine.runner.asked)
+    filming.wait_for_timeout(1500)
+    assert len(engine.runner.asked) > answered  # and the camera goes on
 
 
 @pytest.mark.parametrize("how", ["another tab", "hidden", "closed"])
