@@ -4,7 +4,7 @@ import random
 import re
 
 from vlm_demo.detection import Parsed, Report
-from vlm_demo.results import Result, Token
+from vlm_demo.results import Result, Timings, Token
 from vlm_demo.ui import words
 from vlm_demo.ui.tabs import detect
 
@@ -82,3 +82,12 @@ def test_a_model_writes_also_where_its_tokens_are_not_told() -> None:
     remote = Result(task="vqa", prompt="[VQA] why?", model="the lab", text="two cats", new_tokens=2)
     assert words.facts(Result(task="vqa", prompt="[VQA] why?", model="the lab")) == ["Reading the image …"]
     assert words.facts(remote)[0] == "Writing …"
+    waits = Result(task="vqa", prompt="[VQA] why?", model="the lab", timings=Timings(prefill=12.3))
+    assert words.facts(waits) == ["Reading the image …", "12 s so far; Stop ends it"]
+
+
+def test_beside_a_failure_nothing_seems_to_go_on() -> None:
+    running = Result(task="vqa", prompt="[VQA] why?", model="the lab")
+    whole = words.quiet(Result(task="vqa", prompt="[VQA] why?", model="the lab", text="two", finish_reason="stop"))
+    assert words.at_rest(f"<h2>two &lt;cats</h2>{words.quiet(running)}") == "<h2>two &lt;cats</h2>"
+    assert words.at_rest(whole) == whole

@@ -187,7 +187,7 @@ def handler(page: Page, row: RunRow, work: Work, inputs: Sequence[gr.components.
             notice = "Something went wrong here; the log of the server says what. Your input is still there: try again."
         finally:
             if not run.replaced:
-                run.show(row.idle(notice))
+                run.show((_at_rest(run) if notice else {}) | row.idle(notice))
             page.sessions.finish(run)
 
     async def listen(request: gr.Request, *values: Any, **more: Any) -> AsyncIterator[Updates]:
@@ -205,6 +205,12 @@ def handler(page: Page, row: RunRow, work: Work, inputs: Sequence[gr.components.
             yield updates
 
     return listen
+
+
+def _at_rest(run: Run) -> Updates:
+    """Beside a failure nothing shall seem to go on."""
+    texts = {part: text for part, text in run.shown.items() if isinstance(text, str)}
+    return {part: rest for part, text in texts.items() if (rest := words.at_rest(text)) != text}
 
 
 async def end_run(page: Page, row: RunRow, session: str) -> Updates:

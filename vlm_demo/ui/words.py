@@ -20,6 +20,7 @@ LIKELY = 0.01  # less would be shown as 0 %
 MOST_TOLD = 20  # boxes that an alternative text names
 COIN = 0.6  # a yes or no that is right less often is hardly better than tossing a coin
 ENDED = count()  # numbers the answers' lines: the page draws, and a screen reader hears, only what has changed
+RUNNING = re.compile(r'<p class="quiet" data-running>.*?</p>', re.DOTALL)
 SHORT_ANSWER = 3  # tokens; longer answers have too many alternatives to list
 
 
@@ -35,10 +36,15 @@ def quiet(result: Result, spoken: bool = True) -> str:
     A screen reader hears the end, the answer first unless something else announces that.
     """
     if result.finish_reason == "running":
-        return f'<p class="quiet">{escape(" · ".join(facts(result)))}</p>'
+        return f'<p class="quiet" data-running>{escape(" · ".join(facts(result)))}</p>'
     answer = str(result.parsed.report) if result.parsed else result.text
     hidden = f'<span class="only-heard">{escape(answer)}</span> ' if spoken else ""
     return f'<p class="quiet" role="status" data-answer="{next(ENDED)}">{hidden}{escape(" · ".join(facts(result)))}</p>'
+
+
+def at_rest(html: str) -> str:
+    """What is shown, without the quiet lines of what was running: it has failed."""
+    return RUNNING.sub("", html)
 
 
 def facts(result: Result) -> list[str]:
@@ -46,7 +52,8 @@ def facts(result: Result) -> list[str]:
     if result.position is not None:
         return [f"In the queue: {result.position}"]
     if result.finish_reason == "running" and not result.new_tokens:
-        return ["Reading the image …"]
+        waited = result.timings.prefill
+        return ["Reading the image …"] + ([f"{waited:.0f} s so far; Stop ends it"] if waited else [])
     parts = [f"{result.timings.total:.2f} s", f"{result.new_tokens} token{'' if result.new_tokens == 1 else 's'}"]
     if result.finish_reason == "running":
         return ["Writing …", *parts]

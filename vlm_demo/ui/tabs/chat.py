@@ -28,7 +28,7 @@ from ..common import (
     settings_panel,
 )
 from ..image_components import load_images
-from ..runs import Run, Sources, in_thread
+from ..runs import Replaced, Run, Sources, in_thread
 
 SUGGESTIONS = 3
 INVISIBLE = "\u200b"
@@ -78,29 +78,42 @@ class ChatTab:
         turns: list[Turn],
         question: str,
         values: Sequence[float],
+        whole: list[Turn] | None = None,
         again: bool = False,
     ) -> AsyncIterator[Updates]:
-        """Ask one more question after `turns`; `again` samples another wording."""
+        """Ask one more question after `turns`; `again` samples another wording.
+
+        If that fails before anything is written, the conversation is as before: `whole`, where `turns` is a part of it.
+        """
         page = self.page
         opened = await in_thread(load_images, sources)
         settings = read_settings(*values)
         settings = retry_settings(settings) if again else settings
         job = await in_thread(jobs.in_chat, page.engine, page.router, question, opened, turns)
-        first = True
-        async for _, result in run.follow(partial(job, settings, run.session, run.model)):
-            if first:  # the question has been accepted
-                asked = messages([*turns, (question, "")])
-                yield {self.box: "", self.chatbot: asked, self.line: "", self.alternatives: ""}
-                first = False
-            now = [*turns, (question, result.text)]
-            updates = {self.chatbot: messages(now), self.line: words.quiet(result, spoken=False)}
-            if result.finish_reason != "running":
-                updates |= {
-                    self.turns: now,
-                    self.alternatives: words.alternatives(result),
-                    self.row.notice: page.outside([result], run.model),
-                }
-            yield updates
+        now: list[Turn] = []
+        try:
+            async for _, result in run.follow(partial(job, settings, run.session, run.model)):
+                if not now:  # the question has been accepted
+                    asked = messages([*turns, (question, "")])
+                    yield {self.box: "", self.chatbot: asked, self.line: "", self.alternatives: ""}
+                now = [*turns, (question, result.text)]
+                updates = {self.chatbot: messages(now), self.line: words.quiet(result, spoken=False)}
+                if result.finish_reason != "running":
+                    updates |= {
+                        self.turns: now,
+                        self.alternatives: words.alternatives(result),
+                        self.row.notice: page.outside([result], run.model),
+                    }
+                yield updates
+        except Replaced:
+            raise
+        except Exception:
+            if now and now[-1][1]:  # what has been written stays, with its question
+                yield {self.turns: now}
+            elif now:
+                before = turns if whole is None else whole
+                yield {self.turns: before, self.chatbot: messages(before), self.box: "" if again else question}
+            raise
 
     def send(
         self, run: Run, sources: Sources, turns: list[Turn], question: str, *values: float
@@ -119,13 +132,13 @@ class ChatTab:
         """Ask the question of message `index` again."""
         earlier = turns[: index // 2]
         question = turns[len(earlier)][0] if turns else draws.QUESTIONS[0]
-        return self.ask(run, sources, earlier, question, values, again=True)
+        return self.ask(run, sources, earlier, question, values, whole=turns, again=True)
 
     def edit(
         self, run: Run, sources: Sources, turns: list[Turn], *values: float, index: int, question: str
     ) -> AsyncIterator[Updates]:
         """Ask another question in place of message `index`, which ends the conversation there."""
-        return self.ask(run, sources, turns[: index // 2], question, values)
+        return self.ask(run, sources, turns[: index // 2], question, values, whole=turns)
 
     def undo(self, session: str, turns: list[Turn]) -> Updates:
         """Take the last turn back, its question into the box."""
