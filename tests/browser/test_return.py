@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -95,6 +96,25 @@ def test_an_answer_is_whole_after_the_connection_was_lost(
     assert written() == 1
 
 
+def test_an_answer_is_whole_after_a_phone_slept(
+    visit: Callable, address: str, engine: Engine, written: Callable[[], int], go_on: threading.Event
+) -> None:
+    page = visit(address, steady=False)
+    begin(page, go_on)
+    phone = page.context.new_cdp_session(page)
+    phone.send("Page.setWebLifecycleState", {"state": "frozen"})  # nothing runs on the page, and nobody takes leave
+    page.context.set_offline(True)
+    go_on.set()
+    while engine.status().running:
+        time.sleep(0.1)
+    time.sleep(1)
+    page.context.set_offline(False)
+    phone.send("Page.setWebLifecycleState", {"state": "active"})
+    expect(page.locator("#caption-text-1 textarea")).to_have_value(WHOLE)
+    expect(page.locator("#image-1 img")).to_be_visible()
+    assert written() == 1
+
+
 def test_results_of_all_tabs_come_back_where_one_was(
     visit: Callable, address: str, written: Callable[[], int], tmp_path: Path
 ) -> None:
@@ -135,9 +155,7 @@ def test_results_of_all_tabs_come_back_where_one_was(
 def test_who_stays_away_too_long_finds_nothing(visit: Callable, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(privacy, "GRACE", 0.2)
     page = visit(address)
-    with page.expect_event("requestfinished", lambda request: "queue/data" in request.url):
-        upload_scene(page)
-    page.wait_for_timeout(500)  # what looks at a new image has ended, or the browser would say that it is cut off
+    upload_scene(page)
     page.goto("about:blank")
     page.wait_for_timeout(2000)
     page.goto(address)
