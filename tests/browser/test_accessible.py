@@ -1,18 +1,15 @@
 """For those who see little or use no mouse: the rules of axe-core, arrow keys between tabs, a shortcut that is told."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests import npm
 from tests.browser.steps import SCENE, TABS, draw_images, finished, go, run_with_scene, upload_scene
 
-ROOT = Path(__file__).parents[2]
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 BROKEN = """async () => {
   const run = await axe.run(document, { resultTypes: ["violations"] });
   return run.violations.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
@@ -21,15 +18,8 @@ BROKEN = """async () => {
 
 @pytest.fixture(scope="session")
 def axe() -> Path:
-    """The rules, fetched from npm the first time."""
-    if not AXE.exists():
-        if shutil.which("npm") is None:
-            pytest.skip("no npm, which fetches the accessibility rules: install it (sudo apt install npm)")
-        command = ["npm", "install", "--no-save", "--no-package-lock", "--prefix", str(ROOT), "axe-core@4"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"npm could not fetch axe-core: {done.stderr[-300:]}")
-    return AXE
+    """The rules."""
+    return npm.modules() / "axe-core" / "axe.min.js"
 
 
 def has_no_faults(page: Page) -> None:
@@ -73,6 +63,17 @@ def test_axe_finds_nothing_in_live_and_game(visit: Callable, address: str, axe: 
     go(page, "Game")
     page.locator("#game-run").click()
     expect(page.locator("#game-line")).to_contain_text("Score")
+    has_no_faults(page)
+
+
+def test_axe_finds_nothing_where_the_page_opens(visit: Callable, bundled: str, axe: Path) -> None:
+    page = visit(f"{bundled}?__theme=light")
+    page.add_script_tag(path=axe)
+    finished(page, "caption")
+    page.get_by_role("button", name="Other models").click()
+    has_no_faults(page)
+    go(page, "Detect")
+    finished(page, "detect")
     has_no_faults(page)
 
 
