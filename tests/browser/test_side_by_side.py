@@ -5,15 +5,16 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import families
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import serve
-from tests.browser.steps import SCENE, go, upload_scene
+from tests.browser.steps import SCENE, finished, go, upload_scene
 from tests.fake_engine import FakeRunner, oracle
 from vlm_demo.description import Description
 from vlm_demo.detection.formats import write_objects
-from vlm_demo.engine import Engine
+from vlm_demo.engine import ICONS, Engine
 from vlm_demo.engine import models as engine_models
 
 TITLES = {"keen": "Keen Model", "dull": "Dull Model"}
@@ -99,3 +100,25 @@ def test_a_model_is_not_put_beside_itself(visit: Callable, two_models: str) -> N
     page.get_by_role("option", name="Keen Model").click()
     page.locator("#versus-run").click()
     expect(page.locator("#versus-notice")).to_contain_text("two different models")
+
+
+def test_a_model_of_another_family_answers_beside_a_bundled_one(
+    start: Callable, visit: Callable, tmp_path: Path
+) -> None:
+    families.save("idefics3", tmp_path / "idefics")
+    page = visit(start(Engine(ICONS, device="cpu", models=[tmp_path / "idefics"])))  # as `--model` takes them
+    page.get_by_label("idefics", exact=True).check()
+    page.get_by_role("tab", name="Detect").click()
+    expect(page.locator("#detect-run")).to_be_disabled()  # it cannot box
+    go(page, "Caption")
+    upload_scene(page)
+    page.locator("#caption-run").click()
+    finished(page, "caption")
+    expect(page.locator("#caption-text-1 textarea")).not_to_have_value("")
+    go(page, "Versus")
+    ask_both(page, "Describe it")
+    left, right = (page.locator(f"#versus-answer-{side}") for side in ("left", "right"))
+    expect(left).to_contain_text(SCENE.objects[0].label)
+    expect(right).to_contain_text("Right: idefics")
+    expect(right.locator(".answer")).not_to_be_empty()
+    expect(page.locator("#versus-figures thead")).to_contain_text(re.compile("Icon scenes.*idefics"))
