@@ -83,10 +83,11 @@ class Chooser:
     async def follow(self, run: Run, opening: Opening, visit: Visit, show: ShowModel) -> None:
         """Show how far a model is until the end, and give it up when the visitor has pressed Cancel or left."""
         try:
-            run.show({self.load: gr.update(visible=HIDDEN), self.cancel: gr.update(visible=True)})
-            run.show({self.panel: gr.update(open=True)})  # for a page that loads again
+            run.show({self.load: gr.update(visible=HIDDEN), self.panel: gr.update(open=True)})
             while not opening.done.is_set():
-                run.show({self.card: progress(opening)})
+                # Again and again: what comes while a page that loads again unfolds the panel is lost.
+                shown = gr.update(visible=HIDDEN if run.stopped else True)
+                run.show({self.card: progress(opening), self.cancel: shown})
                 await asyncio.sleep(LOOK)
                 if run.stopped:
                     opening.cancel()
