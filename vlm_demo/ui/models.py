@@ -102,9 +102,10 @@ class Chooser:
     async def give_up(self, request: gr.Request) -> Updates:
         """Cancel what the visitor is bringing in, or for the owner, what somebody else is; gr.Error for others."""
         page, session = self.page, request.session_hash or ""
-        if page.sessions.running(session, RUN) is None and page.engine.is_opening:
+        if page.engine.is_opening:
             try:
-                page.owner.check(request)
+                if page.sessions.running(session, RUN) is None:
+                    page.owner.check(request)
             except EngineError as error:
                 raise gr.Error(str(error), print_exception=False) from error
             page.engine.opening.cancel()
