@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 from train.photographs import words
-from train.photographs.conversations import Conversation, Seen, count_words, detections_json, wording
+from train.photographs.conversations import Conversation, Seen, count_words, detections_json
 from train.photographs.data import Box, Photo, alt_text
 from train.photographs.everyday import everyday
 from train.photographs.questions import questions
@@ -12,15 +12,12 @@ from vlm_demo.tasks import TASKS
 
 
 def captions(photo: Photo, count: int, rng: random.Random) -> list[Conversation]:
-    """Brief captions, and now and then a detailed one, an alternative text, or one that is asked for in words."""
+    """Brief captions, and now and then a detailed one or an alternative text; `everyday` asks for one in words."""
     chosen = rng.sample(photo.captions, min(count, len(photo.captions)))
     prompts, conversations = TASKS["caption"].prompts, []
     for text in chosen:
         prompt = prompts["brief"] if rng.random() < 0.85 else ""
-        if rng.random() < 0.2:
-            conversations.append(Conversation("vqa", (("vqa", wording(rng, words.DESCRIBE), text),)))
-        else:
-            conversations.append(Conversation("caption", (("caption", prompt, text),)))
+        conversations.append(Conversation("caption", (("caption", prompt, text),)))
     short = alt_text(photo.captions)
     if short and rng.random() < 0.35:
         conversations.append(Conversation("style", (("caption", prompts["alt"], short),)))

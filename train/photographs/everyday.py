@@ -236,7 +236,7 @@ def on_the_table(seen: Seen, rng: random.Random) -> Iterable[Pair]:
 def described(seen: Seen, rng: random.Random) -> Iterable[Pair]:
     """What do you see?"""
     if seen.photo.captions:
-        yield wording(rng, wordings.DESCRIBE), rng.choice(seen.photo.captions)
+        yield wording(rng, words.DESCRIBE), rng.choice(seen.photo.captions)
 
 
 def unknowable(seen: Seen, rng: random.Random) -> Iterable[Pair]:

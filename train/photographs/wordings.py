@@ -127,9 +127,3 @@ UNKNOWABLE = (
     "What brand is it?", "What happened before?", "What will happen next?", "How tall is he?", "What language is that?",
     "Who are they?", "Who is the man?", "Who is she?", "What does it say?", "What time does the clock show?",
 )  # fmt: skip
-DESCRIBE = (
-    "What do you see?", "What is in the picture?", "Describe the picture in one sentence.", "What is shown here?",
-    "Describe it.", "Tell me what you see.", "What's in this image?", "Describe this photo briefly.",
-    "What is happening?", "What can you see?", "What's happening in the picture?", "What is this a picture of?",
-    "Give me a caption.", "Summarize the image.",
-)  # fmt: skip

@@ -48,8 +48,10 @@ SYNONYMS = {
 DESCRIBE = (
     "What do you see?", "Describe the picture.", "Describe this image.", "What is in the picture?",
     "What is happening here?", "What's going on in this photo?", "What does the image show?",
-    "Tell me about this picture.",
-    "Can you describe what is shown?", "What is this a picture of?", "Caption this.", "Explain the image.",
+    "Tell me about this picture.", "Can you describe what is shown?", "What is this a picture of?", "Caption this.",
+    "Explain the image.", "Describe the picture in one sentence.", "What is shown here?", "Describe it.",
+    "Tell me what you see.", "What's in this image?", "Describe this photo briefly.", "What is happening?",
+    "What can you see?", "What's happening in the picture?", "Give me a caption.", "Summarize the image.",
 )  # fmt: skip
 LIST = (
     "List everything.", "What objects are there?", "Which things can be seen?", "List the objects in the image.",
