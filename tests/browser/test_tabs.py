@@ -77,7 +77,12 @@ def test_detect(visit: Callable, address: str, tmp_path: Path) -> None:
     expect(page.locator("#detect-table")).to_contain_text(f"{len(SCENE.objects)} read")
     assert '"objects"' in page.locator("#detect-raw textarea").input_value()
     finished(page, "detect")
-    expect(page.locator("#detect-box-ask")).to_be_hidden()  # this model did not learn to say what is in a box
+    legend = page.locator("#detect-drawn .legend-item").first
+    legend.click()
+    page.locator("#detect-box-ask").click()
+    [label] = [item.label for item in SCENE.objects if item.label in legend.inner_text()]
+    expect(page.locator("#detect-box-reply .answer")).to_contain_text(label)
+    finished(page, "detect")
     # The filter redraws without asking the model again.
     line = page.locator("#detect-line .quiet").inner_text()
     label = SCENE.objects[0].label
