@@ -70,3 +70,15 @@ def test_more_than_two_images_are_not_left_out_in_silence(repeater: str, visit: 
     expect(page.locator("#compare-box textarea")).to_have_value("What changed?")
     page.locator("#compare-run").click()
     expect(page.locator("#compare-notice")).to_contain_text("about two images, and here are 3")
+
+
+def test_one_image_after_three_is_alone(repeater: str, visit: Callable) -> None:
+    page = visit(repeater)
+    go(page, "Compare")
+    draw_images(page, "New story", 3)
+    page.locator("#examples button").first.click()
+    expect(page.locator("#image-3")).to_be_hidden()
+    go(page, "Chat")
+    page.locator("#chat-box textarea").fill("What is here?")
+    page.locator("#chat-run").click()
+    expect(page.locator("#chat-log")).to_contain_text("1 pictures. What is here?")

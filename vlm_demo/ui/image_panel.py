@@ -134,7 +134,7 @@ def _put(drawn: draws.Drawn) -> list[Any]:
         gr.update(value=_value(image), visible=True, height=height, label=_name(number, count))
         for number, image in enumerate(drawn.images, 1)
     ]
-    empty = [gr.update(value=None, visible=False)] * (MOST - count)
+    empty = [_gone() for _ in range(MOST - count)]
     return [*filled, *empty, drawn.truth, drawn.questions, *_around(count, 1), count]
 
 
@@ -159,8 +159,13 @@ def _resize(count: int, chosen: int) -> list[Any]:
     count = min(max(count, 1), MOST)
     height = _height(count)
     kept = [gr.update(visible=True, height=height, label=_name(number, count)) for number in range(1, count + 1)]
-    gone = [gr.update(visible=False, value=None)] * (MOST - count)
+    gone = [_gone() for _ in range(MOST - count)]
     return [*kept, *gone, *_around(count, chosen), count]
+
+
+def _gone() -> dict[str, Any]:
+    """A slot that is not needed; one update each, because gradio takes the value out of it."""
+    return gr.update(value=None, visible=False)
 
 
 def _around(count: int, chosen: int) -> list[Any]:
