@@ -4,6 +4,7 @@ python app.py --port 7860
 """
 
 import argparse
+import importlib
 import importlib.util
 import logging
 import os
@@ -59,10 +60,10 @@ def preload(engine: Engine) -> None:
     """Load the model; when that fails the page stays up, and each question tells the same."""
     try:
         engine.load()
-        import vlm_demo.detection.library  # noqa: F401  # slow; then the first drawing need not wait for it
-
+        importlib.import_module("vlm_demo.detection.library")  # slow; then the first drawing need not wait for it
         if str(ICONS) in engine.models:  # which is small, and answers in tabs that show two models or know the truth
             engine.load(str(ICONS))
+            engine.load()  # once more, where there is no room for both
     except Exception as error:
         logging.error("The model could not be loaded: %s", error)
 

@@ -34,6 +34,8 @@ class Description:
         threshold: Confidence from which a box is shown unless a person moves the slider.
         no_repeat_ngram_size: So many tokens in a row occur once in a brief caption (transformers' sampling parameter of
             this name); 0 where it may repeat itself.
+        asks_alone: A question that does not lean on earlier turns is asked without them: they mislead a model that
+            learned from few conversations.
         names: Words under which people ask for `labels`.
         describes_boxes: It learned to say what is in a box.
         calibration: For "boxes" and each kind that `answer_kind` tells, the numbers of a logistic curve from what the
@@ -51,6 +53,7 @@ class Description:
     select_by_asking: bool = False
     threshold: float = 0.0
     no_repeat_ngram_size: int = 0
+    asks_alone: bool = False
     names: tuple[str, ...] = ()
     describes_boxes: bool = False
     calibration: dict[str, list[float]] = field(default_factory=dict)

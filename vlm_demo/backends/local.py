@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from vlm_demo.backends.base import Capabilities, Generation
+from vlm_demo.backends.history import standing_alone
 from vlm_demo.backends.selection import Selection, described
 from vlm_demo.description import Description
 from vlm_demo.images import LoadedImage
@@ -60,7 +61,7 @@ class LocalBackend:
         if words is not None and self.description.select_by_asking:
             return Selection(self, request, words, session)
         sampling = request.sampling
-        turns, images, dropped = as_turns(request)
+        turns, images, dropped = as_turns(standing_alone(request) if self.description.asks_alone else request)
         new_tokens = sampling.max_new_tokens or TASKS[request.task].max_new_tokens
         prompt = self.runner.prepare(turns, images, new_tokens, sampling.choices)
         seed = random.randrange(2**32) if sampling.seed is None else sampling.seed

@@ -57,18 +57,20 @@ def sample(logits: torch.Tensor, sequences: list[TokenSequence], end_ids: set[in
 
 def without_repeats(logits: torch.Tensor, sequences: list[TokenSequence]) -> torch.Tensor:
     """The logits `[B, V]` without the tokens that a sequence must not write again."""
-    repeated = [repeating([one.id for one in s.outputs], s.no_repeat_ngram_size) for s in sequences]
-    if any(repeated):
+    repeated = {index: ids for index, sequence in enumerate(sequences) if (ids := repeating(sequence))}
+    if repeated:
         logits = logits.clone()
-        for row, ids in zip(logits, repeated, strict=True):
-            row[ids] = -torch.inf
+        for index, ids in repeated.items():
+            logits[index, ids] = -torch.inf
     return logits
 
 
-def repeating(ids: list[int], size: int) -> list[int]:
-    """The tokens that would make the last `size` tokens in a row ones that have been written before; 0 for any size."""
-    if size < 1 or len(ids) < size:
+def repeating(sequence: TokenSequence) -> list[int]:
+    """The tokens that would make the last `no_repeat_ngram_size` tokens in a row ones that stand there already."""
+    size = sequence.no_repeat_ngram_size
+    if not 0 < size <= len(sequence.outputs):
         return []
+    ids = [output.id for output in sequence.outputs]
     last = ids[len(ids) - size + 1 :]
     return [ids[end] for end in range(size - 1, len(ids)) if ids[end - size + 1 : end] == last]
 

@@ -6,13 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 
 from vlm_demo.images import ImageError
-from vlm_demo.results import EngineError, Result, SamplingParameters
+from vlm_demo.results import EngineError, Result
 from vlm_demo.tasks import TASKS
 
 from . import words
@@ -34,7 +34,6 @@ EVERYONE, OWNER, NOBODY = "everyone", "owner", "nobody"  # who may bring in othe
 HIDDEN = "hidden"  # there, but not seen: what comes while a component is being added to the page would be lost
 PATIENCE = 3.0  # seconds that a run gets to end at its next token
 SETTLING = 20.0  # seconds in which a page that loads again may still tell of the images from before it got its own
-RETRY_TEMPERATURE = 0.8  # another wording is wanted, so a greedy setting would be of no use
 
 # Whoever waits for the model shall wait in the engine's queue, which is fair and tells the place. It takes no thread.
 MODEL_CALL: dict[str, Any] = {"concurrency_limit": None, "api_visibility": "private", "show_progress": "hidden"}
@@ -257,36 +256,6 @@ def watch_images(page: Page) -> None:
     outputs = {component for row, blank, _ in page.blanks for component in [*row.outputs, *blank()]}
     triggers = [component.change for component in page.images.inputs]
     gr.on(triggers, look, watched, [page.images.truth, *outputs], queue=False, **QUICK)
-
-
-def read_settings(greedy: bool, temperature: float, top_p: float, length: float) -> SamplingParameters:
-    """What the values of a `settings_panel` say."""
-    return SamplingParameters(
-        temperature=0.0 if greedy else float(temperature),
-        top_p=1.0 if greedy else float(top_p),
-        max_new_tokens=int(length),
-    )
-
-
-def settings_panel(tab: str, length: int) -> list[gr.components.Component]:
-    """Greedy or sampled, temperature, top-p and the longest answer (in tokens), for `read_settings` to take; call
-    it inside an Accordion."""
-    greedy = gr.Checkbox(value=True, label="Greedy", info="Always take the likeliest word.", elem_id=f"{tab}-greedy")
-    temperature = gr.Slider(0.1, 2.0, 0.8, step=0.1, label="Temperature", info="Higher is bolder.", interactive=False)
-    top_p = gr.Slider(
-        0.1, 1.0, 0.95, step=0.05, label="Top-p", info="Share of likely words to draw from.", interactive=False
-    )
-    limit = gr.Slider(1, 256, length, step=1, label="Length", info="Tokens at most.", elem_id=f"{tab}-length")
-    sampled = [temperature, top_p]
-    greedy.input(lambda on: [gr.update(interactive=not on)] * 2, greedy, sampled, queue=False, **QUICK)
-    return [greedy, *sampled, limit]
-
-
-def retry_settings(settings: SamplingParameters) -> SamplingParameters:
-    """The same settings, but sampled: for another wording of an answer."""
-    if settings.temperature > 0:
-        return settings
-    return replace(settings, temperature=RETRY_TEMPERATURE, top_p=0.95)
 
 
 def boxes_gallery(label: str, elem_id: str) -> gr.Gallery:

@@ -40,7 +40,7 @@ def build(page: Page, demo: gr.Blocks) -> None:
     free.click(unload, None, line, **QUICK)
 
 
-def words(page: Page, request: gr.Request) -> str:
+def status_text(page: Page, request: gr.Request) -> str:
     """What the line says to whoever asks."""
     status = page.engine.status()
     if page.owner.is_owner(request):
@@ -53,7 +53,7 @@ def words(page: Page, request: gr.Request) -> str:
 
 def line_of(page: Page, request: gr.Request) -> str:
     """The line as it is now, for whoever asks."""
-    return f"<p>{escape(words(page, request))}</p>"
+    return f"<p>{escape(status_text(page, request))}</p>"
 
 
 def free_memory(page: Page, request: gr.Request) -> None:

@@ -16,22 +16,11 @@ from vlm_demo.router import CorrectionsFull, Route, record_correction
 from vlm_demo.tasks import TASKS
 
 from .. import jobs, words
-from ..common import (
-    QUICK,
-    Page,
-    RunRow,
-    Unasked,
-    Updates,
-    boxes_gallery,
-    clear_when_new,
-    handler,
-    read_settings,
-    run_row,
-    settings_panel,
-)
+from ..common import QUICK, Page, RunRow, Unasked, Updates, boxes_gallery, clear_when_new, handler, run_row
 from ..image_components import boxes_files, load_images
 from ..owner import address
 from ..runs import Run, Sources, in_thread
+from ..settings import read_settings, settings_panel
 
 REQUEST = "Describe it."  # what stands in the box when the page opens
 LENGTH = 160  # tokens

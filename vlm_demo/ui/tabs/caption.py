@@ -12,21 +12,10 @@ from vlm_demo.results import SamplingParameters
 from vlm_demo.tasks import TASKS
 
 from .. import words
-from ..common import (
-    HIDDEN,
-    Page,
-    RunRow,
-    Unasked,
-    Updates,
-    clear_when_new,
-    handler,
-    read_settings,
-    retry_settings,
-    run_row,
-    settings_panel,
-)
+from ..common import HIDDEN, Page, RunRow, Unasked, Updates, clear_when_new, handler, run_row
 from ..image_components import load_images
 from ..runs import Run, Sources, in_thread
+from ..settings import read_settings, retry_settings, settings_panel
 
 STYLES = [("Brief", "brief"), ("Detailed", "detailed"), ("Alt text", "alt")]
 MOST = 4

@@ -13,22 +13,10 @@ import gradio as gr
 from vlm_demo.tasks import TASKS
 
 from .. import draws, jobs, words
-from ..common import (
-    QUICK,
-    Page,
-    RunRow,
-    Unasked,
-    Updates,
-    clear_when_new,
-    end_run,
-    handler,
-    read_settings,
-    retry_settings,
-    run_row,
-    settings_panel,
-)
+from ..common import QUICK, Page, RunRow, Unasked, Updates, clear_when_new, end_run, handler, run_row
 from ..image_components import load_images
 from ..runs import Replaced, Run, Sources, in_thread
+from ..settings import read_settings, retry_settings, settings_panel
 
 SUGGESTIONS = 3
 INVISIBLE = "\u200b"

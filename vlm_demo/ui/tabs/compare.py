@@ -16,21 +16,11 @@ from vlm_demo.results import EngineError
 from vlm_demo.tasks import TASKS
 
 from .. import draws, image_panel, jobs, words
-from ..common import (
-    QUICK,
-    Page,
-    RunRow,
-    Updates,
-    boxes_gallery,
-    clear_when_new,
-    handler,
-    read_settings,
-    run_row,
-    settings_panel,
-)
+from ..common import QUICK, Page, RunRow, Updates, boxes_gallery, clear_when_new, handler, run_row
 from ..image_components import boxes_files, for_display, load_images
 from ..jobs import BOXES, CHANGE
 from ..runs import Run, Sources, in_thread
+from ..settings import read_settings, settings_panel
 
 KINDS = [
     ("What changed?", "change"),

@@ -16,23 +16,13 @@ from vlm_demo.images import LoadedImage
 from vlm_demo.tasks import TASKS
 
 from .. import downloads, words
-from ..common import (
-    QUICK,
-    Page,
-    RunRow,
-    Unasked,
-    Updates,
-    clear_when_new,
-    handler,
-    read_settings,
-    run_row,
-    settings_panel,
-)
+from ..common import QUICK, Page, RunRow, Unasked, Updates, clear_when_new, handler, run_row
 from ..hover import HoverImage, overlay
 from ..image_components import for_display, load_images
 from ..jobs import named_in
 from ..pointing import box_row
 from ..runs import Run, Sources, in_thread
+from ..settings import read_settings, settings_panel
 
 WAITING = '<p class="empty">What was read from the text is shown here.</p>'
 

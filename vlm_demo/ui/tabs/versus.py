@@ -18,23 +18,13 @@ from vlm_demo.tasks import TASKS
 from vlm_demo.versus import VERDICTS, Vote, kept, places, vote, votes_csv, votes_json
 
 from .. import jobs
-from ..common import (
-    QUICK,
-    Page,
-    RunRow,
-    Unasked,
-    Updates,
-    clear_when_new,
-    handler,
-    read_settings,
-    run_row,
-    settings_panel,
-)
+from ..common import QUICK, Page, RunRow, Unasked, Updates, clear_when_new, handler, run_row
 from ..duels import NAMES, Duel, Side, agreement, drawing, figures, heard, marks, tally, view
 from ..gradio_private import save_bytes_to_cache
 from ..image_components import load_images
 from ..marks import Mark
 from ..runs import Run, Sources, in_thread
+from ..settings import read_settings, settings_panel
 from ..worlds import title
 
 if TYPE_CHECKING:
