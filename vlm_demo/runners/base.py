@@ -18,7 +18,8 @@ class Prompt:
     `max_new_tokens` is how many may be written, and fit into the context; `dropped_turns` counts old turns left out to
     make room. The first `prefix` tokens reach up to the last image. Prompts of the same `key` are the same in every
     respect; None is like no other. `grammar` is the form that the answer must have: "boxes" for detections, a tuple of
-    texts for one of these, None for any.
+    texts for one of these, None for any; `begin_suppress_tokens` are not its first token (transformers' generation
+    parameter of this name).
     """
 
     ids: list[int]
@@ -28,6 +29,7 @@ class Prompt:
     prefix: int = 0
     key: Hashable | None = None
     grammar: str | tuple[str, ...] | None = None
+    begin_suppress_tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

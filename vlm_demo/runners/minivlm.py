@@ -21,6 +21,7 @@ from vlm_demo.results import EngineError, Novelty, Result
 from vlm_demo.runners.base import Prompt, TokenSequence
 from vlm_demo.runners.grammar import Boxes, Constraint, OneOf, Region, Vocabulary
 from vlm_demo.runners.lru import ByteLRU
+from vlm_demo.runners.questions import begin_suppress_tokens
 from vlm_demo.runners.transformers_private import file_of
 from vlm_demo.runners.untrained import UNTRAINED, random_weights
 from vlm_demo.runners.vision import NOVELTY_FILE, Encoded, ImageInput, Pixels, see, written
@@ -122,7 +123,8 @@ class MiniVLMRunner:
         prefix = len(ids) - ids[::-1].index(processor.image_token_id) if images else 0
         grammar = choices or ("boxes" if turns[-1].get("task") == "detect" else None)
         key = (tuple(ids), tuple(one.key for one in pixels), grammar)
-        return Prompt(ids, pixels, min(new_tokens, room), dropped, prefix, key, grammar)
+        no_answers = () if grammar else begin_suppress_tokens(processor, turns[-1])
+        return Prompt(ids, pixels, min(new_tokens, room), dropped, prefix, key, grammar, no_answers)
 
     def image_input(self) -> ImageInput:
         """How an image is taken in."""

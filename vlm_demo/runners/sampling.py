@@ -30,7 +30,7 @@ def sample(logits: torch.Tensor, sequences: list[TokenSequence], end_ids: set[in
     if suppressed:
         logits = logits.index_fill(-1, torch.tensor(suppressed, device=logits.device), -torch.inf)
     whole = logits.logsumexp(-1, keepdim=True)  # [B, 1], finite only where all logits are numbers
-    allowed = without_repeats(logits, sequences)  # [B, V]
+    allowed = without_forbidden(logits, sequences)  # [B, V]
     chosen = allowed.argmax(-1, keepdim=True)  # [B, 1]
     if any(sequence.temperature > 0 or sequence.constraint for sequence in sequences):
         for index, finite in enumerate(whole.isfinite().flatten().tolist()):
@@ -55,18 +55,21 @@ def sample(logits: torch.Tensor, sequences: list[TokenSequence], end_ids: set[in
         sequence.outputs.append(TokenOutput(id, probability, best, id in end_ids))
 
 
-def without_repeats(logits: torch.Tensor, sequences: list[TokenSequence]) -> torch.Tensor:
-    """The logits `[B, V]` without the tokens that a sequence must not write again."""
-    repeated = {index: ids for index, sequence in enumerate(sequences) if (ids := repeating(sequence))}
-    if repeated:
+def without_forbidden(logits: torch.Tensor, sequences: list[TokenSequence]) -> torch.Tensor:
+    """The logits `[B, V]` without the tokens that a sequence must not write next."""
+    forbidden = {index: ids for index, sequence in enumerate(sequences) if (ids := forbidden_next(sequence))}
+    if forbidden:
         logits = logits.clone()
-        for index, ids in repeated.items():
+        for index, ids in forbidden.items():
             logits[index, ids] = -torch.inf
     return logits
 
 
-def repeating(sequence: TokenSequence) -> list[int]:
-    """The tokens that would make the last `no_repeat_ngram_size` tokens in a row ones that stand there already."""
+def forbidden_next(sequence: TokenSequence) -> list[int]:
+    """The tokens that must not begin the answer, or would repeat `no_repeat_ngram_size` tokens in a row that already
+    stand there."""
+    if not sequence.outputs:
+        return list(sequence.prompt.begin_suppress_tokens)
     size = sequence.no_repeat_ngram_size
     if not 0 < size <= len(sequence.outputs):
         return []
