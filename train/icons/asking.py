@@ -21,7 +21,8 @@ RELATIONS = 2  # more questions such as "is the cat left of the dog?" for a scen
 NAMED = 2  # detections of what is named
 BOXES = 2  # boxes for which words are wanted
 PLAIN = 3  # questions in plain wordings,
-EVERYDAY = 16  # and in everyday ones
+EVERYDAY = 16  # and in everyday ones, of which
+TURNS = 4  # make one conversation, so that turns before a question do not mislead
 
 
 @dataclass
@@ -86,8 +87,10 @@ def scene_conversations(scene: Scene, rng: random.Random) -> list[Conversation]:
         Conversation([("detect", QA("", scene.detections_json(), ""))], "detect"),
         *[Conversation([("detect", boxes_of(scene, rng))], "named") for _ in range(NAMED)],
         *[Conversation([("vqa", words_for_box(scene, rng))], "box") for _ in range(BOXES)],
-        *[Conversation([("vqa", qa)], "everyday") for qa in everyday_questions(scene, EVERYDAY, rng)],
     ]
+    asked = everyday_questions(scene, EVERYDAY, rng)
+    conversations.append(Conversation([("vqa", qa) for qa in asked[:TURNS]], "everyday"))
+    conversations += [Conversation([("vqa", qa)], "everyday") for qa in asked[TURNS:]]
     candidates = scene.questions(rng.getrandbits(40))
     plain = sample_questions(candidates, PLAIN, rng)
     # Two drawings of the questions name the same two things in either order, with the opposite answer.

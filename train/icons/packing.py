@@ -38,7 +38,7 @@ WEIGHTS = {
 KINDS = tuple(WEIGHTS)
 PAD_TO = 32  # positions
 TRIES = 3  # groups looked at to find a hard one, see `is_hard`
-ROWS = {"scenes": 7, "pairs": 1, "stories": 0.3, "selections": 3}  # rows of each kind in one step, on average
+ROWS = {"scenes": 7, "pairs": 2, "stories": 0.3, "selections": 3}  # rows of each kind in one step, on average
 # What the auxiliary head distinguishes in a second image; a move by its direction.
 CHANGE_LABELS = (
     "nothing",

@@ -1,5 +1,7 @@
 """Words for what scenes show, beside labels and colours: kinds of things, other names, and things that never occur."""
 
+from pathlib import Path
+
 from ..objects import Layout, SceneObject
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
@@ -28,15 +30,10 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 # Things that scenes never show, so that "There is no zebra." is learned for words that the model has never drawn.
 FOREIGN: tuple[str, ...] = tuple(
-    "person man woman child boy girl baby elephant lion tiger sheep rabbit mouse monkey bear wolf fox duck chicken "
-    "snake whale shark penguin owl bee butterfly snail turtle pig goat deer camel train motorcycle scooter "
-    "tank balloon "
-    "submarine lamp table sofa bed window door wall clock phone computer television camera bottle glass plate knife "
-    "fork spoon bag shoe hat shirt coat glove ring watch pen pencil ball kite doll robot drum piano violin trumpet "
-    "banana orange pear grape lemon tomato potato onion bread cheese cake cookie egg flower bush leaf mushroom cactus "
-    "rock mountain river bridge tower castle church tent road sign ladder bucket rope saw shovel axe sword "
-    "shield cloud "
-    "moon sun wizard witch pirate king queen princess soldier doctor".split()
+    word
+    for line in Path(__file__).with_name("foreign.txt").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+    for word in line.split()
 )
 COMPASS = {  # ways to name the nine fields of a picture
     "top left": "(top left|upper left) (corner|)",
