@@ -4,6 +4,7 @@ import pytest
 
 from train.evaluation import unfamiliar
 from vlm_demo.description import Description, read_description
+from vlm_demo.familiarity import Familiarity, count_words
 from vlm_demo.results import Result, Token
 from vlm_demo.ui import words
 from vlm_demo.ui.common import Page
@@ -29,8 +30,20 @@ def test_strange_words_and_unsure_answers_carry_the_notice(tmp_path):
     assert kept.score("Where is the dog?", []) == pytest.approx(fitted.score("Where is the dog?", []), abs=1e-4)
 
 
-def test_a_checkpoint_without_a_score_flags_nothing(tmp_path):
+def test_a_checkpoint_without_a_score_of_this_kind_flags_nothing(tmp_path):
     assert read_description(tmp_path).familiarity is None
+    older = Familiarity(*count_words(TRAINED), weights=(1.0, 2.0), threshold=0.0)
+    unfamiliar.write(older, tmp_path)
+    assert read_description(tmp_path).familiarity is None
+
+
+def test_an_answer_that_misses_what_nobody_asked_about_counts_against_it():
+    blank = Familiarity(*count_words(TRAINED))
+    missed = [
+        blank.signals(question, answered("There is no lion.", 0.9).tokens)[-1]
+        for question in ("Where is the lion?", "How many lions?", "Can you point me to the toaster?")
+    ]
+    assert missed == [0.0, 0.0, 1.0]
 
 
 def test_no_number_is_shown_beside_the_notice():

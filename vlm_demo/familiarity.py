@@ -1,9 +1,10 @@
 """Whether a question reads like those that a model was trained on, and whether its answer to it is to be trusted.
 
-A model answers a question in words it never learned with as much confidence as any other. So two things are looked at
-together: how surprising the question's words are to a small language model of the training questions (pairs of words,
-hashed, with back-off to single words), and how sure the model was of its answer. A logistic curve over both, fitted by
-`train.evaluation.unfamiliar` on wordings that training never saw, tells how probably the answer is wrong.
+A model answers a question in words it never learned with almost as much confidence as any other. So several things are
+looked at together: how surprising the question's words are to a small language model of the training questions (pairs
+of words, hashed, with back-off to single words), how sure the model was of its answer, how long that is, and whether it
+misses something that nobody asked about. A logistic curve over them, fitted by `train.evaluation.unfamiliar` on
+wordings that training never saw, tells how probably the answer is wrong.
 
 `questions.safetensors` beside a checkpoint's weights holds the counts, the curve and the threshold.
 """
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
 FILE = "questions.safetensors"
 SINGLES, PAIRS = 1 << 13, 1 << 16  # rows of the tables of single words and of pairs
+SIGNALS = 7  # that the curve is over
 BACK_OFF = 2.0  # how many sightings of a word outweigh what is known of single words
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_MISSES = re.compile(r"there (?:is|are) no (.+?)\.?$")
 START, END = "<s>", "</s>"
 
 
@@ -50,6 +53,12 @@ def count_words(questions: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
             singles[_row(word, SINGLES)] += 1
             pairs[_row(f"{before} {word}", PAIRS)] += 1
     return singles, pairs
+
+
+def _mentions(question: str, thing: str) -> bool:
+    """Whether a question has one of the words of a thing, in the singular or the plural."""
+    asked = question_words(question)
+    return any(word[:4] == other[:4] for word in question_words(thing) for other in asked)
 
 
 @dataclass(frozen=True)
@@ -80,9 +89,16 @@ class Familiarity:
         return sum(logs) / len(logs), max(logs)
 
     def signals(self, question: str, tokens: Sequence[Token]) -> list[float]:
-        """What the curve is over: surprise at the question (mean, greatest), doubt in the answer (mean, greatest)."""
+        """What the curve is over: surprise at the question (mean, greatest), doubt in the answer (mean, greatest, about
+        the first token), its length, and whether it misses what was not asked about."""
         doubts = [-math.log(max(token.probability, 1e-6)) for token in tokens] or [0.0]
-        return [*self.surprise(question), math.log(sum(doubts) / len(doubts) + 1e-3), math.log(max(doubts) + 1e-3)]
+        missed = _MISSES.match("".join(token.text for token in tokens).strip().lower())
+        return [
+            *self.surprise(question),
+            *(math.log(doubt + 1e-3) for doubt in (sum(doubts) / len(doubts), max(doubts), doubts[0])),
+            math.log(len(doubts)),
+            float(missed is not None and not _mentions(question, missed[1])),
+        ]
 
     def score(self, question: str, tokens: Sequence[Token]) -> float:
         """Log odds that the answer is wrong."""
@@ -95,11 +111,13 @@ class Familiarity:
 
 
 def read_familiarity(folder: Path | str | None) -> Familiarity | None:
-    """The score in a checkpoint's folder, None where there is none."""
+    """The score in a checkpoint's folder, None where there is none, or one over other signals than ours."""
     file = Path(folder or "", FILE)
     if folder is None or not file.is_file():
         return None
     from safetensors.numpy import load_file
 
     held = load_file(file)
+    if len(held["weights"]) != SIGNALS + 1:
+        return None
     return Familiarity(held["singles"], held["pairs"], tuple(held["weights"].tolist()), float(held["threshold"].item()))

@@ -1,8 +1,9 @@
 """Everyday wordings that no training template makes: python -m train.evaluation.everyday [--model FOLDER] [--each 3]
 
-Each wording in `everyday.txt` is asked about several unseen scenes, as the page would ask it in Chat, and compared with
-the scene's reference. Prints the share that is right, by kind, and how well the notice for unfamiliar questions
-separates wrong answers from right ones.
+Each wording in `everyday_test.txt` is asked about several unseen scenes, as the page would ask it in Chat, alone and
+behind other questions, and compared with the scene's reference. Prints the share that is right, by kind, and how well
+the notice for unfamiliar questions separates wrong answers from right ones. `everyday_development.txt` is for choices,
+and for fitting the notice.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from train.evaluation.metrics import plain_answer, share
 from train.evaluation.references import REFERENCES, Answers, OfTwo, Reference
@@ -22,8 +24,12 @@ from vlm_demo.scenes.everyday.vocabulary import FOREIGN, many
 from vlm_demo.scenes.everyday.wording import read_wordings
 from vlm_demo.scenes.language import plural
 
-WORDINGS = read_wordings(Path(__file__).with_suffix(".txt"))
+Split = Literal["development", "test"]
+WORDINGS: dict[Split, dict[str, list[str]]] = {
+    split: read_wordings(Path(__file__).with_name(f"everyday_{split}.txt")) for split in get_args(Split)
+}
 FIRST_SEED = 1 << 44  # scenes that neither training nor any other measurement sees
+TURNS = 3  # asked before a question, where it is asked within a conversation
 
 
 _NAMES = sorted({*LABELS, *map(plural, LABELS), *COLORS, *FOREIGN, *map(many, FOREIGN)}, key=len, reverse=True)
@@ -35,7 +41,9 @@ def generic(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9*]+", re.sub(r"\ban (?=\*)", "a ", _NAMED.sub("*", text.lower()))))
 
 
-HELD_OUT = frozenset(generic(wording) for wordings in WORDINGS.values() for wording in wordings)
+HELD_OUT = frozenset(
+    generic(wording) for kinds in WORDINGS.values() for wordings in kinds.values() for wording in wordings
+)
 
 
 def is_held_out(question: str) -> bool:
@@ -89,38 +97,43 @@ def _changed(seed: int) -> tuple[tuple[Scene, ...], Reference]:
     return pair.scenes, ({}, [pair.change_text]) if pair.changes else None
 
 
-def everyday_questions(each: int, seed: int = 0, half: int | None = None) -> list[Everyday]:
-    """Every wording, or every other one from the first (`half` 0) or second (1), each asked about so many scenes."""
+def everyday_questions(split: Split, each: int, seed: int = 0) -> list[Everyday]:
+    """Every wording of a split, each asked about so many scenes."""
     return [
         ask(kind, wording, seed + k)
-        for kind, wordings in WORDINGS.items()
-        for wording in (wordings if half is None else wordings[half::2])
+        for kind, wordings in WORDINGS[split].items()
+        for wording in wordings
         for k in range(each)
     ]
 
 
-def answers(engine: Engine, asked: Sequence[Everyday]) -> list[tuple[Everyday, Result, bool]]:
-    """What the engine says to each question in Chat, and whether it is right."""
+def answers(engine: Engine, asked: Sequence[Everyday], turns: int = 0) -> list[tuple[Everyday, Result, bool]]:
+    """What the engine says to each question in Chat, behind so many questions about the same scene with right answers,
+    and whether it is right."""
 
     def call(one: Everyday) -> Result:
-        return engine.answer([scene.image(SIDE) for scene in one.scenes], one.question)
+        history = [(qa.question, qa.answer) for qa in one.scenes[0].questions()[:turns]]
+        return engine.answer([scene.image(SIDE) for scene in one.scenes], one.question, history)
 
     return [(one, result, is_right(result.text, one.answers)) for one, result in run_all(list(asked), call, "everyday")]
 
 
 def measure_everyday(engine: Engine, each: int, seed: int = 0) -> dict:
-    """The share that is right, in all and by kind; and what the notice flags among wrong and right answers to the
-    half of the wordings that it was not fitted to."""
-    answered = {half: answers(engine, everyday_questions(each, seed, half)) for half in (0, 1)}
+    """The share that is right, in all, within a conversation (about one scene) and by kind; and what the notice flags
+    among wrong and right answers."""
+    asked = everyday_questions("test", each, seed)
+    answered = answers(engine, asked)
+    in_chat = answers(engine, [one for one in asked if len(one.scenes) == 1], TURNS)
     by_kind: dict[str, list[bool]] = {}
-    for one, _, right in answered[0] + answered[1]:
+    for one, _, right in answered:
         by_kind.setdefault(one.kind, []).append(right)
-    every = [right for hits in by_kind.values() for right in hits]
     return {
-        "everyday": share(every),
-        "n_everyday": len(every),
-        "n_wordings": len({one.wording for one, _, _ in answered[0] + answered[1]}),
-        "unfamiliar": shares_flagged([(result.unfamiliar, right) for _, result, right in answered[1]]),
+        "everyday": share([right for _, _, right in answered]),
+        "n_everyday": len(answered),
+        "n_wordings": len({one.wording for one in asked}),
+        "everyday_in_chat": share([right for _, _, right in in_chat]),
+        "n_everyday_in_chat": len(in_chat),
+        "unfamiliar": shares_flagged([(result.unfamiliar, right) for _, result, right in answered]),
         "everyday_by_kind": {
             kind: {"accuracy": round(share(hits), 4), "n": len(hits)} for kind, hits in by_kind.items()
         },
@@ -145,11 +158,11 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=3, help="scenes for each wording")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dtype", default="auto", help="as of app.py")
-    parser.add_argument("--wrong", action="store_true", help="show wrong answers")
+    parser.add_argument("--wrong", action="store_true", help="show wrong answers to the development wordings")
     args = parser.parse_args()
     engine = Engine(args.model, dtype=args.dtype)
     if args.wrong:
-        for one, result, right in answers(engine, everyday_questions(args.each, args.seed)):
+        for one, result, right in answers(engine, everyday_questions("development", args.each, args.seed)):
             if not right:
                 print(f"{one.kind}: {one.question} -> {result.text} (right: {one.answers[0]})")
     else:

@@ -1,4 +1,4 @@
-"""The reference for each kind of everyday wording in `everyday.txt`: how its gaps are filled, and the answers
+"""The reference for each kind of everyday wording in `everyday_*.txt`: how its gaps are filled, and the answers
 that are right. A reference is None where a scene does not allow the question, or where one may doubt the answer."""
 
 import random

@@ -46,10 +46,10 @@ def fit_novelty(maps: list[np.ndarray]) -> dict[str, torch.Tensor]:
 
 
 def fit_unfamiliar(target: Path, each: int) -> None:
-    """Fit the notice for unfamiliar questions on answers to one half of the wordings that training never made."""
+    """Fit the notice for unfamiliar questions on answers to the development wordings, which training never made."""
     engine = Engine(target, dtype="float32")
-    held_out = everyday_questions(each, 1000, half=0)
-    answered = [(one.question, result, right) for one, result, right in answers(engine, held_out)]
+    asked_of_it = everyday_questions("development", each)
+    answered = [(one.question, result, right) for one, result, right in answers(engine, asked_of_it)]
     engine.close()
     unfamiliar.write(unfamiliar.fit((qa.question for qa in asked(2000)), answered), target)
 
@@ -96,7 +96,9 @@ Questions by kind:
 
 Everyday wordings: {figures["n_wordings"]} questions written by hand, in words that no training template makes, asked
 {figures["n_everyday"]} times about unseen scenes (`python -m train.evaluation.everyday`): **{figures["everyday"]:.1%}
-right**. The notice for unfamiliar questions, fitted on every other wording and measured on the rest, flags
+right**; behind three other questions in a conversation {figures["everyday_in_chat"]:.1%} (of
+{figures["n_everyday_in_chat"]} about one image). Their writer had seen neither the training's wordings nor those of the
+development set, which choices were made on. The notice for unfamiliar questions, fitted on the development set, flags
 {notice["wrong_flagged"]:.0%} of {notice["n_wrong"]} wrong answers and {notice["right_flagged"]:.0%} of
 {notice["n_right"]} right ones.
 

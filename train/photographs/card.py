@@ -65,7 +65,8 @@ On validation images that training never showed, greedy, through the app's engin
 {questions}
 
 The everyday questions (`train/photographs/everyday.txt`) were written while looking at 32 of these images, partly in
-words that training does not use; an answer is right that holds one of the words listed there. Confidence is calibrated
+words that training does not use; an answer is right that holds one of the words listed there. Behind three other
+questions in a conversation {figures["everyday_in_chat"]:.3f} of them are answered right. Confidence is calibrated
 on every second validation image, on the data sets' questions and on made everyday ones, each source counting alike:
 for VQA v2's yes or no the chance that the page tells is too high (0.63 where half are right), for everyday questions
 too low (0.56 where 0.72 are right). Expected calibration error over all of them: answers

@@ -22,6 +22,7 @@ from vlm_demo.results import Result
 
 LARGE = 0.02  # share of the image from which an object is large
 BINS = 10  # of the calibration error
+TURNS = 3  # asked before a question, where it is asked within a conversation
 EVERYDAY = Path(__file__).with_name("everyday.txt")
 GREY = Image.new("RGB", (300, 300), (128, 128, 128))  # what a model sees that must guess
 
@@ -172,12 +173,19 @@ def holds(text: str, answers: Sequence[str]) -> bool:
     return any(f" {plain_answer(one)} " in f" {plain_answer(text)} " for one in answers)
 
 
-def everyday(engine: Engine, photos: Sequence[Photo], blind: bool = False) -> tuple[float, list[tuple[Result, bool]]]:
-    """Share of right answers to `hand_written`, and each answer beside whether it is right."""
+def everyday(
+    engine: Engine, photos: Sequence[Photo], blind: bool = False, turns: int = 0
+) -> tuple[float, list[tuple[Result, bool]]]:
+    """Share of right answers to `hand_written`, each behind so many other questions about its image with right answers,
+    and each answer beside whether it is right."""
     asked = hand_written(photos)
-    images = [GREY if blind else photo.open() for photo, *_ in asked]
-    pairs = [(image, question) for image, (_, question, _) in zip(images, asked, strict=True)]
-    results = in_parallel(lambda one, n: engine.answer(*one, session=n), pairs, "everyday")
+
+    def ask(one: tuple[Photo, str, list[str]], n: int) -> Result:
+        photo, question, _ = one
+        others = [(other, answers[0]) for same, other, answers in asked if same is photo and other != question]
+        return engine.answer(GREY if blind else photo.open(), question, others[:turns], session=n)
+
+    results = in_parallel(ask, asked, "everyday")
     rated = [(result, holds(result.text, answers)) for result, (*_, answers) in zip(results, asked, strict=True)]
     return share(ok for _, ok in rated), rated
 
@@ -236,6 +244,7 @@ def measure(engine: Engine, data: Path, split: str = "validation", limit: int | 
     blind["visual7w_choice"], common["visual7w_choice"] = choices(engine, asked, blind=True), 0.25
     written = hand_written(photos)
     figures["everyday"], own = everyday(engine, photos)
+    figures["everyday_in_chat"], _ = everyday(engine, photos, turns=TURNS)
     blind["everyday"], _ = everyday(engine, photos, blind=True)
     forms = Counter(answer for *_, answers in written for answer in set(answers))
     common["everyday"], figures["n_everyday"] = max(forms.values(), default=0) / max(1, len(written)), len(written)
