@@ -138,7 +138,7 @@ def test_which_image_names_all_of_them_or_none():
 
 
 def test_a_question_about_one_of_several_images_says_which():
-    number = r"\b(image|picture|pic|photo|number) (number )?([12]|one|two)\b"
+    number = r"\b(image|picture|pic|photo|number) (number )?(# ?)?([12]|one|two)\b"
     place = r"\b(first|second|last|left|right) (image|picture|photo|pic|drawing|one)|\bon the (left|right)"
     members = tuple(scenes.make_scene(k) for k in range(2))
     for seed in range(60):

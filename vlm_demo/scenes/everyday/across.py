@@ -132,9 +132,12 @@ def _most(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
         most = rng.random() < 0.6
         more = "more" if most else "(fewer|less)"
         superlative = "the most" if most else "the fewest"
-        full = "fullest|busiest|most crowded|most cluttered" if most else "emptiest|least crowded|sparsest|least full"
-        if two:
-            full += "|fuller|busier|more crowded" if most else "|emptier|less crowded|less full"
+        full = "fullest|busiest|most crowded|most cluttered|most packed|most filled|densest|most populated"
+        fuller = "fuller|busier|more crowded|more packed|more cluttered|denser"
+        if not most:
+            full = "emptiest|least crowded|sparsest|least full|least busy|least cluttered|barest|most empty"
+            fuller = "emptier|less crowded|less full|barer|sparser|less busy|less cluttered|more empty"
+        full += f"|{fuller}" * two
         sections = ["which image has the most"] * 3
         sections += ["which of two has more"] * two + ["which image is full"] * (not what)
         question = word(
@@ -144,7 +147,7 @@ def _most(scenes: Sequence[Layout], rng: random.Random) -> list[QA]:
             what=what or "(objects|things|items|icons)",
             word=f"({more}|{more}|{superlative})" if two else superlative,
             more=more,
-            highest="(highest|largest|greatest)" if most else "(lowest|smallest)",
+            highest="(highest|largest|greatest|biggest|top|maximum)" if most else "(lowest|smallest|least|minimum)",
             full=f"({full})",
         )
         best = max(numbers) if most else min(numbers)

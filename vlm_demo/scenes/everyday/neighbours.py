@@ -12,17 +12,36 @@ from .things import sampled
 from .wording import word
 
 BESIDE = {  # words for a relation: axis, sign
-    "(left of|to the left of|on the left of|further left than|on the left side of)": (0, -1),
-    "(right of|to the right of|on the right of|further right than|on the right side of)": (0, 1),
-    "(above|over|higher than|higher up than|further up than)": (1, -1),
-    "(below|under|beneath|underneath|lower than|further down than)": (1, 1),
+    "(left of|left of|to the left of|to the left of|on the left of|on the left side of|leftward of|at the left of|"
+    "to the left-hand side of|off to the left of|over to the left of|somewhere left of|further left than|"
+    "more to the left than|farther left than|further to the left than|closer to the left side than)": (0, -1),
+    "(right of|right of|to the right of|to the right of|on the right of|on the right side of|rightward of|"
+    "at the right of|to the right-hand side of|off to the right of|over to the right of|somewhere right of|"
+    "further right than|more to the right than|farther right than|further to the right than|"
+    "closer to the right side than)": (0, 1),
+    "(above|above|over|up above|somewhere above|on the upper side of|higher than|higher up than|further up than|"
+    "placed higher than|farther up than|nearer to the top than|closer to the top than|more towards the top than)": (
+        1,
+        -1,
+    ),
+    "(below|below|under|beneath|underneath|down below|somewhere below|lower than|further down than|lower down than|"
+    "placed lower than|farther down than|nearer to the bottom than|closer to the bottom than)": (1, 1),
 }
-NEAR = "(next to|beside|near|close to|closest to|nearest to|nearest)"
+NEAR = (
+    "(next to|beside|near|close to|closest to|nearest to|nearest|by|right by|right next to|alongside|right beside|"
+    "adjacent to|at the side of|in the vicinity of|least far from|the closest to|the nearest to|immediately next to)"
+)
 FARTHER = {
-    "(further|farther|more) (left|to the left)": (0, -1),
-    "(further|farther|more) (right|to the right)": (0, 1),
-    "(higher|higher up|nearer to the top|closer to the top)": (1, -1),
-    "(lower|further down|nearer to the bottom|closer to the bottom)": (1, 1),
+    "((further|farther|more) (left|to the left|over to the left|towards the left)|closer to the left side)": (0, -1),
+    "((further|farther|more) (right|to the right|over to the right|towards the right)|closer to the right side)": (
+        0,
+        1,
+    ),
+    "(higher|higher up|nearer to the top|closer to the top|further up|farther up|more towards the top)": (1, -1),
+    "(lower|further down|nearer to the bottom|closer to the bottom|lower down|farther down|more towards the bottom)": (
+        1,
+        1,
+    ),
 }
 
 
@@ -47,7 +66,11 @@ def relations(scene: Layout, rng: random.Random) -> list[QA]:
         big, small = (a, b) if a.area > b.area else (b, a)
         if big.area > 1.3 * small.area:
             larger = rng.random() < 0.6
-            more = "(bigger|larger|greater)" if larger else "(smaller|littler|tinier)"
+            more = (
+                "(bigger|bigger|larger|larger|greater|huger|more massive|more enormous)"
+                if larger
+                else "(smaller|smaller|littler|tinier|less big|less large|more tiny|more little)"
+            )
             question = word(rng, "which is bigger", more=more, **both)
             qas.append(QA(question, f"the {(big if larger else small).label}", "which is bigger or smaller"))
             question = word(rng, "is it bigger", more=more, **both)

@@ -20,20 +20,34 @@ KEYS: dict[str, Callable[[SceneObject], float]] = {
     "smallest": lambda item: item.area,
 }
 MOST = {
-    "leftmost": "(leftmost|(most|furthest|farthest) left|furthest to the left|on the far left)",
-    "rightmost": "(rightmost|(most|furthest|farthest) right|furthest to the right|on the far right)",
-    "highest": "(highest|topmost|uppermost|nearest to the top|at the very top|closest to the top)",
-    "lowest": "(lowest|bottommost|nearest to the bottom|at the very bottom|closest to the bottom)",
-    "biggest": "(biggest|largest|greatest|most big)",
-    "smallest": "(smallest|littlest|tiniest|least big)",
+    "leftmost": "(leftmost|leftmost|(most|furthest|farthest) left|furthest to the left|on the far left|"
+    "all the way to the left|at the far left|more to the left than any other|at the extreme left)",
+    "rightmost": "(rightmost|rightmost|(most|furthest|farthest) right|furthest to the right|on the far right|"
+    "all the way to the right|at the far right|more to the right than any other|at the extreme right)",
+    "highest": "(highest|highest|topmost|uppermost|nearest to the top|at the very top|closest to the top|highest up|"
+    "furthest up|all the way up|higher than all the rest|right at the top)",
+    "lowest": "(lowest|lowest|bottommost|nearest to the bottom|at the very bottom|closest to the bottom|lowest down|"
+    "furthest down|all the way down|lower than all the rest|right at the bottom|undermost)",
+    "biggest": "(biggest|biggest|largest|greatest|most big|biggest in size|bigger than all the others|"
+    "larger than the rest|drawn the largest|of the greatest size)",
+    "smallest": "(smallest|smallest|littlest|tiniest|least big|smallest in size|smaller than all the others|"
+    "tinier than the rest|drawn the smallest|of the least size)",
 }
 BEFORE = {  # forms that may stand before a noun
-    "leftmost": "(leftmost|furthest left|far left)",
-    "rightmost": "(rightmost|furthest right|far right)",
-    "highest": "(highest|topmost|uppermost)",
-    "lowest": "(lowest|bottommost)",
-    "biggest": "(biggest|largest)",
-    "smallest": "(smallest|tiniest|littlest)",
+    "leftmost": "(leftmost|leftmost|furthest left|far left|extreme left|outermost left|left-most)",
+    "rightmost": "(rightmost|rightmost|furthest right|far right|extreme right|outermost right|right-most)",
+    "highest": "(highest|highest|topmost|uppermost|top-most|highest placed)",
+    "lowest": "(lowest|lowest|bottommost|bottom-most|lowermost|lowest placed)",
+    "biggest": "(biggest|biggest|largest|largest|greatest|very biggest|most enormous|hugest|bulkiest)",
+    "smallest": "(smallest|smallest|tiniest|littlest|very smallest|most tiny|teeniest|least big)",
+}
+DOES = {  # "Which thing ...?"
+    "leftmost": "(sits|is placed|stands) (furthest left|the furthest to the left)",
+    "rightmost": "(sits|is placed|stands) (furthest right|the furthest to the right)",
+    "highest": "(sits|is placed|stands|is) highest (up|)",
+    "lowest": "(sits|is placed|stands|is) lowest (down|)",
+    "biggest": "(takes up|covers|fills|occupies|needs) the (most|largest) (area|space|room)",
+    "smallest": "(takes up|covers|fills|occupies|needs) the (least|smallest) (area|space|room)",
 }
 
 
@@ -131,7 +145,10 @@ def extremes(scene: Layout, rng: random.Random) -> list[QA]:
         if item is None:
             continue
         before, most = BEFORE[key], MOST[key]
-        question = word(rng, "which is the most", before=before, most=most)
+        if rng.random() < 0.25:
+            question = word(rng, "which does it most", does=DOES[key])
+        else:
+            question = word(rng, "which is the most", before=before, most=most)
         qas.append(QA(question, f"the {item.name}", f"which is {key}"))
         qas.append(QA(word(rng, "colour of the most", before=before), item.color, "colour of an extreme"))
         if position_is_clear(item):
