@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -51,6 +52,23 @@ class Batch:
             if other.prompt.key == prompt.key and other.temperature == 0:
                 return other
         return None
+
+    def read(self, runner: ModelRunner, joined: list[QueuedRequest]) -> None:
+        """Encode the images, read the prompts and write the first tokens of those who have just joined."""
+        if not joined:
+            return
+        tokens = sum(len(sequence.prompt.ids) for sequence in unique(joined))
+        for request in joined:
+            request.lap()  # loading is nobody's encoding time
+        begin = time.perf_counter()
+        for function, stage in ((runner.encode, "encode"), (runner.prefill, "prefill")):
+            survivors = self.run_isolated(function, unique(joined))
+            joined = [request for request in joined if request.sequence in survivors]
+            for request in joined:
+                setattr(request.timings, stage, request.lap())
+        speed = self.speed(runner)
+        speed.reading = average(speed.reading, (time.perf_counter() - begin) / max(1, tokens))
+        self.postprocess(joined)
 
     def decode(self) -> None:
         """One more token for everybody."""

@@ -29,6 +29,7 @@ from vlm_demo.engine.opening import Opening
 from vlm_demo.engine.request import QueuedRequest
 from vlm_demo.engine.scheduler import Scheduler
 from vlm_demo.engine.tasks import Tasks
+from vlm_demo.engine.zerogpu import on_zero_gpu
 from vlm_demo.results import EngineError, Novelty, Request, Result, Status, explain
 from vlm_demo.runners.base import ModelRunner, TokenSequence
 from vlm_demo.runners.needs import Needs, look_up
@@ -164,6 +165,8 @@ class Engine(Tasks):
     def open(self, needs: Needs) -> Opening:
         """Begin to open another model; those that are there go on answering. One at a time."""
         name = needs.source
+        if on_zero_gpu():
+            raise EngineError("On a ZeroGPU Space the models are those that VLM_DEMO_MODEL names at its start.")
         with self._opening_lock:
             if self.is_opening:
                 raise EngineError(f"{self.opening.needs.source} is being loaded. Please try again when it is here.")

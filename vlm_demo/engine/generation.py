@@ -5,18 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from typing import Protocol
 
 from vlm_demo.detection import Parsed, parse
 from vlm_demo.engine.request import QueuedRequest
-from vlm_demo.engine.scheduler import Scheduler
 from vlm_demo.results import Position, Result
 from vlm_demo.tasks import TASKS
+
+
+class Driver(Protocol):
+    """What writes the answers, as far as one of them needs it."""
+
+    def ensure_alive(self) -> None:
+        """See to it that the answer goes on."""
+
+    def position(self, request: QueuedRequest) -> Position | None:
+        """Where a request waits; None when it does not."""
 
 
 class LocalGeneration:
     """A `vlm_demo.backends.base.Generation` of the scheduler. Dropping the object cancels it, too."""
 
-    def __init__(self, scheduler: Scheduler, request: QueuedRequest, draft: Result, size: tuple[int, int]) -> None:
+    def __init__(self, scheduler: Driver, request: QueuedRequest, draft: Result, size: tuple[int, int]) -> None:
         """`draft` holds what is known of the result before it is written; `size` is that of the first image."""
         self._scheduler, self._request, self._size = scheduler, request, size
         self._draft = draft

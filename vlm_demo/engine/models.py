@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vlm_demo.backends.base import Backend, Generation
 from vlm_demo.backends.local import LocalBackend
+from vlm_demo.engine.zerogpu import ZeroGpuBackend, on_zero_gpu
 from vlm_demo.results import EngineError
 from vlm_demo.runners.base import ModelRunner
 from vlm_demo.runners.choose import open_runner
@@ -48,7 +49,9 @@ class Models:
             remote = open_remote(name)
             self._backends.setdefault(remote.name, remote)
             return remote.name
-        if name not in self._backends:
+        if name not in self._backends and runner is None and on_zero_gpu():
+            self._backends[name] = ZeroGpuBackend(name, self.dtype)
+        elif name not in self._backends:
             self._backends[name] = LocalBackend(runner or self.new_runner(name), self._submit)
         return name
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future, wait
 from typing import Any
 
-from vlm_demo.engine.batch import Batch, average, by_runner, unique
+from vlm_demo.engine.batch import Batch, by_runner
 from vlm_demo.engine.queue import FairQueue
 from vlm_demo.engine.request import QueuedRequest
 from vlm_demo.engine.residents import Residents
@@ -277,15 +277,4 @@ class Scheduler:
             for request in joined:
                 self._batch.finish(request, "error", explain(error, "The model could not be loaded"))
             return
-        tokens = sum(len(sequence.prompt.ids) for sequence in unique(joined))
-        for request in joined:
-            request.lap()  # loading is nobody's encoding time
-        begin = time.perf_counter()
-        for function, stage in ((runner.encode, "encode"), (runner.prefill, "prefill")):
-            survivors = self._batch.run_isolated(function, unique(joined))
-            joined = [request for request in joined if request.sequence in survivors]
-            for request in joined:
-                setattr(request.timings, stage, request.lap())
-        speed = self._batch.speed(runner)
-        speed.reading = average(speed.reading, (time.perf_counter() - begin) / max(1, tokens))
-        self._batch.postprocess(joined)
+        self._batch.read(runner, joined)
