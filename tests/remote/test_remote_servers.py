@@ -117,6 +117,7 @@ def test_a_family_that_does_not_chat_is_refused():
 def test_the_engine_asks_a_server_and_shows_nobody_where_it_is(serve):
     _, server = serve()
     server.pause = 0.1
+    others = set(threading.enumerate())
     engine = Engine(f"qwen3_vl={server.url}")
     engine.load()
     texts = [partial.text for partial in engine.answer_stream(IMAGE, "how many?")]
@@ -128,7 +129,12 @@ def test_the_engine_asks_a_server_and_shows_nobody_where_it_is(serve):
     assert "qwen3_vl · on another machine" in status and str(server.port) not in status
     engine.unload()
     assert engine.caption(IMAGE, model="qwen3_vl").text == TEXT
+    readers = {thread for thread in set(threading.enumerate()) - others if thread.name == "answers of qwen3_vl"}
     engine.close()
+    assert readers
+    for thread in readers:
+        thread.join(5)
+        assert not thread.is_alive()
 
 
 def test_an_engine_keeps_its_model_when_no_server_answers(serve):

@@ -113,3 +113,6 @@ class Backend(Protocol):
 
         `session` stands for one user: sessions take turns.
         """
+
+    def close(self) -> None:
+        """End what goes on for it beside the engine's worker, for good."""

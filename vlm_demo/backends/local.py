@@ -56,6 +56,9 @@ class LocalBackend:
     def memory(self) -> tuple[int, int]:
         return self.runner.memory()
 
+    def close(self) -> None:
+        """Nothing: the worker unloads it as its last act."""
+
     def stream(self, request: Request, session: Hashable | None = None) -> Generation:
         words = described(request)
         if words is not None and self.description.select_by_asking:

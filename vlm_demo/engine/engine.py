@@ -224,6 +224,8 @@ class Engine(Tasks):
         """Shut down within seconds: cancel those who wait, give those who run `grace` seconds, free the memory."""
         if self.opening is not None:
             self.opening.cancel()
+        for backend in self._models:
+            backend.close()
         self._scheduler.close(grace)
 
     def _load(self, model: str | None, what: str) -> None:

@@ -103,6 +103,9 @@ class ZeroGpuBackend:
     def unload(self) -> None:
         """Nothing is held here."""
 
+    def close(self) -> None:
+        """Nothing goes on here."""
+
     def memory(self) -> tuple[int, int]:
         return 0, 0
 

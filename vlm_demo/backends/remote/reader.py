@@ -35,4 +35,5 @@ class Reader:
         for task in reading:
             task.cancel()
         await asyncio.gather(*reading, return_exceptions=True)
+        await loop.shutdown_default_executor()  # its threads have looked up addresses
         loop.call_soon(loop.stop)  # after those who wait for these tasks have heard
