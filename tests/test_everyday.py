@@ -11,6 +11,7 @@ from train.icons import asking, typing
 from vlm_demo import scenes
 from vlm_demo.detection import parse
 from vlm_demo.results import Result
+from vlm_demo.runners.questions import is_open
 from vlm_demo.scenes.asking import COLORS, LABELS, QA
 from vlm_demo.scenes.everyday import across, everyday, named
 from vlm_demo.scenes.everyday.vocabulary import FOREIGN, many
@@ -19,7 +20,7 @@ from vlm_demo.scenes.grammar import say
 from vlm_demo.scenes.language import plural
 from vlm_demo.scenes.world import detections_json
 
-SEEDS = range(40)
+SEEDS = range(100)
 HELD_OUT = [
     (split, kind, wording)
     for split, kinds in held_out.WORDINGS.items()
@@ -63,7 +64,7 @@ def test_what_cannot_be_asked_indirectly_stays_as_it_is(question):
 
 def test_questions_after_a_place_a_thing_or_a_colour_never_get_yes_or_no_or_json():
     for _, qa in ASKED:
-        if re.match(r"(where|what|which|in what|in which) ", qa.question.lower()):
+        if is_open(qa.question):
             assert qa.answer not in ("yes", "no") and "{" not in qa.answer, qa
 
 
@@ -154,7 +155,7 @@ def test_no_template_makes_a_held_out_wording():
         asked = [*across.which(members, rng), *across.together(members, rng), across.each(members, rng)]
         trained |= {held_out.generic(qa.question) for qa in asked} | {held_out.generic(word(rng, "difference"))}
     for wordings in held_out.WORDINGS.values():
-        assert len({wording for sayings in wordings.values() for wording in sayings}) > 140
+        assert len({wording for sayings in wordings.values() for wording in sayings}) > 120
     made = held_out.HELD_OUT & trained
     assert not made, ", ".join(sorted(made))  # these alone are shown, so that the others stay unseen
 
