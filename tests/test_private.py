@@ -171,6 +171,11 @@ def test_a_file_that_a_checkpoint_does_not_have_is_none(tmp_path):
     )
 
 
+def test_transformers_own_names_of_classes_are_where_we_look_and_add_ours():
+    names = transformers_private.image_text_to_text_names()
+    assert names["llava"] == "LlavaForConditionalGeneration" and isinstance(names, dict)
+
+
 def test_operators_of_torch_multiply():
     x, weight = torch.randn(3, 32), torch.randn(16, 32)
     wanted = x @ weight.T

@@ -89,13 +89,14 @@ def test_transformers_serve_finds_minivlm_through_our_command(checkpoint, monkey
     from transformers.cli.serving.model_manager import ModelManager
     from transformers.cli.serving.utils import Modality
 
-    from vlm_demo.model import MiniVLMForConditionalGeneration, serve
+    from vlm_demo.model import MiniVLMForConditionalGeneration
+    from vlm_demo.runners import serve, transformers_private
 
     monkeypatch.setattr(transformers, "MiniVLMForConditionalGeneration", None, raising=False)  # put back afterwards
-    monkeypatch.setitem(serve.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, "minivlm", None)
+    monkeypatch.setitem(transformers_private.image_text_to_text_names(), "minivlm", None)
     monkeypatch.setattr(sys, "argv", ["serve.py", str(checkpoint), "--port", "8000"])
     commands = []
-    monkeypatch.setattr(serve, "transformers_command", lambda: commands.append(sys.argv))
+    monkeypatch.setattr(transformers_private, "command", lambda: commands.append(sys.argv))
     serve.main()
     assert commands == [["transformers", "serve", str(checkpoint), "--port", "8000"]]
     model, processor = ModelManager(device="cpu").load_model_and_processor(f"{checkpoint}@main")

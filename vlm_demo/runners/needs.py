@@ -13,6 +13,7 @@ from vlm_demo import memory
 from vlm_demo.dialects import Dialect, dialect_of
 from vlm_demo.results import EngineError, size
 from vlm_demo.runners.device import choose_device, choose_dtype
+from vlm_demo.runners.transformers_private import image_text_to_text_names
 from vlm_demo.runners.trouble import explain_source, install_command, needs_code, no_config, no_weights, unsupported
 
 # What a model is made of; other files beside it (images, other formats, other frameworks) are left where they are.
@@ -163,14 +164,12 @@ def _is_part(name: str) -> bool:
 
 def _dialect(config: dict[str, Any], source: str) -> Dialect | None:
     """The dialect of a config, None for our own class; raises EngineError for what cannot be opened here."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-
     kind = config.get("model_type", "")
     architecture = (config.get("architectures") or [""])[0]
     if kind == "minivlm":
         return None
     dialect = dialect_of(kind, architecture)
-    if kind not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES and architecture not in dialect.model_types:
+    if kind not in image_text_to_text_names() and architecture not in dialect.model_types:
         raise needs_code(source) if "auto_map" in config else unsupported(kind)
     return dialect
 

@@ -32,3 +32,17 @@ def file_of(source: str, name: str) -> str | None:
     from transformers.utils import cached_file
 
     return cached_file(source, name, _raise_exceptions_for_missing_entries=False)
+
+
+def image_text_to_text_names() -> dict[str, str]:
+    """For each model type that `AutoModelForImageTextToText` opens, the name of its class."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    return MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+
+def command() -> None:
+    """What `transformers` on the command line runs."""
+    from transformers.cli.transformers import main
+
+    main()
