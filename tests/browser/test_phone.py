@@ -51,7 +51,7 @@ def test_boxes_and_table_are_seen_together(visit: Callable, address: str, tmp_pa
     finished(page, "detect")
     expect(page.locator("#detect-table tbody tr")).to_have_count(len(SCENE.objects))
     seen_together(page, "#detect-run", "#detect-drawn img", "#detect-table tbody")
-    run, drawn = (page.locator(name).bounding_box() for name in ("#detect-run", "#detect-drawn img"))
+    run, drawn = (page.locator(name).first.bounding_box() for name in ("#detect-run", "#detect-drawn img"))
     assert run["y"] + run["height"] <= drawn["y"], "the button that stays covers the boxes"
     page.mouse.move(200, 500)
     page.mouse.wheel(0, 500)
