@@ -124,7 +124,7 @@ class HubRunner:
         seen = family.seen(inputs, images[0])
         length = min(new_tokens, room)
         key = key.digest(), choices
-        return HubPrompt(ids, images, length, dropped, 0, key, choices or None, inputs, seen, turns)
+        return HubPrompt(ids, images, length, dropped, 0, key, choices or None, inputs=inputs, seen=seen, turns=turns)
 
     def read_boxes(self, result: Result, size: tuple[int, int], sequence: TokenSequence) -> Parsed | None:
         """The boxes of a detect answer about an image of `size` (width, height); other answers have none."""
