@@ -94,7 +94,7 @@ def use(page: Page, recorder: Recorder) -> None:
     run("detect")
     go("Chat")
     box = page.locator("#chat-box textarea")
-    for question in ("What do you see?", "What colour are the dogs?"):
+    for question in ("What do you see?", "Are there any boats?"):
         box.press_sequentially(question, delay=40)
         recorder.look()
         run("chat")

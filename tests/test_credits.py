@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from vlm_demo.samples import samples
+from vlm_demo.samples import FOLDER, samples
 from vlm_demo.ui.credits import NOBODY, credit
 
-DOGS, HORSES = (str(sample.path) for sample in samples()[:2])
+DOGS, HORSES = (str(FOLDER / name) for name in ("dogs.jpg", "horses.jpg"))
 
 
 def test_the_photographer_and_the_licence_are_named(tmp_path: Path) -> None:
