@@ -17,6 +17,7 @@ OPEN = (
     "Can you tell me where the cat is?",
     "whats on the table",
     "How many are there?",
+    "In which corner is the cat?",
     "Is it day or night?",
 )
 CLOSED = (

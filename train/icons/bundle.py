@@ -95,10 +95,10 @@ Questions by kind:
 {kinds}
 
 Everyday wordings: {figures["n_wordings"]} questions written by hand, in words that no training template makes, asked
-{figures["n_everyday"]} times about unseen scenes (`python -m train.evaluation.everyday`): **{figures["everyday"]:.1%}
-right**; behind three other questions in a conversation {figures["everyday_in_chat"]:.1%} (of
-{figures["n_everyday_in_chat"]} about one image). Their writer had seen neither the training's wordings nor those of the
-development set, which choices were made on. The notice for unfamiliar questions, fitted on the development set, flags
+{figures["n_everyday"]} times about unseen scenes (`python -m train.evaluation.everyday --dtype float32`):
+**{figures["everyday"]:.1%} right**; behind three other questions in a conversation {figures["everyday_in_chat"]:.1%}
+(of {figures["n_everyday_in_chat"]} about one image). Their writer had seen neither the training's wordings nor those of
+the development set, which choices were made on. The notice for unfamiliar questions, fitted on the latter, flags
 {notice["wrong_flagged"]:.0%} of {notice["n_wrong"]} wrong answers and {notice["right_flagged"]:.0%} of
 {notice["n_right"]} right ones.
 

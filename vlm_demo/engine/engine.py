@@ -15,6 +15,7 @@ import os
 import shlex
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,15 @@ from vlm_demo import memory
 from vlm_demo.backends.base import Backend, Capabilities, Generation
 from vlm_demo.checkpoints import bundled
 from vlm_demo.description import Description
-from vlm_demo.engine.generation import LocalGeneration
+from vlm_demo.engine.generation import begin
 from vlm_demo.engine.intake import ImageSource, check, open_image, opened
 from vlm_demo.engine.models import Models, runner_of
 from vlm_demo.engine.opening import Opening
-from vlm_demo.engine.request import QueuedRequest
 from vlm_demo.engine.scheduler import Scheduler
 from vlm_demo.engine.tasks import Tasks
 from vlm_demo.engine.zerogpu import on_zero_gpu
-from vlm_demo.results import EngineError, Novelty, Request, Result, Status, explain
-from vlm_demo.runners.base import ModelRunner, TokenSequence
+from vlm_demo.results import EngineError, Novelty, Request, Status, explain
+from vlm_demo.runners.base import ModelRunner
 from vlm_demo.runners.needs import Needs, look_up
 from vlm_demo.runners.vision import ImageInput
 
@@ -73,7 +73,7 @@ class Engine(Tasks):
         if model is None and runner is None and not models:
             models = [ICONS]
         self._scheduler = Scheduler(memory_budget, **limits)
-        self._models = Models(device, dtype, self._submit)
+        self._models = Models(device, dtype, partial(begin, self._scheduler))
         self.opening: Opening | None = None  # the latest
         self._opening_lock = threading.Lock()
         self.model = self._models.add(runner.name if runner else model or PHOTOGRAPHS, runner)
@@ -239,14 +239,6 @@ class Engine(Tasks):
     def _runner(self, model: str | None) -> ModelRunner | None:
         """What writes in this process for a model; None where that is a server."""
         return runner_of(self._backend(model))
-
-    def _submit(
-        self, runner: ModelRunner, sequence: TokenSequence, request: Request, draft: Result, session: Hashable | None
-    ) -> LocalGeneration:
-        queued = QueuedRequest(runner, sequence, session, request.sampling.stop)
-        self._scheduler.submit(queued)
-        first = next(image for message in request.messages for image in message.images)
-        return LocalGeneration(self._scheduler, queued, draft, first.size)
 
 
 def _explained(function: Callable[[], Any], what: str) -> Any:

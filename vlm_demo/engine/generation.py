@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
 from vlm_demo.detection import Parsed, parse
 from vlm_demo.engine.request import QueuedRequest
-from vlm_demo.results import Position, Result
+from vlm_demo.results import Position, Request, Result
+from vlm_demo.runners.base import ModelRunner, TokenSequence
 from vlm_demo.tasks import TASKS
 
 
 class Driver(Protocol):
     """What writes the answers, as far as one of them needs it."""
 
+    def submit(self, request: QueuedRequest) -> None:
+        """Take a request over."""
+
     def ensure_alive(self) -> None:
         """See to it that the answer goes on."""
 
     def position(self, request: QueuedRequest) -> Position | None:
         """Where a request waits; None when it does not."""
+
+
+def begin(
+    driver: Driver,
+    runner: ModelRunner,
+    sequence: TokenSequence,
+    request: Request,
+    draft: Result,
+    session: Hashable | None = None,
+) -> LocalGeneration:
+    """Hand a sequence over to what shall write it; `draft` holds what is known of the result."""
+    queued = QueuedRequest(runner, sequence, session, request.sampling.stop)
+    driver.submit(queued)
+    first = next(image for message in request.messages for image in message.images)
+    return LocalGeneration(driver, queued, draft, first.size)
 
 
 class LocalGeneration:

@@ -10,19 +10,16 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 from vlm_demo.backends.base import Capabilities
 from vlm_demo.backends.local import LocalBackend
 from vlm_demo.description import Description
-from vlm_demo.engine.generation import LocalGeneration
+from vlm_demo.engine.generation import begin
 from vlm_demo.engine.inline import Inline
-from vlm_demo.engine.request import QueuedRequest
-from vlm_demo.images import LoadedImage
 from vlm_demo.results import EngineError, Request, Result, explain
-from vlm_demo.runners.base import ModelRunner, TokenSequence
 from vlm_demo.runners.choose import open_runner
 from vlm_demo.tasks import task_prompt
 
@@ -48,16 +45,7 @@ def marked(function: Write) -> Write:
 @cache
 def local(source: str, dtype: str) -> LocalBackend:
     """A model as the process that has the GPU runs it; where the next request comes to the same one, it is loaded."""
-    driver = Inline()
-
-    def submit(
-        runner: ModelRunner, sequence: TokenSequence, request: Request, draft: Result, session: Hashable | None
-    ) -> LocalGeneration:
-        queued = QueuedRequest(runner, sequence, session, request.sampling.stop)
-        driver.submit(queued)
-        return LocalGeneration(driver, queued, draft, first_image(request).size)
-
-    return LocalBackend(open_runner(source, "auto", dtype), submit)
+    return LocalBackend(open_runner(source, "auto", dtype), partial(begin, Inline()))
 
 
 @marked
@@ -67,11 +55,6 @@ def write(source: str, dtype: str, request: Request) -> Iterator[Result | Engine
         yield from local(source, dtype).stream(request).partials(0.0)
     except EngineError as error:
         yield error
-
-
-def first_image(request: Request) -> LoadedImage:
-    """The image that boxes lie on."""
-    return next(image for message in request.messages for image in message.images)
 
 
 class ZeroGpuBackend:
@@ -132,15 +115,14 @@ class ForkedAnswer:
         """Yield a Result at once, then every one that comes; the last one is final."""
         yield self._result
         try:
-            answer = self._begin()
-            for state in answer:
-                if isinstance(state, EngineError):
-                    raise state
-                self._result = state
-                if self._cancelled and state.finish_reason == "running":
-                    answer.close()  # which ends the other process at its next token
-                    break
-                yield state
+            with closing(self._begin()) as states:  # which ends the other process at its next token
+                for state in states:
+                    if isinstance(state, EngineError):
+                        raise state
+                    self._result = state
+                    if self._cancelled and state.finish_reason == "running":
+                        break
+                    yield state
         except Exception as error:  # the Space has no GPU left for this visitor, for one
             raise explain(error, "There was no GPU for this") from error
         finally:

@@ -54,8 +54,7 @@ class MiniVLMRunner:
         are random."""
         self.source = str(source)
         self.name = Path(self.source).name if Path(self.source).is_dir() else self.source
-        self.device = device
-        self.dtype = dtype
+        self.device, self.dtype = device, dtype
         self.max_sequences = max_sequences
         self.parameters = 0
         self.model: MiniVLMForConditionalGeneration | None = None

@@ -12,7 +12,7 @@ _LEAD = (  # what people say before they ask
     r"(?:(?:so|and|but|then|now|ok|okay|well|hey|hi|hello|please|(?:please )?tell me|(?:can|could|would) you "
     r"(?:please )?(?:tell me|say)|do you know|i wonder|i(?:'d| would) like to know|i want to know)[,:;.!]?\s+)*"
 )
-_OPEN = re.compile(rf"{_LEAD}(?:what|which|where|how|whats|wheres)\b(?! (?:about|if)\b)")
+_OPEN = re.compile(rf"{_LEAD}(?:(?:in|on|at|to|of|from) )?(?:what|which|where|how|whats|wheres)\b(?! (?:about|if)\b)")
 _OPPOSITES = "day night|indoors outdoors|inside outside|left right|above below|open closed|big small|light dark|new old"
 _EITHER = re.compile(
     "|".join(rf"\b{a} or {b}\b|\b{b} or {a}\b" for a, b in (pair.split() for pair in _OPPOSITES.split("|")))
